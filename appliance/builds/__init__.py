@@ -1,0 +1,1 @@
+"""From a source to an image on this box."""

@@ -1,0 +1,1 @@
+"""Thin doors to the outside. No product words here."""

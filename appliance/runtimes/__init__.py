@@ -1,0 +1,1 @@
+"""What runs instances: the Executor port and its implementations."""

@@ -1,0 +1,21 @@
+"""What can go wrong when instances are run."""
+
+from appliance.core.errors import FailedError, UnavailableError
+
+
+class EngineUnavailableError(UnavailableError):
+    """The container engine does not answer."""
+
+    code = "engine_unavailable"
+
+
+class ImageMissingError(FailedError):
+    """The image is not on this box and could not be pulled."""
+
+    code = "image_missing"
+
+
+class StartFailedError(FailedError):
+    """The engine refused to create or start the instance."""
+
+    code = "start_failed"

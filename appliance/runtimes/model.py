@@ -1,0 +1,98 @@
+"""What an executor is asked to run, and what it says of what runs."""
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+
+
+class Transport(StrEnum):
+    """How a server speaks MCP."""
+
+    STDIO = "stdio"
+    STREAMABLE_HTTP = "streamable-http"
+    SSE = "sse"
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What one instance may use."""
+
+    cpus: float = 1.0
+    memory_bytes: int = 512 * 1024 * 1024
+    pids: int = 256
+
+
+@dataclass(frozen=True)
+class InstanceSpec:
+    """One instance, wholly described; equal specs run equal containers."""
+
+    server_id: int
+    server_name: str
+    deployment_id: int
+    image: str
+    transport: Transport
+    #: Port and path inside the container; ignored for stdio.
+    port: int = 8000
+    path: str = "/mcp"
+    #: Arguments after the image's entry point.
+    arguments: tuple[str, ...] = ()
+    environment: dict[str, str] = field(default_factory=dict)
+    limits: Limits = Limits()
+
+    @property
+    def name(self) -> str:
+        """The instance's name on its executor; a second start under it finds the first."""
+        return f"mcp-{self.server_name}-{self.deployment_id}"
+
+
+class InstanceState(StrEnum):
+    """Where an instance is."""
+
+    CREATED = "created"
+    RUNNING = "running"
+    EXITED = "exited"
+
+
+@dataclass(frozen=True)
+class Instance:
+    """One instance as its executor sees it now."""
+
+    name: str
+    container_id: str
+    server_id: int
+    deployment_id: int
+    state: InstanceState
+    #: Where the gateway reaches an HTTP server (``http://127.0.0.1:32768/mcp``); empty for stdio and when not running.
+    address: str = ""
+    #: Of the last exit; ``None`` while it runs.
+    exit_code: int | None = None
+    #: Whether the kernel killed it for want of memory.
+    out_of_memory: bool = False
+    started_at: datetime | None = None
+
+
+@dataclass(frozen=True)
+class LogLine:
+    """One line that an instance printed."""
+
+    at: datetime
+    stream: str  # 'stdout' or 'stderr'
+    text: str
+
+
+@dataclass(frozen=True)
+class ExecutorEvent:
+    """Something happened to an instance, or (``server_id`` None) events may have been missed: look at everything."""
+
+    server_id: int | None
+    deployment_id: int | None
+    action: str  # 'start', 'die', 'destroy', 'oom', 'reconnected'
+
+
+@dataclass(frozen=True)
+class ExecutorDescriptor:
+    """What an executor says of itself; the policy engine matches requirements to it."""
+
+    name: str
+    capabilities: frozenset[str]
+    isolation_tiers: frozenset[str]

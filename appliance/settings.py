@@ -1,0 +1,234 @@
+"""The only reader of the environment.
+
+A value comes from, in this order: the process's environment, ``.env`` in the working directory, the YAML file named by
+``MCP_HOST_CONFIG``, the default. Keys that nothing here names are errors in ``.env`` and in the YAML file; the process's
+environment also carries other programs' variables, so there they are ignored.
+
+``docs/configuration.md`` is generated from the fields: a description is the documentation of its variable.
+"""
+
+import os
+import tempfile
+from functools import cached_property
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from dotenv import dotenv_values
+from pydantic import Field, SecretStr, ValidationError, field_validator
+from pydantic_settings import (
+    BaseSettings,
+    InitSettingsSource,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+)
+
+MIN_SECRET_BYTES = 32
+
+Port = Annotated[int, Field(ge=1, le=65535)]
+Seconds = Annotated[float, Field(gt=0)]
+
+
+class SettingsError(Exception):
+    """The configuration is wrong; the text names each variable and says what would be right."""
+
+
+def _default_data_dir() -> Path:
+    if os.geteuid() == 0:
+        return Path("/var/lib/mcp-host")
+    return Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local/share") / "mcp-host"
+
+
+def _default_run_dir() -> Path:
+    if os.geteuid() == 0:
+        return Path("/run/mcp-host")
+    base = Path(os.environ.get("XDG_RUNTIME_DIR") or tempfile.gettempdir())
+    return base / f"mcp-host-{os.geteuid()}"
+
+
+class Settings(BaseSettings):
+    """Every variable that the appliance knows; field names are the variables' names in lower case."""
+
+    model_config = SettingsConfigDict(extra="forbid", case_sensitive=False, frozen=True)
+
+    # -- hub
+    bind_address: str = Field("0.0.0.0", description="Address that the hub listens on.")  # noqa: S104 - documented default
+    bind_port: Port = Field(3000, description="Port that the hub listens on.")
+    jwt_secret: SecretStr = Field(
+        description="Required, at least 32 bytes. Signs what must be verified without a look-up. Make one with: openssl rand -base64 48",
+    )
+    public_url: str | None = Field(
+        None,
+        description="Where browsers reach the hub, such as https://mcp.example.org. Unset: the address of the request.",
+    )
+    open_registration: bool = Field(
+        False,
+        description="Whether anybody may register. The first user always may, and becomes administrator.",
+    )
+    hub_timeout: Seconds = Field(60, description="Seconds a request to the hub may take, streams excepted.")
+    hub_graceful_timeout: Seconds = Field(10, description="Seconds the hub waits for open requests when it stops.")
+    hub_keepalive: Seconds = Field(75, description="Seconds an idle connection to the hub stays open.")
+    hub_log_level: str | None = Field(None, description="LOG_LEVEL for the hub alone.")
+
+    # -- state
+    data_dir: Path = Field(
+        default_factory=_default_data_dir,
+        description="Where everything that must survive lives. Default: /var/lib/mcp-host as root, else ~/.local/share/mcp-host.",
+    )
+    run_dir: Path = Field(
+        default_factory=_default_run_dir,
+        description="Unix sockets. At most 80 bytes long, because socket paths are limited. Default: /run/mcp-host as root.",
+    )
+    database_url: SecretStr | None = Field(
+        None,
+        description="Postgres 15 to 18, postgresql://user:password@host/name. Unset: a private cluster under DATA_DIR.",
+    )
+    database_pool: int = Field(8, ge=2, le=64, description="Database connections, and threads, of the hub.")
+    allow_migration_failure: bool = Field(
+        False,
+        description="Start although migrations failed; health then says degraded.",
+    )
+
+    # -- engine and builds
+    container_runtime: Literal["docker", "kubernetes"] = Field("docker", description="What runs instances.")
+    docker_host: str | None = Field(None, description="Address of the Docker engine. Unset: the local socket.")
+    buildx_builder: str | None = Field(None, description="Name of the buildx builder to use. Unset: the engine's own.")
+    build_base_source: Literal["auto", "registry", "debian"] = Field(
+        "auto",
+        description="Where base images come from: pulled from a registry, assembled from a Debian mirror, or whichever works.",
+    )
+    build_base_image: str = Field(
+        "debian:trixie-slim",
+        description="The image that base images start from when BUILD_BASE_SOURCE allows a registry.",
+    )
+    build_debian_mirror: str | None = Field(
+        None,
+        description="Debian mirror for assembling a base image. Unset: the one in this box's own apt sources.",
+    )
+    build_timeout: Seconds = Field(1800, description="Seconds a build may take before it is stopped.")
+    build_concurrency: int = Field(2, ge=1, le=32, description="Builds at once.")
+    ca_bundle: Path = Field(
+        Path("/etc/ssl/certs/ca-certificates.crt"),
+        description="Certificates that builds and servers trust; the one file of this box that reaches a build.",
+    )
+    server_subnet_pool: str = Field(
+        "10.213.0.0/16",
+        description="Private address range that the networks of servers are cut from, a /28 each.",
+    )
+    start_timeout: Seconds = Field(
+        60,
+        description="Seconds a server may take from its container's start to its first answer.",
+    )
+    remote_allow_private: bool = Field(
+        False,
+        description="Whether a remote URL may name a loopback, link-local or private address.",
+    )
+
+    # -- gateway
+    mcp_gateway_url: str = Field("http://127.0.0.1:4444", description="Where the hub and its pages reach the gateway.")
+    gateway_bind_address: str = Field("0.0.0.0", description="Address that the gateway listens on.")  # noqa: S104 - clients are elsewhere
+    gateway_skip_start: bool = Field(
+        False, description="Do not start the own gateway; use the one at MCP_GATEWAY_URL."
+    )
+    gw_workers: int = Field(
+        default_factory=lambda: 2 * (os.cpu_count() or 1) + 1,
+        ge=1,
+        le=128,
+        description="Worker processes of the gateway. Default: twice the CPU count plus one.",
+    )
+    gw_timeout: Seconds = Field(120, description="Seconds a call may take, from the client's request to the answer.")
+    gw_graceful_timeout: Seconds = Field(30, description="Seconds a stopping worker waits for its open calls.")
+    gw_keepalive: Seconds = Field(75, description="Seconds an idle client connection stays open.")
+    gw_max_requests: int = Field(0, ge=0, description="Calls after which a worker is replaced; 0: never.")
+    gw_max_requests_jitter: int = Field(0, ge=0, description="Random addition to GW_MAX_REQUESTS, so that workers do not go at once.")
+    gw_preload: bool = Field(True, description="Load the code once and fork workers from it, which shares its memory.")
+    gw_log_level: str | None = Field(None, description="LOG_LEVEL for the gateway alone.")
+    gw_max_body_bytes: int = Field(10 * 1024 * 1024, ge=1024, description="Largest request body, and longest line of a stdio server, in bytes.")
+
+    # -- logs
+    log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="What is logged.")
+    log_format: Literal["json", "console"] = Field("json", description="JSON lines, or colours for a person.")
+
+    @field_validator("jwt_secret")
+    @classmethod
+    def _long_enough(cls, value: SecretStr) -> SecretStr:
+        if len(value.get_secret_value().encode()) < MIN_SECRET_BYTES:
+            raise ValueError(
+                f"must be at least {MIN_SECRET_BYTES} bytes; make one with: openssl rand -base64 48"
+            )
+        return value
+
+    @field_validator("log_level", "hub_log_level", "gw_log_level", mode="before")
+    @classmethod
+    def _lower(cls, value: object) -> object:
+        return value.lower() if isinstance(value, str) else value
+
+    @cached_property
+    def postgres_dir(self) -> Path:
+        """The private cluster's directory."""
+        return self.data_dir / "postgres"
+
+    @cached_property
+    def bridge_socket(self) -> Path:
+        """Where gateway workers reach the bridge."""
+        return self.run_dir / "bridge.sock"
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Order the sources: arguments, environment, ``.env``, YAML."""
+        files = [InitSettingsSource(settings_cls, values) for values in _file_values()]
+        return (init_settings, env_settings, *files)
+
+
+def _file_values() -> list[dict[str, Any]]:
+    """Return what ``.env`` and the YAML file say, keys in lower case, the stronger first."""
+    found: list[dict[str, Any]] = []
+    if Path(".env").is_file():
+        values = dotenv_values(".env")
+        found.append({key.lower(): value for key, value in values.items() if value is not None})
+    if config := os.environ.get("MCP_HOST_CONFIG"):
+        found.append(_yaml_values(Path(config)))
+    return found
+
+
+def _yaml_values(path: Path) -> dict[str, Any]:
+    try:
+        loaded = yaml.safe_load(path.read_text()) or {}
+    except OSError as error:
+        raise SettingsError(f"MCP_HOST_CONFIG: cannot read {path}: {error.strerror}.") from error
+    except yaml.YAMLError as error:
+        raise SettingsError(f"MCP_HOST_CONFIG: {path} is not YAML: {error}") from error
+    if not isinstance(loaded, dict):
+        raise SettingsError(f"MCP_HOST_CONFIG: {path} must be a mapping of variables to values.")
+    return {str(key).lower(): value for key, value in loaded.items()}
+
+
+def load_settings(**overrides: Any) -> Settings:
+    """Read the configuration once.
+
+    Raises:
+        SettingsError: A variable is missing, unknown or wrong; the text has one line each and never a secret's value.
+    """
+    try:
+        return Settings(**overrides)
+    except ValidationError as error:
+        raise SettingsError("\n".join(_sentence(dict(item)) for item in error.errors())) from error
+
+
+def _sentence(item: dict[str, Any]) -> str:
+    name = ".".join(str(part) for part in item["loc"]).upper()
+    if name == "JWT_SECRET" and item["type"] == "missing":
+        return (
+            "JWT_SECRET is not set. It must be at least 32 bytes and stay the same between starts. "
+            "Make one and keep it: echo \"JWT_SECRET=$(openssl rand -base64 48)\" >> .env && chmod 600 .env"
+        )
+    if item["type"] == "extra_forbidden":
+        return f"{name} is not a setting of MCP Host. docs/configuration.md lists them; remove it or mend the name."
+    return f"{name}: {str(item['msg']).removeprefix('Value error, ')}."
