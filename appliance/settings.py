@@ -126,6 +126,10 @@ class Settings(BaseSettings):
 
     # -- gateway
     mcp_gateway_url: str = Field("http://127.0.0.1:4444", description="Where the hub and its pages reach the gateway.")
+    gateway_public_url: str | None = Field(
+        None,
+        description="Where clients reach the gateway, such as https://mcp.example.org. Unset: MCP_GATEWAY_URL.",
+    )
     gateway_bind_address: str = Field("0.0.0.0", description="Address that the gateway listens on.")  # noqa: S104 - clients are elsewhere
     gateway_skip_start: bool = Field(
         False, description="Do not start the own gateway; use the one at MCP_GATEWAY_URL."

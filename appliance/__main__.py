@@ -1,0 +1,110 @@
+"""The ``mcp-host`` command. Each subcommand imports what it needs when it runs, so that ``--help`` is quick and the gateway stays small."""
+
+import asyncio
+import json
+import sys
+from pathlib import Path
+
+import click
+
+from appliance.core.errors import DomainError
+from appliance.settings import Settings, SettingsError, load_settings
+
+MIGRATIONS = Path(__file__).parent.parent / "migrations"
+
+
+def _settings() -> Settings:
+    try:
+        return load_settings()
+    except SettingsError as error:
+        raise click.ClickException(str(error)) from error
+
+
+class _Commands(click.Group):
+    """Tells domain errors as sentences instead of tracebacks."""
+
+    def invoke(self, ctx: click.Context) -> object:
+        try:
+            return super().invoke(ctx)
+        except DomainError as error:
+            raise click.ClickException(error.reason) from error
+
+
+@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
+def main() -> None:
+    """MCP Host: hosts MCP servers on this box."""
+
+
+@main.command()
+def serve() -> None:
+    """Run the hub: pages, REST API, jobs and clock."""
+    from appliance.bootstrap import run_hub
+
+    run_hub(_settings())
+
+
+@main.command()
+def gateway() -> None:
+    """Run the gateway: every MCP call goes through it."""
+    from appliance.gateway.master import run
+
+    run(_settings())
+
+
+@main.command()
+def postgres() -> None:
+    """Run the private Postgres cluster in the foreground, making it first where there is none."""
+    from appliance.infra.postgres import exec_postgres
+
+    exec_postgres(_settings())
+
+
+@main.command()
+@click.option("--status", "only_status", is_flag=True, help="List the migrations and change nothing.")
+def migrate(*, only_status: bool) -> None:
+    """Bring the database's schema up to this version."""
+    from contextlib import closing
+
+    from appliance.infra import migrations
+    from appliance.infra.database import connect, connection_arguments
+    from appliance.infra.postgres import database_url
+
+    with closing(connect(connection_arguments(database_url(_settings())))) as connection:
+        if not only_status:
+            applied = migrations.migrate(connection, MIGRATIONS)
+            click.echo(f"{len(applied)} applied" + (f": {', '.join(applied)}" if applied else ""))
+        for item in migrations.status(connection, MIGRATIONS):
+            when = f"applied {item.applied_at:%Y-%m-%d %H:%M:%S} UTC" if item.applied_at else "pending"
+            click.echo(f"{item.name:<40} {when}")
+
+
+@main.group()
+def user() -> None:
+    """Manage people from the box itself."""
+
+
+@user.command("create")
+@click.option("--email", required=True, help="E-mail address to sign in with.")
+@click.option("--admin", is_flag=True, help="Make an administrator instead of a maintainer.")
+@click.option(
+    "--password-stdin", is_flag=True, help="Read the password from standard input instead of generating one."
+)
+def user_create(*, email: str, admin: bool, password_stdin: bool) -> None:
+    """Create a person and print the generated password as JSON, this once."""
+    from appliance.bootstrap import create_user
+
+    password = sys.stdin.readline().rstrip("\n") if password_stdin else None
+    created = asyncio.run(create_user(_settings(), email=email, is_admin=admin, password=password))
+    click.echo(json.dumps(created))
+
+
+@main.command("docs-configuration")
+def docs_configuration() -> None:
+    """Print docs/configuration.md as the settings say it."""
+    from appliance.settings_docs import configuration_markdown
+
+    click.echo(configuration_markdown(), nl=False)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""What a hosted server is and how it lives."""

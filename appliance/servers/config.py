@@ -1,0 +1,123 @@
+"""The configuration of a server: from what a caller sends to a checked value, and back to JSON. Pure."""
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from appliance.core.errors import InvalidError
+from appliance.runtimes.model import Transport
+from appliance.servers.model import ServerConfig
+from appliance.sources.model import (
+    GitSource,
+    ImageSource,
+    PackageSource,
+    RemoteSource,
+    Source,
+)
+
+MAX_NAME = 63
+_NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
+_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,127}")
+_MEMORY = re.compile(r"(\d+(?:\.\d+)?)\s*([kmg]?)i?b?", re.IGNORECASE)
+_UNITS = {"": 1, "k": 1024, "m": 1024**2, "g": 1024**3}
+
+MIN_MEMORY_BYTES = 16 * 1024**2
+MAX_VALUE_BYTES = 32 * 1024
+MAX_ARGUMENTS = 128
+MAX_CPUS = 64
+
+
+def check_name(name: str) -> str:
+    """Return ``name`` if it may be a server's.
+
+    Raises:
+        InvalidError: It is not a lower-case DNS label.
+    """
+    if not _NAME.fullmatch(name):
+        raise InvalidError.field(
+            "name", f"use 1 to {MAX_NAME} lower-case letters, digits and inner hyphens, such as my-server"
+        )
+    return name
+
+
+def name_from_source(source: Source) -> str:
+    """Return the name that a server gets when nobody gave one."""
+    match source:
+        case PackageSource():
+            raw = source.name.removeprefix("@")
+        case GitSource():
+            raw = source.url.rstrip("/").rsplit("/", 1)[-1].removesuffix(".git")
+        case ImageSource():
+            raw = source.reference.partition("@")[0].rsplit("/", 1)[-1].partition(":")[0]
+        case RemoteSource():
+            raw = source.url.split("//", 1)[-1].split("/", 1)[0].partition(":")[0]
+    slug = re.sub(r"[^a-z0-9]+", "-", raw.lower()).strip("-")[:MAX_NAME].strip("-")
+    return slug or "server"
+
+
+def parse_memory(value: str | int) -> int:
+    """Return bytes for ``536870912``, ``"512m"`` or ``"1GiB"``.
+
+    Raises:
+        InvalidError: It is not a size, or less than 16 MiB.
+    """
+    match = _MEMORY.fullmatch(str(value).strip())
+    size = int(float(match[1]) * _UNITS[match[2].lower()]) if match else 0
+    if size < MIN_MEMORY_BYTES:
+        raise InvalidError.field("memory_limit", "give a size of at least 16m, such as 512m or 1g")
+    return size
+
+
+def check_config(config: ServerConfig) -> ServerConfig:
+    """Return ``config`` if every value is within bounds.
+
+    Raises:
+        InvalidError: Names every field that is not.
+    """
+    problems: dict[str, str] = {}
+    if len(config.arguments) > MAX_ARGUMENTS or any("\0" in item for item in config.arguments):
+        problems["arguments"] = f"give at most {MAX_ARGUMENTS} arguments without NUL characters"
+    for name, value in config.environment.items():
+        if not _VARIABLE.fullmatch(name):
+            problems[f"environment.{name}"] = "a name has letters, digits and _, and does not start with a digit"
+        elif "\0" in value or len(value.encode()) > MAX_VALUE_BYTES:
+            problems[f"environment.{name}"] = "a value has at most 32 KiB and no NUL character"
+    if not 0 < config.cpu_limit <= MAX_CPUS:
+        problems["cpu_limit"] = f"give a number of CPUs above 0 and at most {MAX_CPUS}, such as 0.5"
+    if config.memory_limit_bytes < MIN_MEMORY_BYTES:
+        problems["memory_limit"] = "give a size of at least 16m, such as 512m or 1g"
+    if config.port is not None and not 1 <= config.port <= 65535:
+        problems["port"] = "give a port between 1 and 65535"
+    if not re.fullmatch(r"/[A-Za-z0-9._~/-]{0,255}", config.path):
+        problems["path"] = "give an absolute path such as /mcp"
+    if problems:
+        raise InvalidError("The configuration is not valid.", fields=problems)
+    return config
+
+
+def config_as_dict(config: ServerConfig) -> dict[str, Any]:
+    """Return ``config`` as it is stored and answered."""
+    return {
+        "arguments": list(config.arguments),
+        "environment": dict(config.environment),
+        "cpu_limit": config.cpu_limit,
+        "memory_limit": config.memory_limit_bytes,
+        "transport": config.transport.value if config.transport else "auto",
+        "port": config.port,
+        "path": config.path,
+    }
+
+
+def config_from_dict(data: Mapping[str, Any]) -> ServerConfig:
+    """Return the configuration that ``config_as_dict`` stored; absent keys take their defaults."""
+    default = ServerConfig()
+    transport = data.get("transport", "auto")
+    return ServerConfig(
+        arguments=tuple(data.get("arguments", ())),
+        environment=dict(data.get("environment", {})),
+        cpu_limit=float(data.get("cpu_limit", default.cpu_limit)),
+        memory_limit_bytes=parse_memory(data.get("memory_limit", default.memory_limit_bytes)),
+        transport=None if transport == "auto" else Transport(transport),
+        port=data.get("port"),
+        path=data.get("path") or default.path,
+    )

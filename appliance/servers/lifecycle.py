@@ -1,0 +1,288 @@
+"""What to do next with a server: facts in, one step out. Pure.
+
+Nothing here remembers anything. Whatever was half done when the hub died shows in the facts, so the same rules bring a
+server up, carry on after a crash, and clean up what is left over.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from appliance.runtimes.model import Instance, InstanceState, Transport
+from appliance.servers.model import (
+    Deployment,
+    DeploymentState,
+    DesiredState,
+    InstanceRecord,
+    Server,
+    Status,
+)
+from appliance.sources.model import RemoteSource
+
+#: Crashes after which a server is left alone, and the time within which they count.
+MAX_CRASHES = 5
+CRASH_WINDOW = timedelta(minutes=5)
+#: The longest pause before a crashed server is started again.
+MAX_BACKOFF = timedelta(seconds=60)
+
+
+@dataclass(frozen=True)
+class Facts:
+    """All that decides the next step."""
+
+    server: Server
+    #: The newest deployment that is neither live nor over, if any.
+    pending: Deployment | None
+    #: The deployment that was live last, if it still is.
+    live: Deployment | None
+    #: The newest deployment of all; its reason is told when nothing is live.
+    newest: Deployment | None
+    #: Every instance of the server that its executor knows.
+    instances: tuple[Instance, ...]
+    #: What the gateway was told, by deployment.
+    records: tuple[InstanceRecord, ...]
+    now: datetime
+    #: Whether the live deployment was asked since this run began, and did not answer.
+    is_unwell: bool = False
+
+
+@dataclass(frozen=True)
+class Destroy:
+    """Remove everything: instances, network, volume, images, rows."""
+
+
+@dataclass(frozen=True)
+class StopInstances:
+    """End and remove these instances."""
+
+    names: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class CancelDeployment:
+    """Nobody wants this deployment any more."""
+
+    deployment: Deployment
+
+
+@dataclass(frozen=True)
+class Build:
+    """Make the deployment's image."""
+
+    deployment: Deployment
+
+
+@dataclass(frozen=True)
+class Launch:
+    """Start an instance of the deployment and tell the gateway."""
+
+    deployment: Deployment
+
+
+@dataclass(frozen=True)
+class Record:
+    """An instance runs that the gateway was not told of, or not rightly."""
+
+    deployment: Deployment
+    instance: Instance
+
+
+@dataclass(frozen=True)
+class Probe:
+    """Ask the server over the path that its users take; what it answers decides."""
+
+    deployment: Deployment
+
+
+@dataclass(frozen=True)
+class FailDeployment:
+    """The deployment's instance ended before it ever answered."""
+
+    deployment: Deployment
+    instance: Instance
+
+
+@dataclass(frozen=True)
+class RecordCrash:
+    """The live deployment's instance ended: count it, then clear it away."""
+
+    deployment: Deployment
+    instance: Instance
+
+
+@dataclass(frozen=True)
+class RemoveInstances:
+    """Clear away instances that nobody routes to or that ended."""
+
+    names: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class WaitUntil:
+    """Nothing to do before this moment."""
+
+    moment: datetime
+    reason: str
+
+
+@dataclass(frozen=True)
+class Settled:
+    """The server is as wanted, or as near as it will come by itself."""
+
+    status: Status
+    reason: str = ""
+
+
+Step = (
+    Destroy
+    | StopInstances
+    | CancelDeployment
+    | Build
+    | Launch
+    | Record
+    | Probe
+    | FailDeployment
+    | RecordCrash
+    | RemoveInstances
+    | WaitUntil
+    | Settled
+)
+
+
+def next_step(facts: Facts) -> Step:
+    """Return the one thing to do now; doing it and asking again ends in ``Settled`` or ``WaitUntil``."""
+    match facts.server.desired_state:
+        case DesiredState.DELETED:
+            return Destroy()
+        case DesiredState.STOPPED:
+            return _towards_stopped(facts)
+        case DesiredState.RUNNING:
+            return _towards_running(facts)
+
+
+def _towards_stopped(facts: Facts) -> Step:
+    if facts.pending:
+        return CancelDeployment(facts.pending)
+    if facts.instances or facts.records:
+        return StopInstances(tuple(instance.name for instance in facts.instances))
+    return Settled(Status.STOPPED)
+
+
+def _towards_running(facts: Facts) -> Step:
+    if facts.pending:
+        return _bring_up(facts, facts.pending)
+    if facts.live:
+        return _keep_up(facts, facts.live)
+    if facts.instances:
+        return RemoveInstances(tuple(instance.name for instance in facts.instances))
+    reason = facts.newest.reason if facts.newest else "Nothing was deployed yet. Redeploy it."
+    return Settled(Status.ERROR, reason)
+
+
+def _bring_up(facts: Facts, pending: Deployment) -> Step:
+    if pending.image is None:
+        return Build(pending)
+    if isinstance(pending.source, RemoteSource):
+        routed = facts.server.deployment_id == pending.id and _record(facts, pending)
+        return Probe(pending) if routed else Launch(pending)
+    instance = _instance(facts, pending)
+    if instance is None or instance.state is InstanceState.CREATED:
+        return Launch(pending)
+    if instance.state is InstanceState.EXITED:
+        return FailDeployment(pending, instance)
+    if not _is_recorded(facts, pending, instance):
+        return Record(pending, instance)
+    return Probe(pending)
+
+
+def _keep_up(facts: Facts, live: Deployment) -> Step:
+    strays = tuple(item.name for item in facts.instances if item.deployment_id != live.id)
+    if strays:
+        return RemoveInstances(strays)
+    if isinstance(live.source, RemoteSource):
+        return _keep_remote(facts, live)
+    instance = _instance(facts, live)
+    if instance is None or instance.state is InstanceState.CREATED:
+        return _start_again(facts, live)
+    if instance.state is InstanceState.EXITED:
+        return _clear_ended(facts, live, instance)
+    if not _is_recorded(facts, live, instance):
+        return Record(live, instance)
+    return _keep_answering(facts, live)
+
+
+def _keep_remote(facts: Facts, live: Deployment) -> Step:
+    if _record(facts, live) is None or facts.server.deployment_id != live.id:
+        return Launch(live)
+    return _keep_answering(facts, live)
+
+
+def _keep_answering(facts: Facts, live: Deployment) -> Step:
+    if facts.server.status is Status.RUNNING or facts.is_unwell:
+        return Settled(facts.server.status, facts.server.status_reason)
+    return Probe(live)
+
+
+def _start_again(facts: Facts, live: Deployment) -> Step:
+    if has_given_up(facts.server):
+        return Settled(Status.ERROR, facts.server.status_reason)
+    moment = start_again_at(facts.server)
+    if moment and moment > facts.now:
+        return WaitUntil(moment, facts.server.status_reason)
+    return Launch(live)
+
+
+def _clear_ended(facts: Facts, live: Deployment, instance: Instance) -> Step:
+    # The record still names the container: this end was not counted yet. Counting takes the name away in the same
+    # transaction, so a hub that dies between counting and removing counts once.
+    record = _record(facts, live)
+    if record and record.container_id == instance.container_id:
+        return RecordCrash(live, instance)
+    return RemoveInstances((instance.name,))
+
+
+def _instance(facts: Facts, deployment: Deployment) -> Instance | None:
+    return next((item for item in facts.instances if item.deployment_id == deployment.id), None)
+
+
+def _record(facts: Facts, deployment: Deployment) -> InstanceRecord | None:
+    return next((item for item in facts.records if item.deployment_id == deployment.id), None)
+
+
+def _is_recorded(facts: Facts, deployment: Deployment, instance: Instance) -> bool:
+    record = _record(facts, deployment)
+    return (
+        record is not None
+        and record.container_id == instance.container_id
+        and (record.transport is Transport.STDIO or record.address == instance.address)
+        and facts.server.deployment_id == deployment.id
+    )
+
+
+def has_given_up(server: Server) -> bool:
+    """Return whether the server crashed too often to be started again by itself."""
+    return server.crashes >= MAX_CRASHES
+
+
+def count_crash(server: Server, now: datetime) -> int:
+    """Return the number of crashes within the window, this one included."""
+    if server.last_crash_at is None or now - server.last_crash_at > CRASH_WINDOW:
+        return 1
+    return server.crashes + 1
+
+
+def backoff(crashes: int) -> timedelta:
+    """Return the pause after the ``crashes``-th crash: 1, 2, 4 … 60 seconds."""
+    doublings = min(max(0, crashes - 1), 6)
+    return min(timedelta(seconds=2**doublings), MAX_BACKOFF)
+
+
+def start_again_at(server: Server) -> datetime | None:
+    """Return when a crashed server may start again; ``None``: at once."""
+    if not server.crashes or server.last_crash_at is None:
+        return None
+    return server.last_crash_at + backoff(server.crashes)
+
+
+def is_over(deployment: Deployment) -> bool:
+    """Return whether nothing more happens to ``deployment``."""
+    return deployment.state not in {DeploymentState.PENDING, DeploymentState.LIVE}

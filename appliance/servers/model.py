@@ -1,0 +1,132 @@
+"""What a hosted server is."""
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+from appliance.runtimes.model import Limits, Transport
+from appliance.sources.model import Source
+
+
+class DesiredState(StrEnum):
+    """What people want; only they write it."""
+
+    RUNNING = "running"
+    STOPPED = "stopped"
+    DELETED = "deleted"
+
+
+class Status(StrEnum):
+    """What the reconciler observed; only it writes it."""
+
+    QUEUED = "queued"
+    CLONING = "cloning"
+    BUILDING = "building"
+    PUSHING = "pushing"
+    PENDING_EVALUATION = "pending-evaluation"
+    PENDING_GOVERNANCE = "pending-governance"
+    STARTING = "starting"
+    RUNNING = "running"
+    DEGRADED = "degraded"
+    STOPPING = "stopping"
+    STOPPED = "stopped"
+    ERROR = "error"
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether nothing more happens until somebody or something outside acts."""
+        return self in {Status.RUNNING, Status.DEGRADED, Status.STOPPED, Status.ERROR}
+
+
+class DeploymentState(StrEnum):
+    """How one attempt to make a version live stands."""
+
+    PENDING = "pending"
+    LIVE = "live"
+    SUPERSEDED = "superseded"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+
+@dataclass(frozen=True)
+class ServerConfig:
+    """How a server is run, whatever it is."""
+
+    arguments: tuple[str, ...] = ()
+    #: Reaches the server under each plain name and under ``CFG_<name>``. Not for secrets: the engine shows it.
+    environment: dict[str, str] = field(default_factory=dict)
+    cpu_limit: float = Limits.cpus
+    memory_limit_bytes: int = Limits.memory_bytes
+    #: ``None``: taken from the image or the sources, else stdio.
+    transport: Transport | None = None
+    #: Where an HTTP server listens inside its container; ``None``: as the image or the sources say.
+    port: int | None = None
+    path: str = "/mcp"
+
+
+@dataclass(frozen=True)
+class Server:
+    """One hosted server."""
+
+    id: int
+    name: str
+    owner_id: int
+    server_type: str
+    source: Source
+    config: ServerConfig
+    desired_state: DesiredState
+    status: Status
+    #: Why the status is what it is, with the next step; empty when there is nothing to say.
+    status_reason: str
+    status_since: datetime
+    #: The deployment that the gateway routes to.
+    deployment_id: int | None
+    endpoint_key_prefix: str
+    crashes: int
+    last_crash_at: datetime | None
+    created_at: datetime
+
+
+@dataclass(frozen=True)
+class Deployment:
+    """One attempt to make a version live."""
+
+    id: int
+    server_id: int
+    #: 1, 2, 3 … within the server.
+    number: int
+    state: DeploymentState
+    reason: str
+    source: Source
+    config: ServerConfig
+    #: What the instance runs; ``None`` until it is built, empty for a remote server.
+    image: str | None
+    resolved: dict[str, Any]
+    manifest: dict[str, Any] | None
+    requested_by: str
+    created_at: datetime
+    finished_at: datetime | None
+
+
+@dataclass(frozen=True)
+class InstanceRecord:
+    """What the gateway was told of a running instance."""
+
+    deployment_id: int
+    executor: str
+    name: str
+    container_id: str
+    transport: Transport
+    address: str
+
+
+@dataclass(frozen=True)
+class NewServer:
+    """What a person asks for."""
+
+    source: Source
+    #: ``None``: derived from the source.
+    name: str | None = None
+    server_type: str = "Custom"
+    config: ServerConfig = ServerConfig()

@@ -1,0 +1,332 @@
+"""What people do with servers. Every write says what is wanted and enqueues the reconciler; nothing here waits for it."""
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from typing import Any
+
+from appliance.accounts.model import Principal
+from appliance.accounts.roles import require_may_create, require_may_write, visible_owner
+from appliance.builds.model import BuildLine
+from appliance.builds.service import BuildService, BuildView
+from appliance.core.ids import key_hash, new_key
+from appliance.infra.database import Database
+from appliance.jobs.queue import cancel_running_in_lane, enqueue
+from appliance.observability.audit import record as audit
+from appliance.observability.usage import UsageMetric, usage_of
+from appliance.runtimes.model import LogLine
+from appliance.runtimes.ports import Executor
+from appliance.servers import store
+from appliance.servers.config import (
+    check_config,
+    check_name,
+    config_as_dict,
+    name_from_source,
+)
+from appliance.servers.errors import (
+    NoBuildError,
+    ServerDeletedError,
+    ServerNotFoundError,
+    ServerNotRunningError,
+)
+from appliance.servers.instances import instance_spec
+from appliance.servers.mcp import McpClient
+from appliance.servers.model import (
+    Deployment,
+    DeploymentState,
+    DesiredState,
+    NewServer,
+    Server,
+    ServerConfig,
+    Status,
+)
+from appliance.sources.model import RemoteSource
+
+RECONCILE = "servers.reconcile"
+KEY_PREFIX = "mcps_"
+#: Characters of a key that stay visible, so that a person recognises it.
+KEY_VISIBLE = len(KEY_PREFIX) + 6
+
+
+def lane_of(server_id: int) -> str:
+    """Return the lane in which everything about one server happens, one thing after another."""
+    return f"server:{server_id}"
+
+
+@dataclass(frozen=True)
+class ServerView:
+    """A server as people see it."""
+
+    server: Server
+    #: Where MCP clients reach it.
+    endpoint: str
+    #: The newest deployment, whatever became of it.
+    newest: Deployment | None
+    #: The one that is live, if any; carries the manifest.
+    live: Deployment | None
+
+
+class ServerService:
+    """Lists, creates, changes and calls servers on behalf of a principal.
+
+    Whoever may not know of a server gets ``ServerNotFoundError``; whoever may see but not change it gets
+    ``ForbiddenError``. A server is named by its id or its name.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        executor: Executor,
+        builds: BuildService,
+        mcp: McpClient,
+        *,
+        gateway_public_url: str,
+    ) -> None:
+        """Keep the collaborators."""
+        self._database = database
+        self._executor = executor
+        self._builds = builds
+        self._mcp = mcp
+        self._gateway_public_url = gateway_public_url.rstrip("/")
+
+    # -- reading
+
+    async def list(
+        self,
+        principal: Principal,
+        *,
+        query: str = "",
+        status: Status | None = None,
+        after: str = "",
+        limit: int = 50,
+    ) -> list[ServerView]:
+        """Return up to ``limit`` servers that the principal may see, by name, from the first name after ``after``."""
+
+        def read() -> list[ServerView]:
+            servers = store.page(
+                owner_id=visible_owner(principal), query=query, status=status, after=after, limit=limit
+            )
+            return [self._view(server) for server in servers]
+
+        return await self._database.run(read)
+
+    async def get(self, principal: Principal, server: int | str) -> ServerView:
+        """Return one server."""
+        return await self._database.run(lambda: self._view(_visible(principal, server)))
+
+    async def deployments(self, principal: Principal, server: int | str) -> list[Deployment]:
+        """Return the newest 20 deployments, newest first."""
+        return await self._database.run(lambda: store.deployments(_visible(principal, server).id))
+
+    async def build(self, principal: Principal, server: int | str) -> BuildView:
+        """Return the newest build.
+
+        Raises:
+            NoBuildError: Nothing was built for this server yet.
+        """
+        found = await self._database.run(_visible, principal, server)
+        view = await self._builds.latest(found.id)
+        if view is None:
+            raise NoBuildError(f"Nothing was built for {found.name} yet.")
+        return view
+
+    async def build_lines(self, principal: Principal, server: int | str, *, after: int = 0) -> list[BuildLine]:
+        """Return the newest build's log from the line after number ``after``."""
+        view = await self.build(principal, server)
+        return await self._builds.lines(view.id, after=after)
+
+    async def logs(self, principal: Principal, server: int | str, *, lines: int = 200) -> list[LogLine]:
+        """Return the last lines that the routed instance printed; a stdio server's protocol traffic is not among them."""
+        name = await self._instance_name(principal, server)
+        return await self._executor.tail(name, lines=lines) if name else []
+
+    async def follow_logs(self, principal: Principal, server: int | str) -> AsyncIterator[LogLine]:
+        """Yield the last lines and then new ones until the instance ends."""
+        name = await self._instance_name(principal, server)
+        if name:
+            async for line in self._executor.follow(name):
+                yield line
+
+    async def metrics(self, principal: Principal, server: int | str, *, limit: int = 200) -> list[UsageMetric]:
+        """Return the newest usage metrics, newest first."""
+
+        def read() -> list[UsageMetric]:
+            return usage_of(_visible(principal, server).id, limit=limit)
+
+        return await self._database.run(read)
+
+    # -- writing
+
+    async def create(self, principal: Principal, new: NewServer) -> tuple[ServerView, str]:
+        """Add a server that wants to run, and return it with its endpoint key, which is shown this once.
+
+        Raises:
+            InvalidError: The name or the configuration is wrong.
+            ServerNameTakenError: Another server has the name.
+        """
+        require_may_create(principal)
+        name = check_name(new.name) if new.name else name_from_source(new.source)
+        check_config(new.config)
+        key = new_key(KEY_PREFIX)
+
+        def write() -> ServerView:
+            server = store.add(
+                new, name=name, owner_id=principal.user_id, key_hash=key_hash(key), key_prefix=key[:KEY_VISIBLE]
+            )
+            store.add_deployment(server, requested_by=principal.name)
+            _reconcile(server.id)
+            _audit(principal, "server.create", server)
+            return self._view(store.get(server.id))
+
+        return await self._database.run(write), key
+
+    async def start(self, principal: Principal, server: int | str) -> ServerView:
+        """Want the server running; crashes so far are forgiven. Deploys anew when nothing is live."""
+
+        def write(found: Server) -> None:
+            store.set_desired(found.id, DesiredState.RUNNING)
+            if store.deployment_in(found.id, DeploymentState.PENDING, DeploymentState.LIVE) is None:
+                store.add_deployment(found, requested_by=principal.name)
+
+        return await self._change(principal, server, "server.start", write)
+
+    async def stop(self, principal: Principal, server: int | str) -> ServerView:
+        """Want the server stopped; a build that runs is cancelled."""
+        return await self._change(
+            principal, server, "server.stop", lambda found: store.set_desired(found.id, DesiredState.STOPPED)
+        )
+
+    async def redeploy(self, principal: Principal, server: int | str) -> ServerView:
+        """Build and start the server anew from its source; a build that runs is cancelled."""
+
+        def write(found: Server) -> None:
+            store.set_desired(found.id, DesiredState.RUNNING)
+            store.add_deployment(found, requested_by=principal.name)
+            store.set_status(found.id, Status.QUEUED)
+
+        return await self._change(principal, server, "server.redeploy", write)
+
+    async def configure(self, principal: Principal, server: int | str, config: ServerConfig) -> ServerView:
+        """Change how the server is run, and redeploy it.
+
+        Raises:
+            InvalidError: The configuration is wrong.
+        """
+        check_config(config)
+
+        def write(found: Server) -> None:
+            changed = store.set_config(found.id, config_as_dict(config))
+            store.set_desired(found.id, DesiredState.RUNNING)
+            store.add_deployment(changed, requested_by=principal.name)
+            store.set_status(found.id, Status.QUEUED)
+
+        return await self._change(principal, server, "server.configure", write)
+
+    async def delete(self, principal: Principal, server: int | str) -> ServerView:
+        """Want the server gone, with its container, network, data volume and images. There is no way back."""
+        return await self._change(
+            principal, server, "server.delete", lambda found: store.set_desired(found.id, DesiredState.DELETED)
+        )
+
+    async def rotate_key(self, principal: Principal, server: int | str) -> str:
+        """Return a new endpoint key, shown this once; the old one stops working at once."""
+        key = new_key(KEY_PREFIX)
+
+        def write() -> None:
+            found = _writable(principal, server)
+            store.set_key(found.id, key_hash=key_hash(key), key_prefix=key[:KEY_VISIBLE])
+            _audit(principal, "server.rotate_key", found)
+
+        await self._database.run(write)
+        return key
+
+    # -- calling
+
+    async def invoke(
+        self, principal: Principal, server: int | str, tool: str, arguments: dict[str, Any], *, timeout_s: float = 60
+    ) -> dict[str, Any]:
+        """Call a tool through the gateway and return the MCP result.
+
+        Raises:
+            ServerNotRunningError: The server is not running; carries its reason.
+            McpUnavailableError: The gateway or the server does not answer.
+            McpCallError: The server refused the call.
+        """
+
+        def check() -> Server:
+            found = _writable(principal, server)
+            if found.status not in {Status.RUNNING, Status.DEGRADED} and not _serves(found):
+                raise ServerNotRunningError(
+                    f"{found.name} is {found.status.value}.", hint=found.status_reason or "Start it first."
+                )
+            _audit(principal, "server.invoke", found, {"tool": tool})
+            return found
+
+        found = await self._database.run(check)
+        return await self._mcp.call_tool(found.name, tool, arguments, timeout_s=timeout_s)
+
+    # -- inside
+
+    def _view(self, server: Server) -> ServerView:
+        return ServerView(
+            server=server,
+            endpoint=f"{self._gateway_public_url}/servers/{server.name}/mcp",
+            newest=store.deployment_in(server.id),
+            live=store.deployment_in(server.id, DeploymentState.LIVE),
+        )
+
+    async def _change(self, principal: Principal, server: int | str, action: str, write: Any) -> ServerView:
+        def run() -> ServerView:
+            found = _writable(principal, server)
+            write(found)
+            # What runs now works towards what was wanted before; the job queued here starts from what is wanted now.
+            cancel_running_in_lane(lane_of(found.id))
+            _reconcile(found.id)
+            _audit(principal, action, found)
+            return self._view(store.get(found.id))
+
+        return await self._database.run(run)
+
+    async def _instance_name(self, principal: Principal, server: int | str) -> str | None:
+        def read() -> str | None:
+            found = _visible(principal, server)
+            newest = store.deployment_in(found.id, DeploymentState.PENDING, DeploymentState.LIVE)
+            if newest is None or isinstance(newest.source, RemoteSource):
+                return None
+            return instance_spec(found, newest).name
+
+        return await self._database.run(read)
+
+
+def _reconcile(server_id: int) -> None:
+    enqueue(RECONCILE, {"server_id": server_id}, lane=lane_of(server_id))
+
+
+def _serves(server: Server) -> bool:
+    return server.deployment_id is not None and bool(store.records(server.id))
+
+
+def _visible(principal: Principal, server: int | str) -> Server:
+    found = store.find_by_id(server) if isinstance(server, int) else store.find(server)
+    owner = visible_owner(principal)
+    if found is None or (owner is not None and found.owner_id != owner):
+        raise ServerNotFoundError(f"There is no server {server}.")
+    return found
+
+
+def _writable(principal: Principal, server: int | str) -> Server:
+    found = _visible(principal, server)
+    require_may_write(principal, owner_id=found.owner_id)
+    if found.desired_state is DesiredState.DELETED:
+        raise ServerDeletedError(f"{found.name} is being deleted.")
+    return found
+
+
+def _audit(principal: Principal, action: str, server: Server, details: dict[str, Any] | None = None) -> None:
+    audit(
+        principal,
+        action,
+        object_type="server",
+        object_id=server.id,
+        object_name=server.name,
+        details=details or {},
+    )

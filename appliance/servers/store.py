@@ -1,0 +1,343 @@
+"""Queries about servers; rows in, model objects out. Every function runs inside ``database.run``."""
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+from peewee import Case, IntegrityError, fn
+
+from appliance.core.clock import now
+from appliance.observability.events import publish_in_transaction
+from appliance.runtimes.model import Transport
+from appliance.servers.config import config_as_dict, config_from_dict
+from appliance.servers.errors import ServerNameTakenError, ServerNotFoundError
+from appliance.servers.model import (
+    Deployment,
+    DeploymentState,
+    DesiredState,
+    InstanceRecord,
+    NewServer,
+    Server,
+    Status,
+)
+from appliance.servers.tables import DeploymentRow, InstanceRow, ServerRow
+from appliance.sources.spec import as_dict as source_as_dict
+from appliance.sources.spec import from_dict as source_from_dict
+
+
+def _server(row: ServerRow) -> Server:
+    return Server(
+        id=row.id,
+        name=row.name,
+        owner_id=row.owner_id,
+        server_type=row.server_type,
+        source=source_from_dict(row.source),
+        config=config_from_dict(row.config),
+        desired_state=DesiredState(row.desired_state),
+        status=Status(row.status),
+        status_reason=row.status_reason,
+        status_since=row.status_since,
+        deployment_id=row.deployment_id,
+        endpoint_key_prefix=row.endpoint_key_prefix,
+        crashes=row.crashes,
+        last_crash_at=row.last_crash_at,
+        created_at=row.created_at,
+    )
+
+
+def _deployment(row: DeploymentRow) -> Deployment:
+    return Deployment(
+        id=row.id,
+        server_id=row.server_id,
+        number=row.number,
+        state=DeploymentState(row.state),
+        reason=row.reason,
+        source=source_from_dict(row.source),
+        config=config_from_dict(row.config),
+        image=row.image,
+        resolved=row.resolved,
+        manifest=row.manifest,
+        requested_by=row.requested_by,
+        created_at=row.created_at,
+        finished_at=row.finished_at,
+    )
+
+
+def get(server_id: int) -> Server:
+    """Return one server.
+
+    Raises:
+        ServerNotFoundError: There is none of this id.
+    """
+    server = find_by_id(server_id)
+    if server is None:
+        raise ServerNotFoundError(f"There is no server {server_id}.")
+    return server
+
+
+def find_by_id(server_id: int) -> Server | None:
+    """Return the server of this id, if there still is one."""
+    row = ServerRow.get_or_none(ServerRow.id == server_id)
+    return _server(row) if row else None
+
+
+def find(name: str) -> Server | None:
+    """Return the server of this name, if any."""
+    row = ServerRow.get_or_none(ServerRow.name == name)
+    return _server(row) if row else None
+
+
+def page(
+    *,
+    owner_id: int | None,
+    query: str,
+    status: Status | None,
+    after: str,
+    limit: int,
+) -> list[Server]:
+    """Return up to ``limit`` servers in order of name, from the first name after ``after``.
+
+    Args:
+        owner_id: Only this person's; ``None``: everybody's.
+        query: Part of the name, any case; empty: all.
+    """
+    rows = ServerRow.select().where(ServerRow.name > after).order_by(ServerRow.name).limit(limit)
+    if owner_id is not None:
+        rows = rows.where(ServerRow.owner_id == owner_id)
+    if query:
+        rows = rows.where(ServerRow.name.contains(query))
+    if status is not None:
+        rows = rows.where(ServerRow.status == status.value)
+    return [_server(row) for row in rows]
+
+
+def all_ids() -> list[int]:
+    """Return the id of every server."""
+    return [row.id for row in ServerRow.select(ServerRow.id).order_by(ServerRow.id)]
+
+
+def add(new: NewServer, *, name: str, owner_id: int, key_hash: bytes, key_prefix: str) -> Server:
+    """Insert a server that wants to run.
+
+    Raises:
+        ServerNameTakenError: Another server has the name.
+    """
+    try:
+        row = ServerRow.create(
+            name=name,
+            owner_id=owner_id,
+            server_type=new.server_type,
+            source=source_as_dict(new.source),
+            config=config_as_dict(new.config),
+            desired_state=DesiredState.RUNNING.value,
+            status=Status.QUEUED.value,
+            status_reason="",
+            status_since=now(),
+            endpoint_key_hash=key_hash,
+            endpoint_key_prefix=key_prefix,
+            crashes=0,
+            created_at=now(),
+            updated_at=now(),
+        )
+    except IntegrityError as error:
+        raise ServerNameTakenError(
+            f"A server named {name} exists already.", hint="Choose another name or delete that server."
+        ) from error
+    return _server(row)
+
+
+def add_deployment(server: Server, *, requested_by: str) -> Deployment:
+    """Insert a pending deployment of the server as it is configured now; an older pending one is cancelled."""
+    cancel_pending(server.id, "A newer deployment was asked for.")
+    number = (
+        DeploymentRow.select(fn.MAX(DeploymentRow.number)).where(DeploymentRow.server_id == server.id).scalar() or 0
+    )
+    row = DeploymentRow.create(
+        server_id=server.id,
+        number=number + 1,
+        state=DeploymentState.PENDING.value,
+        reason="",
+        source=source_as_dict(server.source),
+        config=config_as_dict(server.config),
+        resolved={},
+        requested_by=requested_by,
+        created_at=now(),
+    )
+    return _deployment(row)
+
+
+def cancel_pending(server_id: int, reason: str) -> None:
+    """Mark what is pending as cancelled."""
+    DeploymentRow.update(state=DeploymentState.CANCELLED.value, reason=reason, finished_at=now()).where(
+        DeploymentRow.server_id == server_id, DeploymentRow.state == DeploymentState.PENDING.value
+    ).execute()
+
+
+def deployments(server_id: int, *, limit: int = 20) -> list[Deployment]:
+    """Return the newest deployments, newest first."""
+    rows = (
+        DeploymentRow.select()
+        .where(DeploymentRow.server_id == server_id)
+        .order_by(DeploymentRow.number.desc())
+        .limit(limit)
+    )
+    return [_deployment(row) for row in rows]
+
+
+def deployment_in(server_id: int, *states: DeploymentState) -> Deployment | None:
+    """Return the newest deployment in one of ``states``; no states given: the newest of all."""
+    rows = DeploymentRow.select().where(DeploymentRow.server_id == server_id)
+    if states:
+        rows = rows.where(DeploymentRow.state.in_([state.value for state in states]))
+    row = rows.order_by(DeploymentRow.number.desc()).first()
+    return _deployment(row) if row else None
+
+
+def get_deployment(deployment_id: int) -> Deployment:
+    """Return one deployment.
+
+    Raises:
+        ServerNotFoundError: It went with its server.
+    """
+    row = DeploymentRow.get_or_none(DeploymentRow.id == deployment_id)
+    if row is None:
+        raise ServerNotFoundError(f"There is no deployment {deployment_id}.")
+    return _deployment(row)
+
+
+def images_of(server_id: int) -> list[str]:
+    """Return every image that a deployment of the server used."""
+    rows = (
+        DeploymentRow.select(DeploymentRow.image)
+        .where(DeploymentRow.server_id == server_id, DeploymentRow.image.is_null(False), DeploymentRow.image != "")
+        .distinct()
+    )
+    return [row.image for row in rows]
+
+
+def records(server_id: int) -> tuple[InstanceRecord, ...]:
+    """Return what the gateway was told of the server's instances."""
+    rows = InstanceRow.select().where(InstanceRow.server_id == server_id)
+    return tuple(
+        InstanceRecord(
+            deployment_id=row.deployment_id,
+            executor=row.executor,
+            name=row.name,
+            container_id=row.container_id,
+            transport=Transport(row.transport),
+            address=row.address,
+        )
+        for row in rows
+    )
+
+
+def set_desired(server_id: int, desired: DesiredState) -> Server:
+    """Write what is wanted; crashes so far are forgiven."""
+    ServerRow.update(desired_state=desired.value, crashes=0, last_crash_at=None, updated_at=now()).where(
+        ServerRow.id == server_id
+    ).execute()
+    return get(server_id)
+
+
+def set_config(server_id: int, config: Mapping[str, Any]) -> Server:
+    """Write the configuration that the next deployment takes."""
+    ServerRow.update(config=dict(config), updated_at=now()).where(ServerRow.id == server_id).execute()
+    return get(server_id)
+
+
+def set_key(server_id: int, *, key_hash: bytes, key_prefix: str) -> None:
+    """Replace the endpoint key."""
+    ServerRow.update(endpoint_key_hash=key_hash, endpoint_key_prefix=key_prefix, updated_at=now()).where(
+        ServerRow.id == server_id
+    ).execute()
+
+
+def set_status(server_id: int, status: Status, reason: str = "") -> None:
+    """Write the observed status and broadcast it; saying the same again changes nothing."""
+    changed = (
+        ServerRow.update(
+            status=status.value,
+            status_reason=reason,
+            status_since=_since(status),
+            updated_at=now(),
+        )
+        .where(
+            ServerRow.id == server_id,
+            (ServerRow.status != status.value) | (ServerRow.status_reason != reason),
+        )
+        .execute()
+    )
+    if changed:
+        publish_in_transaction("server.status", server_id, {"status": status.value, "reason": reason})
+
+
+def _since(status: Status) -> Any:
+    # A new reason for the same status does not restart its clock.
+    return Case(None, [(ServerRow.status == status.value, ServerRow.status_since)], now())
+
+
+def set_built(deployment_id: int, *, image: str, resolved: Mapping[str, Any]) -> None:
+    """Write what the build made."""
+    DeploymentRow.update(image=image, resolved=dict(resolved)).where(DeploymentRow.id == deployment_id).execute()
+
+
+def route_to(server_id: int, deployment_id: int | None) -> None:
+    """Make the gateway route to this deployment's instance."""
+    ServerRow.update(deployment_id=deployment_id).where(ServerRow.id == server_id).execute()
+
+
+def record_instance(server_id: int, record: InstanceRecord, *, started_at: datetime | None) -> None:
+    """Tell the gateway where the deployment's instance is, and route to it."""
+    values = {
+        "executor": record.executor,
+        "name": record.name,
+        "container_id": record.container_id,
+        "transport": record.transport.value,
+        "address": record.address,
+        "started_at": started_at,
+    }
+    InstanceRow.insert(
+        server_id=server_id, deployment_id=record.deployment_id, created_at=now(), **values
+    ).on_conflict(conflict_target=[InstanceRow.deployment_id], update=values).execute()
+    route_to(server_id, record.deployment_id)
+
+
+def forget_instances(server_id: int, names: tuple[str, ...] | None = None) -> None:
+    """Take these instances, or all, away from the gateway."""
+    query = InstanceRow.delete().where(InstanceRow.server_id == server_id)
+    if names is not None:
+        query = query.where(InstanceRow.name.in_(names))
+    query.execute()
+
+
+def promote(deployment: Deployment, manifest: Mapping[str, Any]) -> None:
+    """Make ``deployment`` the live one; what was live before is superseded."""
+    DeploymentRow.update(state=DeploymentState.SUPERSEDED.value, finished_at=now()).where(
+        DeploymentRow.server_id == deployment.server_id,
+        DeploymentRow.id != deployment.id,
+        DeploymentRow.state == DeploymentState.LIVE.value,
+    ).execute()
+    DeploymentRow.update(
+        state=DeploymentState.LIVE.value, reason="", manifest=dict(manifest), finished_at=now()
+    ).where(DeploymentRow.id == deployment.id).execute()
+
+
+def fail_deployment(deployment: Deployment, reason: str, state: DeploymentState = DeploymentState.FAILED) -> None:
+    """Close a pending deployment; the gateway goes back to what was live."""
+    DeploymentRow.update(state=state.value, reason=reason, finished_at=now()).where(
+        DeploymentRow.id == deployment.id, DeploymentRow.state == DeploymentState.PENDING.value
+    ).execute()
+    live = deployment_in(deployment.server_id, DeploymentState.LIVE)
+    route_to(deployment.server_id, live.id if live else None)
+
+
+def record_crash(server: Server, *, crashes: int, instance_name: str) -> None:
+    """Count a crash and take the instance away from the gateway, together."""
+    ServerRow.update(crashes=crashes, last_crash_at=now()).where(ServerRow.id == server.id).execute()
+    forget_instances(server.id, (instance_name,))
+
+
+def destroy(server_id: int) -> None:
+    """Remove every row of the server; its usage metrics and audit trail stay."""
+    route_to(server_id, None)
+    ServerRow.delete().where(ServerRow.id == server_id).execute()

@@ -1,0 +1,76 @@
+"""Servers, deployments and instances as rows (migration 0003)."""
+
+from peewee import (
+    BigAutoField,
+    BigIntegerField,
+    BlobField,
+    IntegerField,
+    TextField,
+)
+from playhouse.postgres_ext import BinaryJSONField, DateTimeTZField
+
+from appliance.infra.database import Table
+
+
+class ServerRow(Table):
+    """A hosted server."""
+
+    id = BigAutoField()
+    name = TextField()
+    owner_id = BigIntegerField()
+    server_type = TextField()
+    source = BinaryJSONField(index=False)
+    config = BinaryJSONField(index=False)
+    desired_state = TextField()
+    status = TextField()
+    status_reason = TextField()
+    status_since = DateTimeTZField()
+    deployment_id = BigIntegerField(null=True)
+    endpoint_key_hash = BlobField()
+    endpoint_key_prefix = TextField()
+    crashes = IntegerField()
+    last_crash_at = DateTimeTZField(null=True)
+    created_at = DateTimeTZField()
+    updated_at = DateTimeTZField()
+
+    class Meta:
+        table_name = "servers"
+
+
+class DeploymentRow(Table):
+    """One attempt to make a version live."""
+
+    id = BigAutoField()
+    server_id = BigIntegerField()
+    number = IntegerField()
+    state = TextField()
+    reason = TextField()
+    source = BinaryJSONField(index=False)
+    config = BinaryJSONField(index=False)
+    image = TextField(null=True)
+    resolved = BinaryJSONField(index=False)
+    manifest = BinaryJSONField(index=False, null=True)
+    requested_by = TextField()
+    created_at = DateTimeTZField()
+    finished_at = DateTimeTZField(null=True)
+
+    class Meta:
+        table_name = "deployments"
+
+
+class InstanceRow(Table):
+    """What the gateway was told of a running instance."""
+
+    id = BigAutoField()
+    server_id = BigIntegerField()
+    deployment_id = BigIntegerField()
+    executor = TextField()
+    name = TextField()
+    container_id = TextField()
+    transport = TextField()
+    address = TextField()
+    started_at = DateTimeTZField(null=True)
+    created_at = DateTimeTZField()
+
+    class Meta:
+        table_name = "instances"

@@ -1,0 +1,67 @@
+"""Job entry points: one server's reconciliation, and the sweep that asks for everybody's."""
+
+from collections.abc import AsyncIterator, Mapping
+from typing import Any
+
+import structlog
+
+from appliance.core.clock import now
+from appliance.infra.database import Database
+from appliance.jobs.model import Again, JobContext
+from appliance.jobs.queue import enqueue
+from appliance.runtimes.model import ExecutorEvent
+from appliance.servers import store
+from appliance.servers.reconciler import Reconciler
+from appliance.servers.service import RECONCILE, lane_of
+
+log = structlog.get_logger("servers.tasks")
+
+#: Container events after which a server is looked at.
+ACTIONS = frozenset({"die", "destroy", "oom", "reconnected"})
+
+
+class ReconcileTask:
+    """Runs the reconciler as a job."""
+
+    def __init__(self, reconciler: Reconciler) -> None:
+        """Keep the reconciler."""
+        self._reconciler = reconciler
+
+    async def __call__(self, context: JobContext, payload: Mapping[str, Any]) -> Again | None:
+        """Reconcile ``payload["server_id"]``; ask to be run again when something is due later."""
+        moment = await self._reconciler.run(int(payload["server_id"]))
+        if moment is None:
+            return None
+        return Again(max(0.0, (moment - now()).total_seconds()))
+
+
+class Sweep:
+    """Asks for the reconciliation of every server: after a restart, and every half minute."""
+
+    def __init__(self, database: Database) -> None:
+        """Keep the database."""
+        self._database = database
+
+    async def __call__(self) -> None:
+        """Enqueue one job a server; servers that have one waiting get no second."""
+        await self._database.run(_enqueue_all)
+
+
+def _enqueue_all() -> None:
+    for server_id in store.all_ids():
+        enqueue(RECONCILE, {"server_id": server_id}, lane=lane_of(server_id))
+
+
+async def watch_executor(events: AsyncIterator[ExecutorEvent], database: Database, sweep: Sweep) -> None:
+    """Turn what happens to instances into reconciliations, for ever."""
+    async for event in events:
+        if event.action not in ACTIONS:
+            continue
+        if event.server_id is None:
+            await sweep()
+        else:
+            await database.run(_enqueue_one, event.server_id)
+
+
+def _enqueue_one(server_id: int) -> None:
+    enqueue(RECONCILE, {"server_id": server_id}, lane=lane_of(server_id))

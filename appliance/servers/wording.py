@@ -1,0 +1,50 @@
+"""What people read about a server: reasons that say what happened, the last output, and what to do next. Pure."""
+
+from collections.abc import Sequence
+from datetime import timedelta
+
+from appliance.runtimes.model import Instance, LogLine
+from appliance.servers.model import Deployment
+
+MAX_LINE = 300
+_FAILED = "Deployment "
+
+
+def still_serving(live: Deployment | None) -> str:
+    """Return the sentence that tells which deployment users reach meanwhile."""
+    return f"Deployment {live.number} serves meanwhile." if live else ""
+
+
+def names_failed_deployment(reason: str) -> bool:
+    """Return whether ``reason`` tells of a failed deployment beside a live one; such a reason outlives a restart."""
+    return reason.startswith(_FAILED) and " failed: " in reason
+
+
+def last_output(lines: Sequence[LogLine]) -> str:
+    """Return the output as one line, oldest first; empty if there was none."""
+    return " | ".join(line.text.strip()[:MAX_LINE] for line in lines if line.text.strip())
+
+
+def ended(instance: Instance, lines: Sequence[LogLine]) -> str:
+    """Return why an instance ended, with its last output."""
+    if instance.out_of_memory:
+        how = "It ran out of memory; raise memory_limit."
+    elif instance.exit_code == 0:
+        how = "It ended by itself with exit code 0; an MCP server stays up until its input closes."
+    else:
+        how = f"It ended with exit code {instance.exit_code}."
+    output = last_output(lines)
+    return f"{how} Last output: {output}" if output else f"{how} It printed nothing."
+
+
+def crashed(what: str, crashes: int, pause: timedelta, *, gave_up: bool) -> str:
+    """Return the reason of a server that crashed."""
+    if gave_up:
+        return f"Crashed {crashes} times within 5 minutes and was left stopped; mend it, then start it again. {what}"
+    return f"Crashed ({crashes}) and starts again in {int(pause.total_seconds())} s. {what}"
+
+
+def never_answered(timeout_s: float, problem: str, output: str) -> str:
+    """Return the reason of a server that started but never spoke MCP."""
+    said = f" Last output: {output}" if output else " It printed nothing."
+    return f"It did not answer as an MCP server within {timeout_s:g} s: {problem}{said}"
