@@ -1,6 +1,7 @@
 """Secrets and identifiers made at random."""
 
 import hashlib
+import hmac
 import secrets
 
 
@@ -24,3 +25,13 @@ def key_hash(key: str) -> bytes:
     check one in a microsecond. Passwords, which people choose, go through argon2id instead.
     """
     return hashlib.sha256(key.encode()).digest()
+
+
+def derived_key(secret: bytes, purpose: str) -> bytes:
+    """Return 32 bytes made from ``secret`` that tell nothing of it, nor of those made for another ``purpose``."""
+    return hmac.new(secret, purpose.encode(), hashlib.sha256).digest()
+
+
+def internal_key(secret: bytes) -> str:
+    """Return the bearer key with which the hub itself calls the gateway; the same secret gives the same key."""
+    return f"mcpi_{derived_key(secret, 'gateway-internal').hex()}"

@@ -6,18 +6,22 @@ the event loop free of them.
 """
 
 import asyncio
-import contextlib
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import ParamSpec, TypeVar
-from urllib.parse import parse_qs, unquote, urlsplit
 
 import peewee
-import psycopg2
 import psycopg2.extensions
 from playhouse.pool import PooledPostgresqlDatabase
 
-from appliance.core.errors import UnavailableError
+from appliance.infra.connections import (
+    DatabaseUnavailableError,
+    connect,
+    connection_arguments,
+    listen,
+)
+
+__all__ = ["Database", "DatabaseUnavailableError", "Table", "connect", "connection_arguments", "listen", "proxy"]
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -34,30 +38,6 @@ class Table(peewee.Model):
     class Meta:
         database = proxy
         legacy_table_names = False
-
-
-class DatabaseUnavailableError(UnavailableError):
-    """Postgres does not answer."""
-
-    code = "database_unavailable"
-
-
-def connection_arguments(url: str) -> dict[str, str]:
-    """Return libpq keywords for ``url``; ``?host=`` names a socket directory.
-
-    >>> connection_arguments("postgresql://u:p@/app?host=/run/x")["host"]
-    '/run/x'
-    """
-    parts = urlsplit(url)
-    found = {
-        "dbname": unquote(parts.path.lstrip("/")) or "postgres",
-        "user": unquote(parts.username or ""),
-        "password": unquote(parts.password or ""),
-        "host": unquote(parts.hostname or ""),
-        "port": str(parts.port or ""),
-    }
-    found |= {key: values[-1] for key, values in parse_qs(parts.query).items()}
-    return {key: value for key, value in found.items() if value}
 
 
 class Database:
@@ -138,61 +118,3 @@ class Database:
         """Close every connection and end the threads. Blocking."""
         self._threads.shutdown(wait=True)
         self.peewee.close_all()
-
-
-def connect(arguments: dict[str, str]) -> psycopg2.extensions.connection:
-    """Return one connection in autocommit. Blocking.
-
-    Raises:
-        DatabaseUnavailableError: Postgres does not answer.
-    """
-    try:
-        connection = psycopg2.connect(**arguments)
-    except psycopg2.OperationalError as error:
-        raise DatabaseUnavailableError(
-            f"Postgres does not answer: {str(error).strip().splitlines()[0]}."
-        ) from error
-    connection.autocommit = True
-    return connection
-
-
-RECONNECT_AFTER_S = 0.5
-
-
-async def listen(arguments: dict[str, str], *channels: str) -> AsyncIterator[tuple[str, str]]:
-    """Yield NOTIFYs as ``Database.listen`` does, for a process that has no pool."""
-    while True:
-        try:
-            connection = await asyncio.to_thread(connect, arguments)
-        except DatabaseUnavailableError:
-            await asyncio.sleep(RECONNECT_AFTER_S)
-            continue
-        with contextlib.closing(connection):
-            try:
-                with connection.cursor() as cursor:
-                    for channel in channels:
-                        cursor.execute(f'LISTEN "{channel}"')  # channels are names in our own code
-                yield "", ""
-                async for item in _notifications(connection):
-                    yield item
-            except (psycopg2.OperationalError, psycopg2.InterfaceError):
-                await asyncio.sleep(RECONNECT_AFTER_S)
-
-
-async def _notifications(
-    connection: psycopg2.extensions.connection,
-) -> AsyncIterator[tuple[str, str]]:
-    loop = asyncio.get_running_loop()
-    readable = asyncio.Event()
-    descriptor = connection.fileno()
-    loop.add_reader(descriptor, readable.set)
-    try:
-        while True:
-            await readable.wait()
-            readable.clear()
-            connection.poll()
-            while connection.notifies:
-                notify = connection.notifies.pop(0)
-                yield notify.channel, notify.payload
-    finally:
-        loop.remove_reader(descriptor)
