@@ -1,0 +1,5 @@
+"""``python -m mcpctl``."""
+
+from mcpctl.main import run
+
+run()

@@ -1,0 +1,197 @@
+"""The hub over HTTP, with the standard library alone."""
+
+import contextlib
+import http.client
+import json
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import quote, urlencode, urlsplit
+
+from mcpctl import __version__
+from mcpctl.errors import ApiError, CommandError, UnreachableError
+
+TIMEOUT_S = 60.0
+#: Seconds without a byte, heartbeats included, after which a stream counts as dead.
+STREAM_TIMEOUT_S = 45.0
+RECONNECT_AFTER_S = 1.0
+#: Reconnections in a row without a single event before a stream is given up.
+MAX_RECONNECTS = 30
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What came back."""
+
+    status: int
+    headers: http.client.HTTPMessage
+    body: bytes
+
+    def json(self) -> Any:
+        """Return the body, decoded; ``None`` when there is none."""
+        return json.loads(self.body) if self.body else None
+
+
+@dataclass(frozen=True)
+class Event:
+    """One event of a stream."""
+
+    id: str
+    kind: str
+    data: str
+
+    def json(self) -> Any:
+        """Return the data, decoded."""
+        return json.loads(self.data)
+
+
+def path_of(*parts: str | int) -> str:
+    """Return ``/api/…`` with every part escaped."""
+    return "/api/" + "/".join(quote(str(part), safe="") for part in parts)
+
+
+class Client:
+    """Calls one hub with one key."""
+
+    def __init__(self, url: str, api_key: str = "") -> None:
+        """Keep the address; nothing is connected yet.
+
+        Raises:
+            CommandError: The address is not http or https.
+        """
+        parts = urlsplit(url)
+        if parts.scheme not in {"http", "https"} or not parts.hostname:
+            raise CommandError(f"{url!r} is not the address of a hub.", hint="Give one such as http://127.0.0.1:3000.")
+        self.url = url.rstrip("/")
+        self._parts = parts
+        self._headers = {"User-Agent": f"mcpctl/{__version__}", "Accept": "application/json"}
+        if api_key:
+            self._headers["Authorization"] = f"Bearer {api_key}"
+
+    def get(self, path: str, **query: object) -> Any:
+        """Return the answer to a reading call; parameters that are ``None`` are left out."""
+        given = {name: value for name, value in query.items() if value is not None}
+        return self.send("GET", f"{path}?{urlencode(given)}" if given else path).json()
+
+    def post(self, path: str, body: object = None) -> Any:
+        """Return the answer to a writing call."""
+        return self.send("POST", path, body).json()
+
+    def delete(self, path: str) -> Any:
+        """Return the answer to a removing call."""
+        return self.send("DELETE", path).json()
+
+    def send(
+        self,
+        method: str,
+        path: str,
+        body: object = None,
+        *,
+        headers: Mapping[str, str] | None = None,
+        timeout_s: float = TIMEOUT_S,
+    ) -> Answer:
+        """Send one request and return the answer.
+
+        Raises:
+            ApiError: The hub refused.
+            UnreachableError: No hub answers.
+        """
+        sent = {**self._headers, **(headers or {})}
+        payload = None
+        if body is not None:
+            payload = json.dumps(body).encode()
+            sent["Content-Type"] = "application/json"
+        with contextlib.closing(self._connection(timeout_s)) as connection, self._translated():
+            connection.request(method, self._parts.path.rstrip("/") + path, payload, sent)
+            response = connection.getresponse()
+            answer = Answer(response.status, response.headers, response.read())
+        if answer.status >= http.client.BAD_REQUEST:
+            raise ApiError(answer.status, _problem(answer))
+        return answer
+
+    def events(self, path: str) -> Iterator[Event]:
+        """Yield a stream's events; connects again after the last one when the line breaks, and ends when the hub ends it.
+
+        Raises:
+            ApiError: The hub refused, or told of a problem in mid-stream.
+            UnreachableError: The hub stayed away.
+        """
+        last_id = ""
+        failures = 0
+        while True:
+            try:
+                for event in self._stream(path, last_id):
+                    failures = 0
+                    last_id = event.id or last_id
+                    if event.kind == "problem":
+                        problem = event.json()
+                        raise ApiError(problem.get("status", 0), problem)
+                    yield event
+            except UnreachableError:
+                failures += 1
+                if failures > MAX_RECONNECTS:
+                    raise
+                time.sleep(RECONNECT_AFTER_S)
+            else:
+                return
+
+    def _stream(self, path: str, last_id: str) -> Iterator[Event]:
+        headers = {**self._headers, "Accept": "text/event-stream"}
+        if last_id:
+            headers["Last-Event-ID"] = last_id
+        with contextlib.closing(self._connection(STREAM_TIMEOUT_S)) as connection:
+            with self._translated():
+                connection.request("GET", self._parts.path.rstrip("/") + path, None, headers)
+                response = connection.getresponse()
+            if response.status >= http.client.BAD_REQUEST:
+                answer = Answer(response.status, response.headers, response.read())
+                raise ApiError(answer.status, _problem(answer))
+            yield from _events(self._lines(response))
+
+    def _lines(self, response: http.client.HTTPResponse) -> Iterator[str]:
+        while True:
+            with self._translated():
+                line = response.readline()
+            if not line:
+                return
+            yield line.decode("utf-8", "replace").rstrip("\r\n")
+
+    def _connection(self, timeout_s: float) -> http.client.HTTPConnection:
+        kind = http.client.HTTPSConnection if self._parts.scheme == "https" else http.client.HTTPConnection
+        return kind(self._parts.hostname or "", self._parts.port, timeout=timeout_s)
+
+    @contextlib.contextmanager
+    def _translated(self) -> Iterator[None]:
+        try:
+            yield
+        except (OSError, http.client.HTTPException) as error:
+            reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
+            raise UnreachableError(
+                f"No answer from {self.url}: {reason}.",
+                hint="Is the appliance running there? MCPCTL_URL or 'mcpctl login --url' name another.",
+            ) from error
+
+
+def _events(lines: Iterator[str]) -> Iterator[Event]:
+    fields: dict[str, list[str]] = {}
+    for line in lines:
+        if line == "":
+            if "data" in fields:
+                yield Event(
+                    id=fields.get("id", [""])[-1],
+                    kind=fields.get("event", ["message"])[-1],
+                    data="\n".join(fields["data"]),
+                )
+            fields = {}
+        elif not line.startswith(":"):
+            name, _, value = line.partition(":")
+            fields.setdefault(name, []).append(value.removeprefix(" "))
+
+
+def _problem(answer: Answer) -> dict[str, Any]:
+    try:
+        found = answer.json()
+    except ValueError:
+        found = None
+    return found if isinstance(found, dict) else {}

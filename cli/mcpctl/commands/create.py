@@ -1,0 +1,94 @@
+"""servers create: from a source to an endpoint."""
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from mcpctl.client import Client, path_of
+from mcpctl.commands.common import client, json_option
+from mcpctl.output import emit_json, pairs, state
+from mcpctl.watch import wait_until_settled
+
+#: Option to the field of the API.
+SOURCES = {"package": "package", "git": "repo_url", "image": "image", "remote": "remote_url"}
+
+
+@click.command()
+@click.argument("name", required=False)
+@click.option("--package", help="A published package: pypi:mcp-server-time, npm:@scope/name@1.2.3.")
+@click.option("--git", help="A git repository.")
+@click.option("--branch", help="Branch of the repository.")
+@click.option("--subdirectory", help="Directory inside the repository.")
+@click.option("--image", help="A ready image.")
+@click.option("--remote", help="URL of a server that somebody else runs.")
+@click.option("--type", "server_type", help="What kind of server it is, as you call it.")
+@click.option("--arg", "arguments", multiple=True, help="Argument of the program; may be repeated.")
+@click.option("--env", "environment", multiple=True, metavar="NAME=VALUE", help="Environment; may be repeated.")
+@click.option("--env-file", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="NAME=VALUE lines.")
+@click.option("--cpu", "cpu_limit", type=float, help="CPUs, such as 0.5.")
+@click.option("--memory", "memory_limit", help="Memory, such as 512m.")
+@click.option("--transport", type=click.Choice(["auto", "stdio", "streamable-http", "sse"]))
+@click.option("--port", type=int, help="Port of an HTTP server inside its container.")
+@click.option("--path", help="Path of an HTTP server's MCP endpoint.")
+@click.option("--wait", is_flag=True, help="Show the build and wait until the server runs.")
+@json_option
+def create(name: str | None, *, wait: bool, as_json: bool, **options: Any) -> None:
+    """Host a server from a package, a git repository, an image or a remote URL."""
+    hub = client()
+    made = hub.post("/api/servers", _body(name, options))
+    key = made["endpoint_key"]
+    if wait:
+        # The key is shown this once: it is told before the wait, which may be interrupted.
+        if not as_json:
+            click.echo(f"{made['name']} is created. Its endpoint key, shown this once: {key}", err=True)
+        made = {**wait_until_settled(hub, made, quiet=as_json), "endpoint_key": key}
+    _tell(hub, made, as_json=as_json)
+
+
+def _body(name: str | None, options: dict[str, Any]) -> dict[str, Any]:
+    given = [option for option in SOURCES if options[option]]
+    if len(given) != 1:
+        raise click.UsageError("Say where the server comes from: one of --package, --git, --image, --remote.")
+    body: dict[str, Any] = {SOURCES[given[0]]: options[given[0]]}
+    plain = ("branch", "subdirectory", "server_type", "cpu_limit", "memory_limit", "transport", "port", "path")
+    body |= {field: options[field] for field in plain if options[field] is not None}
+    if name:
+        body["name"] = name
+    if options["arguments"]:
+        body["arguments"] = list(options["arguments"])
+    lines = options["env_file"].read_text().splitlines() if options["env_file"] else []
+    if environment := _environment([*lines, *options["environment"]]):
+        body["environment"] = environment
+    return body
+
+
+def _environment(lines: list[str]) -> dict[str, str]:
+    found: dict[str, str] = {}
+    for line in lines:
+        if not line.strip() or line.lstrip().startswith("#"):
+            continue
+        name, equals, value = line.partition("=")
+        if not equals:
+            raise click.UsageError(f"{line!r} is not NAME=VALUE.")
+        found[name.strip()] = value
+    return found
+
+
+def _tell(hub: Client, made: dict[str, Any], *, as_json: bool) -> None:
+    if as_json:
+        emit_json(made)
+        return
+    connect = hub.get(path_of("servers", made["id"], "client-config"))
+    pairs(
+        [
+            ("name", made["name"]),
+            ("status", state(made["status"])),
+            ("reason", made["status_reason"]),
+            ("endpoint", made["endpoint"]),
+            ("key", made["endpoint_key"]),
+        ]
+    )
+    snippet = next(item for item in connect["clients"] if item["client"] == "generic")
+    click.echo(f"\n{snippet['file']}:")
+    click.echo(snippet["text"].replace(connect["key_placeholder"], made["endpoint_key"]))

@@ -1,0 +1,64 @@
+"""The ``mcpctl`` command: a group whose parts are loaded when they are asked for."""
+
+import json
+import sys
+
+import click
+
+from mcpctl import __version__
+from mcpctl.errors import CommandError
+from mcpctl.lazy import LazyGroup
+
+#: Command to where it lives; nothing of it is imported before it is called or help is shown.
+COMMANDS = {
+    "login": "mcpctl.commands.account:login",
+    "logout": "mcpctl.commands.account:logout",
+    "whoami": "mcpctl.commands.account:whoami",
+    "servers": "mcpctl.commands.servers:servers",
+    "jobs": "mcpctl.commands.jobs:jobs",
+    "keys": "mcpctl.commands.keys:keys",
+    "health": "mcpctl.commands.system:health",
+    "version": "mcpctl.commands.system:version",
+}
+
+
+@click.group(
+    cls=LazyGroup,
+    addresses=COMMANDS,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+@click.version_option(__version__, prog_name="mcpctl")
+def main() -> None:
+    """Host MCP servers, watch them build, call their tools.
+
+    MCPCTL_URL and MCPCTL_API_KEY say which hub and who asks; without them, what 'mcpctl login' stored.
+    """
+
+
+def run() -> None:
+    """Run the command; errors become a few lines on stderr and an exit code."""
+    try:
+        main.main(standalone_mode=False)
+    except click.exceptions.Exit as exit_:
+        sys.exit(exit_.exit_code)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except (click.Abort, KeyboardInterrupt):
+        click.echo("stopped", err=True)
+        sys.exit(130)
+    except BrokenPipeError:
+        # The reader (head, less) has seen enough. Python would complain once more while it flushes.
+        sys.stdout = None
+        sys.exit(0)
+    except CommandError as error:
+        _show(error)
+        sys.exit(error.exit_code)
+
+
+def _show(error: CommandError) -> None:
+    if "--json" in sys.argv:
+        click.echo(json.dumps(error.as_json(), indent=2), err=True)
+        return
+    for line in error.lines():
+        click.echo(line, err=True)
