@@ -1,12 +1,9 @@
 """What can go wrong when instances are run."""
 
-from appliance.core.errors import FailedError, UnavailableError
+from appliance.core.errors import FailedError
+from appliance.infra.errors import EngineUnavailableError
 
-
-class EngineUnavailableError(UnavailableError):
-    """The container engine does not answer."""
-
-    code = "engine_unavailable"
+__all__ = ["EngineUnavailableError", "ImageMissingError", "StartFailedError"]
 
 
 class ImageMissingError(FailedError):
