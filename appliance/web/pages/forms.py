@@ -1,0 +1,52 @@
+"""Forms, as the browser sends them."""
+
+from collections.abc import Mapping
+from http import HTTPStatus
+from typing import Any
+
+from aiohttp import web
+
+from appliance.core.errors import DomainError, InvalidError
+from appliance.web.keys import REQUEST_ID
+from appliance.web.problems import MalformedError, Problem, problem_of
+from appliance.web.render import page
+
+#: What must not be shown again after a refusal.
+_SECRET = {"password", "current", "new", "csrf_token"}
+
+
+async def read_form(request: web.Request) -> dict[str, str]:
+    """Return the form's text controls; the last of a repeated name counts.
+
+    Raises:
+        MalformedError: A value holds NUL, which neither Postgres nor a program's argument can carry.
+    """
+    found = {name: value for name, value in (await request.post()).items() if isinstance(value, str)}
+    if any("\0" in value for value in found.values()):
+        raise MalformedError("The form holds characters that are not text.")
+    return found
+
+
+def see_other(location: str) -> web.Response:
+    """Return the answer to a form that did its work: go and look."""
+    return web.Response(status=HTTPStatus.SEE_OTHER, headers={"Location": location})
+
+
+def refused(
+    request: web.Request,
+    template: str,
+    error: DomainError,
+    form: Mapping[str, str],
+    context: Mapping[str, Any],
+) -> web.Response:
+    """Return the form again with what was typed, each problem beside its control, and the whole story above."""
+    problem = problem_of(error, request[REQUEST_ID])
+    fields = error.fields if isinstance(error, InvalidError) else {}
+    kept = {name: value for name, value in form.items() if name not in _SECRET}
+    shown = {"values": kept, "errors": fields, "problem": _above(problem, fields)}
+    return page(request, template, {**context, **shown}, status=problem.status)
+
+
+def _above(problem: Problem, fields: Mapping[str, str]) -> Problem:
+    """Leave out what stands beside the controls anyway."""
+    return Problem(problem.status, problem.code, problem.detail, problem.request_id, hint=problem.hint) if fields else problem

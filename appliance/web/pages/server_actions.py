@@ -1,0 +1,140 @@
+"""What people do with servers from the pages: create, start, stop, redeploy, configure, delete, call."""
+
+import time
+from collections.abc import Mapping
+from typing import Any
+
+from aiohttp import web
+
+from appliance.core.errors import DomainError, InvalidError
+from appliance.servers.service import ServerView
+from appliance.web import server_form, words
+from appliance.web.answers import answer_of
+from appliance.web.connect import client_configs
+from appliance.web.keys import REQUEST_ID, SERVERS
+from appliance.web.pages.forms import read_form, refused, see_other
+from appliance.web.pages.servers import config_context, connect_page
+from appliance.web.pages.tool_forms import tools_of
+from appliance.web.problems import problem_of
+from appliance.web.render import is_htmx, page
+from appliance.web.requests import move_time_limit, principal_of, server_of
+from appliance.web.schema_form import read_arguments
+
+routes = web.RouteTableDef()
+
+#: Real packages that need neither key nor configuration.
+EXAMPLES = (
+    "pypi:mcp-server-time",
+    "pypi:mcp-server-fetch",
+    "npm:@modelcontextprotocol/server-everything",
+    "npm:@modelcontextprotocol/server-memory",
+)
+NEW = "pages/servers/new.html"
+CALL_TIMEOUT_S = 60
+
+
+@routes.get("/servers/new")
+async def new(request: web.Request) -> web.Response:
+    """Show the form of a new server."""
+    context = {**_new_context({}), "values": server_form.empty_form(), "errors": {}, "problem": None}
+    return page(request, NEW, context)
+
+
+@routes.post("/servers/new")
+async def create(request: web.Request) -> web.Response:
+    """Create a server, and show its key this once."""
+    form = await read_form(request)
+    try:
+        wanted = server_form.new_server(form)
+        view, key = await request.app[SERVERS].create(principal_of(request), wanted)
+    except DomainError as error:
+        return refused(request, NEW, error, {**server_form.empty_form(), **form}, _new_context(form))
+    configs = client_configs(view.server.name, view.endpoint, key)
+    live_url = f"/live{words.server_path(view.server)}/created"
+    context = {"view": view, "new_key": key, "configs": configs, "live_url": live_url}
+    return page(request, "pages/servers/created.html", context)
+
+
+def _new_context(form: Mapping[str, str]) -> dict[str, Any]:
+    default = server_form.empty_form()
+    detailed = any(form.get(name, value) != value for name, value in default.items() if name not in {"kind", "name"})
+    return {"examples": EXAMPLES, "transports": server_form.TRANSPORTS, "is_detailed": detailed}
+
+
+@routes.post("/servers/{server}/start")
+async def start(request: web.Request) -> web.Response:
+    """Want the server running."""
+    return _to(await request.app[SERVERS].start(principal_of(request), server_of(request)))
+
+
+@routes.post("/servers/{server}/stop")
+async def stop(request: web.Request) -> web.Response:
+    """Want the server stopped; a build that runs is cancelled."""
+    return _to(await request.app[SERVERS].stop(principal_of(request), server_of(request)))
+
+
+@routes.post("/servers/{server}/redeploy")
+async def redeploy(request: web.Request) -> web.Response:
+    """Build and start anew, and show the build."""
+    return _to(await request.app[SERVERS].redeploy(principal_of(request), server_of(request)), "/build")
+
+
+@routes.post("/servers/{server}/delete")
+async def delete(request: web.Request) -> web.Response:
+    """Want the server gone, and show the list."""
+    await request.app[SERVERS].delete(principal_of(request), server_of(request))
+    return see_other("/servers")
+
+
+@routes.post("/servers/{server}/key")
+async def rotate_key(request: web.Request) -> web.Response:
+    """Make a new endpoint key, and show it this once."""
+    key = await request.app[SERVERS].rotate_key(principal_of(request), server_of(request))
+    return await connect_page(request, new_key=key)
+
+
+@routes.post("/servers/{server}/config")
+async def configure(request: web.Request) -> web.Response:
+    """Change how the server is run, redeploy it, and show the build."""
+    form = await read_form(request)
+    context = await config_context(request)
+    try:
+        config = server_form.read_config(form)
+        view = await request.app[SERVERS].configure(principal_of(request), server_of(request), config)
+    except InvalidError as error:
+        return refused(request, "pages/servers/config.html", error, {**context["values"], **form}, context)
+    return _to(view, "/build")
+
+
+@routes.post("/servers/{server}/call")
+async def call(request: web.Request) -> web.Response:
+    """Call a tool with what its form holds, and show the answer or why there is none."""
+    move_time_limit(request, CALL_TIMEOUT_S)
+    form = await read_form(request)
+    view = await request.app[SERVERS].get(principal_of(request), server_of(request))
+    context: dict[str, Any] = {"problem": None}
+    started = time.perf_counter()
+    try:
+        result = await _call(request, view, form)
+        context |= {"answer": answer_of(result), "seconds": time.perf_counter() - started}
+    except DomainError as error:
+        context["problem"] = problem_of(error, request[REQUEST_ID])
+    # An answer that tells of a failure is still the answer to this form: its place is below the form.
+    if is_htmx(request):
+        return page(request, "partials/answer.html", context)
+    return page(request, "pages/servers/answer.html", {**context, "view": view, "tool": form.get("tool", "")})
+
+
+async def _call(request: web.Request, view: ServerView, form: Mapping[str, str]) -> dict[str, Any]:
+    name = form.get("tool", "")
+    schema = next((tool.schema for tool in tools_of(view.live) if tool.name == name), None)
+    if schema is None:
+        raise InvalidError.field("tool", "this server has no tool of that name; reload the page")
+    arguments = read_arguments(schema, form)
+    return await request.app[SERVERS].invoke(
+        principal_of(request), view.server.id, name, arguments, timeout_s=CALL_TIMEOUT_S
+    )
+
+
+def _to(view: ServerView, tab: str = "") -> web.Response:
+    return see_other(words.server_path(view.server) + tab)

@@ -1,0 +1,196 @@
+"""The list of servers, and the tabs of one."""
+
+from http import HTTPStatus
+from typing import Any
+from urllib.parse import urlencode
+
+from aiohttp import web
+
+from appliance.accounts.roles import may_write
+from appliance.builds.service import BuildView
+from appliance.servers.errors import NoBuildError
+from appliance.servers.model import Status
+from appliance.servers.service import ServerView
+from appliance.web import server_form, words
+from appliance.web.connect import KEY_PLACEHOLDER, client_configs
+from appliance.web.keys import SERVERS
+from appliance.web.pages.tool_forms import tools_of
+from appliance.web.render import blocks, is_htmx, page
+from appliance.web.requests import principal_of, server_of
+
+routes = web.RouteTableDef()
+PAGE_SIZE = 50
+
+
+@routes.get("/servers")
+async def index(request: web.Request) -> web.Response:
+    """Show the servers; htmx asks for the list alone when the filter changes."""
+    context = await list_context(request)
+    if not is_htmx(request):
+        return page(request, "pages/servers/list.html", context)
+    answer = blocks(request, "pages/servers/list.html", ("server_list",), context)
+    answer.headers["HX-Replace-Url"] = context["own_url"]
+    return answer
+
+
+async def list_context(request: web.Request) -> dict[str, Any]:
+    """Return what the list shows; its filter and place are in the address, and in that of its stream."""
+    query = request.query.get("q", "")[:200]
+    status = request.query.get("status", "")
+    after = request.query.get("after", "")[:200]
+    views = await request.app[SERVERS].list(
+        principal_of(request),
+        query=query,
+        status=Status(status) if status in Status else None,
+        after=after,
+        limit=PAGE_SIZE + 1,  # one more tells whether there is a next page
+    )
+    rows = views[:PAGE_SIZE]
+    filters = {name: value for name, value in (("q", query), ("status", status)) if value}
+    here = filters | ({"after": after} if after else {})
+    more = len(views) > PAGE_SIZE
+    return {
+        "rows": rows,
+        "query": query,
+        "status": status,
+        "is_filtered": bool(filters or after),
+        "own_url": _with_query("/servers", here),
+        "live_url": _with_query("/live/servers", here),
+        "first_url": _with_query("/servers", filters) if after else "",
+        "next_url": _with_query("/servers", filters | {"after": rows[-1].server.name}) if more else "",
+    }
+
+
+def _with_query(path: str, query: dict[str, str]) -> str:
+    return f"{path}?{urlencode(query)}" if query else path
+
+
+async def frame_of(request: web.Request, tab: str) -> dict[str, Any]:
+    """Return what every tab of a server shows."""
+    principal = principal_of(request)
+    view = await request.app[SERVERS].get(principal, server_of(request))
+    return {
+        "view": view,
+        "may_write": may_write(principal, owner_id=view.server.owner_id),
+        "live_url": f"/live{words.server_path(view.server)}/{tab}",
+    }
+
+
+@routes.get("/servers/{server}")
+async def overview(request: web.Request) -> web.Response:
+    """Show how a server is, what runs, and what happened last."""
+    return page(request, "pages/servers/overview.html", await overview_context(request))
+
+
+async def overview_context(request: web.Request) -> dict[str, Any]:
+    """Return what the overview shows."""
+    principal, server, servers = principal_of(request), server_of(request), request.app[SERVERS]
+    metrics = await servers.metrics(principal, server)
+    return {
+        **await frame_of(request, "overview"),
+        "deployments": await servers.deployments(principal, server),
+        "restarts": sum(metric.event_type == "restart" for metric in metrics),
+    }
+
+
+@routes.get("/servers/{server}/tools")
+async def tools(request: web.Request) -> web.Response:
+    """Show the tools, each with a form made of its schema."""
+    return page(request, "pages/servers/tools.html", await tools_context(request))
+
+
+async def tools_context(request: web.Request) -> dict[str, Any]:
+    """Return what the tools tab shows; the only tool of a server is open at once."""
+    frame = await frame_of(request, "tools")
+    found = tools_of(frame["view"].live)
+    opened = found[0].name if len(found) == 1 else request.query.get("tool", "")
+    return {**frame, "tools": found, "opened": opened}
+
+
+@routes.get("/servers/{server}/build")
+async def build(request: web.Request) -> web.Response:
+    """Show the newest build; its log follows by the page's stream."""
+    return page(request, "pages/servers/build.html", await build_context(request))
+
+
+async def build_context(request: web.Request) -> dict[str, Any]:
+    """Return what the build tab shows above its log."""
+    frame = await frame_of(request, "build")
+    view: ServerView = frame["view"]
+    return {**frame, "build": await newest_build(request), "number": view.newest.number if view.newest else 0}
+
+
+async def newest_build(request: web.Request) -> BuildView | None:
+    """Return the newest build, if anything was built yet."""
+    try:
+        return await request.app[SERVERS].build(principal_of(request), server_of(request))
+    except NoBuildError:
+        return None
+
+
+@routes.get("/servers/{server}/build.txt")
+async def build_text(request: web.Request) -> web.Response:
+    """Send the newest build's log as a file."""
+    lines = await request.app[SERVERS].build_lines(principal_of(request), server_of(request))
+    return _download(f"{request.match_info['server']}-build.txt", [line.text for line in lines])
+
+
+@routes.get("/servers/{server}/logs")
+async def logs(request: web.Request) -> web.Response:
+    """Show the running instance's log; it follows by the page's stream."""
+    return page(request, "pages/servers/logs.html", await frame_of(request, "logs"))
+
+
+@routes.get("/servers/{server}/logs.txt")
+async def logs_text(request: web.Request) -> web.Response:
+    """Send the last lines of the running instance as a file."""
+    lines = await request.app[SERVERS].logs(principal_of(request), server_of(request), lines=5000)
+    text = [f"{line.at.isoformat()} {line.stream} {line.text}" for line in lines]
+    return _download(f"{request.match_info['server']}-log.txt", text)
+
+
+def _download(name: str, lines: list[str]) -> web.Response:
+    safe = "".join(letter for letter in name if letter.isalnum() or letter in "-.")
+    headers = {"Content-Disposition": f'attachment; filename="{safe}"', "Cache-Control": "no-store"}
+    return web.Response(text="\n".join([*lines, ""]), content_type="text/plain", headers=headers)
+
+
+@routes.get("/servers/{server}/connect")
+async def connect(request: web.Request) -> web.Response:
+    """Show how clients reach the server."""
+    return await connect_page(request)
+
+
+async def connect_page(request: web.Request, *, new_key: str = "") -> web.Response:
+    """Return the connect tab, with a key that was just made in every snippet."""
+    frame = await frame_of(request, "connect")
+    view: ServerView = frame["view"]
+    configs = client_configs(view.server.name, view.endpoint, new_key or KEY_PLACEHOLDER)
+    context = {**frame, "configs": configs, "new_key": new_key, "placeholder": KEY_PLACEHOLDER}
+    return page(request, "pages/servers/connect.html", context)
+
+
+@routes.get("/servers/{server}/deployments")
+async def deployments(request: web.Request) -> web.Response:
+    """Show what was tried to make live, newest first."""
+    return page(request, "pages/servers/deployments.html", await deployments_context(request))
+
+
+async def deployments_context(request: web.Request) -> dict[str, Any]:
+    """Return what the deployments tab shows."""
+    found = await request.app[SERVERS].deployments(principal_of(request), server_of(request))
+    return {**await frame_of(request, "deployments"), "deployments": found}
+
+
+@routes.get("/servers/{server}/config")
+async def config(request: web.Request) -> web.Response:
+    """Show how the server is run, in a form that changes it."""
+    return page(request, "pages/servers/config.html", await config_context(request), status=HTTPStatus.OK)
+
+
+async def config_context(request: web.Request) -> dict[str, Any]:
+    """Return what the configuration tab shows."""
+    frame = await frame_of(request, "config")
+    view: ServerView = frame["view"]
+    values = server_form.config_values(view.server.config)
+    return {**frame, "values": values, "errors": {}, "problem": None, "transports": server_form.TRANSPORTS}

@@ -1,0 +1,150 @@
+"""From the text that a person typed into a server's form to what the service takes, and back. Pure."""
+
+from collections.abc import Callable, Mapping
+from typing import TypeVar
+
+from appliance.core.errors import InvalidError
+from appliance.runtimes.model import Transport
+from appliance.servers.config import check_config, check_name, parse_memory
+from appliance.servers.model import NewServer, ServerConfig
+from appliance.sources.spec import parse_source
+
+#: Controls of each kind of source, the deciding one first.
+SOURCE_FIELDS = {
+    "package": ("package",),
+    "git": ("repo_url", "branch", "subdirectory"),
+    "image": ("image",),
+    "remote": ("remote_url",),
+}
+TRANSPORTS = (
+    ("auto", "Automatic"),
+    ("stdio", "stdio"),
+    ("streamable-http", "Streamable HTTP"),
+    ("sse", "SSE (older)"),
+)
+_DEFAULT = ServerConfig()
+T = TypeVar("T")
+
+
+def empty_form() -> dict[str, str]:
+    """Return what a new server's form shows at first."""
+    return {"kind": "package", "name": "", **config_values(_DEFAULT)}
+
+
+def config_values(config: ServerConfig) -> dict[str, str]:
+    """Return ``config`` as its form shows it."""
+    return {
+        "arguments": "\n".join(config.arguments),
+        "environment": "\n".join(f"{name}={value}" for name, value in config.environment.items()),
+        "cpu_limit": f"{config.cpu_limit:g}",
+        "memory_limit": memory_text(config.memory_limit_bytes),
+        "transport": config.transport.value if config.transport else "auto",
+        "port": str(config.port or ""),
+        "path": config.path,
+    }
+
+
+def memory_text(count: int) -> str:
+    """Return bytes as ``parse_memory`` reads them, in the largest unit that leaves nothing over."""
+    for letter, size in (("g", 1024**3), ("m", 1024**2), ("k", 1024)):
+        if count % size == 0:
+            return f"{count // size}{letter}"
+    return str(count)
+
+
+def new_server(form: Mapping[str, str]) -> NewServer:
+    """Return the server that a filled form asks for.
+
+    Raises:
+        InvalidError: Names every control whose value is wrong.
+    """
+    problems: dict[str, str] = {}
+    config = _collect(problems, lambda: read_config(form))
+    source = _collect(problems, lambda: parse_source(_source_data(form)))
+    name = form.get("name", "").strip()
+    if name:
+        _collect(problems, lambda: check_name(name))
+    if problems or source is None or config is None:
+        raise InvalidError("The server was not created: some fields need mending.", fields=problems)
+    return NewServer(source=source, name=name or None, config=config)
+
+
+def read_config(form: Mapping[str, str]) -> ServerConfig:
+    """Return the configuration that a filled form means.
+
+    Raises:
+        InvalidError: Names every control whose value is wrong.
+    """
+    problems: dict[str, str] = {}
+    environment = _environment(form.get("environment", ""), problems)
+    memory = _collect(problems, lambda: parse_memory(form.get("memory_limit") or _DEFAULT.memory_limit_bytes))
+    cpus = _number(form.get("cpu_limit", ""), "cpu_limit", _DEFAULT.cpu_limit, problems)
+    port = _number(form.get("port", ""), "port", None, problems)
+    transport = form.get("transport") or "auto"
+    if transport not in dict(TRANSPORTS):
+        problems["transport"] = "choose one of the list"
+    if problems or memory is None:
+        raise InvalidError("The configuration is not valid.", fields=problems)
+    config = ServerConfig(
+        arguments=tuple(line for line in form.get("arguments", "").splitlines() if line.strip()),
+        environment=environment,
+        cpu_limit=cpus if cpus is not None else _DEFAULT.cpu_limit,
+        memory_limit_bytes=memory,
+        transport=None if transport == "auto" else Transport(transport),
+        port=None if port is None else int(port),
+        path=form.get("path", "").strip() or _DEFAULT.path,
+    )
+    return _checked(config)
+
+
+def _checked(config: ServerConfig) -> ServerConfig:
+    """Check bounds; what is wrong with one variable is told at the control that holds them all."""
+    try:
+        return check_config(config)
+    except InvalidError as error:
+        fields: dict[str, str] = {}
+        for name, problem in error.fields.items():
+            control, _, variable = name.partition(".")
+            fields[control] = f"{variable}: {problem}" if variable else problem
+        raise InvalidError(error.detail, fields=fields) from None
+
+
+def _collect(problems: dict[str, str], read: Callable[[], T]) -> T | None:
+    try:
+        return read()
+    except InvalidError as error:
+        problems.update({name.removeprefix("source."): text for name, text in error.fields.items()})
+        return None
+
+
+def _source_data(form: Mapping[str, str]) -> dict[str, str]:
+    kind = form.get("kind", "")
+    names = SOURCE_FIELDS.get(kind)
+    if names is None:
+        raise InvalidError.field("kind", "choose where the server comes from")
+    if not form.get(names[0], "").strip():
+        raise InvalidError.field(names[0], "say where the server comes from")
+    return {name: value for name in names if (value := form.get(name, "").strip())}
+
+
+def _environment(text: str, problems: dict[str, str]) -> dict[str, str]:
+    found: dict[str, str] = {}
+    for number, line in enumerate(text.splitlines(), start=1):
+        name, mark, value = line.partition("=")
+        if not line.strip():
+            continue
+        if not mark:
+            problems["environment"] = f"line {number}: write NAME=value"
+        found[name.strip()] = value
+    return found
+
+
+def _number(text: str, name: str, default: float | None, problems: dict[str, str]) -> float | None:
+    if not text.strip():
+        return default
+    try:
+        found = int(text) if name == "port" else float(text)
+    except ValueError:
+        problems[name] = "give a whole number, such as 8000" if name == "port" else "give a number, such as 0.5"
+        return default
+    return found

@@ -1,0 +1,131 @@
+"""How the pages say things: states with their icon and tone, times, durations, sizes, sources. Pure."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Literal
+
+from appliance.servers.model import Server, Status
+from appliance.sources.model import GitSource, ImageSource, PackageSource, RemoteSource, Source
+
+Tone = Literal["ok", "warn", "bad", "busy", "idle"]
+
+
+@dataclass(frozen=True)
+class Look:
+    """How one state is shown: never by colour alone."""
+
+    word: str
+    icon: str
+    tone: Tone
+
+
+SERVER_LOOKS: dict[Status, Look] = {
+    Status.QUEUED: Look("Queued", "hourglass", "idle"),
+    Status.CLONING: Look("Cloning", "loader-circle", "busy"),
+    Status.BUILDING: Look("Building", "loader-circle", "busy"),
+    Status.PUSHING: Look("Pushing", "loader-circle", "busy"),
+    Status.PENDING_EVALUATION: Look("Waits for evaluation", "circle-pause", "warn"),
+    Status.PENDING_GOVERNANCE: Look("Waits for approval", "circle-pause", "warn"),
+    Status.STARTING: Look("Starting", "loader-circle", "busy"),
+    Status.RUNNING: Look("Running", "circle-check", "ok"),
+    Status.DEGRADED: Look("Degraded", "triangle-alert", "warn"),
+    Status.STOPPING: Look("Stopping", "loader-circle", "busy"),
+    Status.STOPPED: Look("Stopped", "circle-stop", "idle"),
+    Status.ERROR: Look("Error", "circle-x", "bad"),
+}
+
+#: Deployments, builds, jobs, audit outcomes and health parts, by the word that the model uses.
+_OTHER_LOOKS: dict[str, Look] = {
+    "pending": Look("Pending", "hourglass", "idle"),
+    "live": Look("Live", "circle-check", "ok"),
+    "superseded": Look("Superseded", "circle-stop", "idle"),
+    "failed": Look("Failed", "circle-x", "bad"),
+    "cancelled": Look("Cancelled", "ban", "idle"),
+    "queued": Look("Queued", "hourglass", "idle"),
+    "running": Look("Running", "loader-circle", "busy"),
+    "succeeded": Look("Succeeded", "circle-check", "ok"),
+    "allowed": Look("Done", "circle-check", "ok"),
+    "denied": Look("Denied", "ban", "warn"),
+    "ok": Look("Well", "circle-check", "ok"),
+    "degraded": Look("Degraded", "triangle-alert", "warn"),
+    "down": Look("Down", "circle-x", "bad"),
+}
+
+SOURCE_ICONS = {"package": "package", "git": "git-branch", "image": "container", "remote": "globe"}
+
+_SPANS = ((86400, "day"), (3600, "hour"), (60, "minute"), (1, "second"))
+_JUST_NOW_S = 5
+_MINUTE_S = 60
+_HOUR_S = 3600
+
+
+def look_of(state: str) -> Look:
+    """Return how a deployment, build, job, audit outcome or health part is shown; an unknown word is shown as it is."""
+    return _OTHER_LOOKS.get(state) or Look(state.replace("_", " ").capitalize(), "circle-dot", "idle")
+
+
+def relative(moment: datetime, now: datetime) -> str:
+    """Return ``3 minutes ago``, ``in 2 hours`` or ``just now``."""
+    distance_s = (now - moment).total_seconds()
+    if abs(distance_s) < _JUST_NOW_S:
+        return "just now"
+    count, unit = next(
+        (int(abs(distance_s) // span), unit) for span, unit in _SPANS if abs(distance_s) >= span
+    )
+    words = f"{count} {unit}{'' if count == 1 else 's'}"
+    return f"{words} ago" if distance_s > 0 else f"in {words}"
+
+
+def exact(moment: datetime) -> str:
+    """Return the whole moment, in UTC."""
+    return moment.strftime("%Y-%m-%d %H:%M:%S UTC")
+
+
+def duration(span: timedelta | float) -> str:
+    """Return ``80 ms``, ``1.4 s``, ``3 min 5 s`` or ``2 h 10 min``."""
+    seconds = span.total_seconds() if isinstance(span, timedelta) else span
+    if seconds < 1:
+        return f"{max(0, round(seconds * 1000))} ms"
+    if seconds < _MINUTE_S:
+        return f"{seconds:.1f} s"
+    if seconds < _HOUR_S:
+        return f"{int(seconds // 60)} min {int(seconds % 60)} s"
+    return f"{int(seconds // 3600)} h {int(seconds % 3600 // 60)} min"
+
+
+def size(count: int) -> str:
+    """Return ``512 MiB``, with as many decimals as say something."""
+    amount = float(count)
+    for unit in ("B", "KiB", "MiB"):
+        if amount < 1024:  # noqa: PLR2004 - the step between units
+            return f"{amount:.4g} {unit}"
+        amount /= 1024
+    return f"{amount:.4g} GiB"
+
+
+def source_text(source: Source) -> str:
+    """Return the source as a person would write it."""
+    match source:
+        case PackageSource():
+            pin = f"=={source.version}" if source.ecosystem.value == "pypi" else f"@{source.version}"
+            return f"{source.ecosystem.value}:{source.name}{pin if source.version else ''}"
+        case GitSource():
+            branch = f" at {source.branch}" if source.branch else ""
+            where = f", {source.subdirectory}" if source.subdirectory else ""
+            return f"{source.url}{branch}{where}"
+        case ImageSource():
+            return source.reference
+        case RemoteSource():
+            return source.url
+
+
+def short_digest(reference: str) -> str:
+    """Return an image reference or digest with the hash cut to 12 digits."""
+    head, mark, digest = reference.rpartition("sha256:")
+    return f"{head}{mark}{digest[:12]}" if mark else reference
+
+
+def server_path(server: Server) -> str:
+    """Return the address of a server's page: by its name, unless the name would mean something else there."""
+    ambiguous = server.name == "new" or server.name.isdigit()
+    return f"/servers/{server.id if ambiguous else server.name}"

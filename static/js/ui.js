@@ -1,0 +1,107 @@
+// Small behaviours that pages ask for by data attributes: copy, dialogs, menus, examples, times, toasts.
+(() => {
+  const TOAST_MS = 6000;
+  const TIMES_EVERY_MS = 20000;
+  const SPANS = [[86400, "day"], [3600, "hour"], [60, "minute"], [1, "second"]];
+
+  async function copy(button) {
+    const source = document.querySelector(button.dataset.copy);
+    const word = button.querySelector("[data-copy-word]");
+    if (!source) return;
+    try {
+      await navigator.clipboard.writeText(source.textContent);
+      if (word) word.textContent = "Copied";
+    } catch {
+      // Without https the browser keeps the clipboard shut; the text is selected, so that one key copies it.
+      const range = document.createRange();
+      range.selectNodeContents(source);
+      getSelection().removeAllRanges();
+      getSelection().addRange(range);
+      if (word) word.textContent = "Press Ctrl C";
+    }
+    if (word) setTimeout(() => (word.textContent = "Copy"), 2500);
+  }
+
+  function fill(button) {
+    const input = document.querySelector(button.dataset.fill);
+    if (!input) return;
+    input.value = button.dataset.value;
+    input.focus();
+  }
+
+  const actions = {
+    "[data-copy]": copy,
+    "[data-fill]": fill,
+    "[data-open]": (button) => document.querySelector(button.dataset.open)?.showModal(),
+    "[data-close]": (button) => button.closest("dialog")?.close(),
+    "[data-dismiss]": (button) => button.closest("[data-toast]")?.remove(),
+  };
+
+  document.addEventListener("click", (event) => {
+    for (const [selector, act] of Object.entries(actions)) {
+      const button = event.target.closest?.(selector);
+      if (button) act(button);
+    }
+    for (const menu of document.querySelectorAll("details.menu[open]")) {
+      if (!menu.contains(event.target)) menu.open = false;
+    }
+    if (event.target instanceof HTMLDialogElement) event.target.close();
+  });
+
+  document.addEventListener("keydown", (event) => {
+    const menu = event.key === "Escape" && document.querySelector("details.menu[open]");
+    if (!menu) return;
+    menu.open = false;
+    menu.querySelector("summary").focus();
+  });
+
+  // A form that is sent twice would do its work twice.
+  document.addEventListener("submit", (event) => {
+    const form = event.target;
+    if (form.method !== "post" || form.hasAttribute("hx-post")) return;
+    if (form.dataset.sent) return event.preventDefault();
+    form.dataset.sent = "yes";
+    form.setAttribute("aria-busy", "true");
+  });
+  addEventListener("pageshow", () => {
+    for (const form of document.querySelectorAll("form[data-sent]")) {
+      delete form.dataset.sent;
+      form.removeAttribute("aria-busy");
+    }
+  });
+
+  function relative(moment) {
+    const distance = (Date.now() - moment) / 1000;
+    if (Math.abs(distance) < 5) return "just now";
+    const [span, unit] = SPANS.find(([seconds]) => Math.abs(distance) >= seconds);
+    const count = Math.floor(Math.abs(distance) / span);
+    const words = `${count} ${unit}${count === 1 ? "" : "s"}`;
+    return distance > 0 ? `${words} ago` : `in ${words}`;
+  }
+
+  setInterval(() => {
+    for (const time of document.querySelectorAll("time[data-ago]")) {
+      const words = relative(Date.parse(time.dateTime));
+      if (time.textContent !== words) time.textContent = words;
+    }
+  }, TIMES_EVERY_MS);
+
+  // Good news goes by itself; bad news waits to be read.
+  new MutationObserver((changes) => {
+    for (const toast of changes.flatMap((change) => [...change.addedNodes])) {
+      if (toast.matches?.("[data-toast].ok")) setTimeout(() => toast.remove(), TOAST_MS);
+    }
+  }).observe(document.getElementById("toasts"), { childList: true });
+
+  document.addEventListener("htmx:error", () => {
+    const toasts = document.getElementById("toasts");
+    if (toasts.querySelector("[data-offline]")) return;
+    const notice = document.createElement("div");
+    notice.className = "notice bad";
+    notice.dataset.toast = "";
+    notice.dataset.offline = "";
+    notice.textContent = "The hub did not answer. What you typed is still here; try again in a moment.";
+    toasts.append(notice);
+    setTimeout(() => notice.remove(), TOAST_MS);
+  });
+})();
