@@ -1,0 +1,107 @@
+"""Open a stdio server once, and remember what it said for as long as its process lives.
+
+All clients share one opened server, and a bridge that is started again finds the server opened already. What it said is
+therefore kept in a file beside the bridge's socket, named for the container and stamped with its start: many servers refuse a
+second ``initialize``.
+"""
+
+import json
+import os
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from msgspec import UNSET, Raw
+
+from appliance.gateway import wire
+from appliance.gateway.errors import HandshakeError
+from appliance.gateway.wire import Envelope
+
+CLIENT_INFO = {"name": "mcp-host-gateway", "version": "1"}
+
+#: Sends one request and returns the server's answer.
+Ask = Callable[[Envelope], Awaitable[Envelope]]
+
+
+async def shake_hands(ask: Ask) -> dict[str, Any]:
+    """Open the server and return its ``initialize`` result.
+
+    The newest revision is asked for first. A server that answers with an error instead of its own revision, which it
+    should not, is asked for older ones; one that says it is open already is taken at its word when it lists its tools.
+
+    Raises:
+        HandshakeError: It refuses everything; carries its own words.
+    """
+    refusal = ""
+    for revision in wire.LEGACY_REVISIONS:
+        answer = await ask(_initialize(revision))
+        if answer.error is UNSET:
+            return _result(answer)
+        refusal = _message(answer)
+    answer = await ask(Envelope(method="tools/list", params=Raw(b"{}")))
+    if answer.error is not UNSET:
+        raise HandshakeError(f"The server refuses to be opened: {refusal}")
+    return {
+        "protocolVersion": wire.LEGACY_REVISIONS[0],
+        "capabilities": {"tools": {}},
+        "serverInfo": {"name": "unknown", "version": ""},
+    }
+
+
+def initialize_result(opened: dict[str, Any], asked_for: str) -> bytes:
+    """Return the result for a client that opens with revision ``asked_for``."""
+    known = asked_for in wire.LEGACY_REVISIONS
+    revision = asked_for if known else wire.LEGACY_REVISIONS[0]
+    return wire.encode(opened | {"protocolVersion": revision})
+
+
+class HandshakeFiles:
+    """Keeps handshakes below ``directory``, one file a container. Every method blocks, briefly."""
+
+    def __init__(self, directory: Path) -> None:
+        """Make the directory, for this user alone."""
+        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._directory = directory
+
+    def load(self, container_id: str, started_at: str) -> dict[str, Any] | None:
+        """Return what the process that was started at ``started_at`` said; ``None`` if it was not opened yet."""
+        try:
+            kept = json.loads(self._path(container_id).read_bytes())
+        except (OSError, ValueError):
+            return None
+        return kept["opened"] if kept.get("started_at") == started_at else None
+
+    def save(self, container_id: str, started_at: str, opened: dict[str, Any]) -> None:
+        """Keep ``opened``; a crash in the middle leaves the old file or the new one."""
+        scratch = self._path(container_id).with_suffix(".new")
+        scratch.write_bytes(wire.encode({"started_at": started_at, "opened": opened}))
+        os.replace(scratch, self._path(container_id))
+
+    def forget(self, container_id: str) -> None:
+        """Remove what is kept of a container that is gone."""
+        self._path(container_id).unlink(missing_ok=True)
+
+    def _path(self, container_id: str) -> Path:
+        return self._directory / f"{container_id}.json"
+
+
+def _initialize(revision: str) -> Envelope:
+    params = {"protocolVersion": revision, "capabilities": {}, "clientInfo": CLIENT_INFO}
+    return Envelope(method="initialize", params=Raw(wire.encode(params)))
+
+
+def _result(answer: Envelope) -> dict[str, Any]:
+    try:
+        result = msgspec.json.decode(b"" if answer.result is UNSET else answer.result, type=dict[str, Any])
+    except msgspec.DecodeError as error:
+        raise HandshakeError("The server answered initialize with something else than an object.") from error
+    return {"capabilities": {}, "serverInfo": {"name": "unknown", "version": ""}} | result
+
+
+def _message(answer: Envelope) -> str:
+    try:
+        error = msgspec.json.decode(b"{}" if answer.error is UNSET else answer.error)
+        return str(error.get("message", error))
+    except (msgspec.DecodeError, AttributeError):
+        return "an error that is none"

@@ -1,0 +1,118 @@
+"""What worker and bridge share of HTTP: bodies in, JSON-RPC answers and event streams out."""
+
+import asyncio
+import contextlib
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
+
+from aiohttp import web
+
+from appliance.core.errors import DomainError, FailedError, LimitedError, NotFoundError
+from appliance.gateway import wire
+from appliance.gateway.errors import ConnectionLostError, OverlongAnswerError
+
+SESSION_HEADER = "Mcp-Session-Id"
+VERSION_HEADER = "MCP-Protocol-Version"
+#: Worker to bridge, never from a client: on whose behalf the call is.
+PRINCIPAL_HEADER = "X-Gateway-Principal"
+JSON = "application/json"
+EVENT_STREAM = "text/event-stream"
+#: Proxies between us and the client close what is silent; a comment a quarter minute keeps them from it.
+KEEP_ALIVE_S = 15.0
+KEEP_ALIVE = b": keep-alive\n\n"
+
+Handler = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
+
+
+class BodyTooLargeError(FailedError):
+    """The request's body is longer than allowed."""
+
+    code = "body_too_large"
+
+
+async def read_body(request: web.BaseRequest, limit: int) -> bytes:
+    """Return the whole body.
+
+    Raises:
+        BodyTooLargeError: It has more than ``limit`` bytes; what is left of it was not read.
+    """
+    too_large = BodyTooLargeError(f"The body is larger than {limit} bytes.")
+    if (request.content_length or 0) > limit:
+        raise too_large
+    parts: list[bytes] = []
+    size = 0
+    async for part in request.content.iter_any():
+        size += len(part)
+        if size > limit:
+            raise too_large
+        parts.append(part)
+    return b"".join(parts)
+
+
+def json_answer(body: bytes, *, status: int = 200, headers: Mapping[str, str] | None = None) -> web.Response:
+    """Return ``body``, which is JSON already."""
+    return web.Response(body=body, status=status, content_type=JSON, headers=headers)
+
+
+def failure(request_id: bytes, error: DomainError, data: Mapping[str, Any] | None = None) -> web.Response:
+    """Return a domain error as a JSON-RPC error under the HTTP status that fits it."""
+    status, rpc_code = _status(error)
+    headers = {"Retry-After": "1"} if status == 503 else {}  # noqa: PLR2004 - HTTP's own number
+    if isinstance(error, BodyTooLargeError):
+        headers["Connection"] = "close"
+    body = wire.error_body(request_id, rpc_code, error.reason, {"code": error.code} | dict(data or {}))
+    return json_answer(body, status=status, headers=headers)
+
+
+def refusal(request_id: bytes, error: wire.WireError, status: int = 400) -> web.Response:
+    """Return what is wrong with a body as a JSON-RPC error."""
+    return json_answer(wire.error_body(request_id, error.rpc_code, error.message), status=status)
+
+
+async def event_stream(request: web.BaseRequest, headers: Mapping[str, str] | None = None) -> web.StreamResponse:
+    """Return a started stream of server-sent events."""
+    response = web.StreamResponse(
+        headers={
+            "Content-Type": EVENT_STREAM,
+            "Cache-Control": "no-cache, no-transform",
+            "X-Accel-Buffering": "no",
+            **(headers or {}),
+        }
+    )
+    await response.prepare(request)
+    return response
+
+
+@contextlib.asynccontextmanager
+async def keep_alive(response: web.StreamResponse) -> Any:
+    """Send a comment whenever ``KEEP_ALIVE_S`` have passed; the stream may be written to meanwhile."""
+
+    async def beat() -> None:
+        while True:
+            await asyncio.sleep(KEEP_ALIVE_S)
+            with contextlib.suppress(ConnectionError):
+                await response.write(KEEP_ALIVE)
+
+    task = asyncio.create_task(beat())
+    try:
+        yield
+    finally:
+        task.cancel()
+
+
+def accepts_events(request: web.BaseRequest) -> bool:
+    """Whether the client can read an event stream."""
+    accepted = request.headers.get("Accept", "")
+    return EVENT_STREAM in accepted or "text/*" in accepted or "*/*" in accepted
+
+
+def _status(error: DomainError) -> tuple[int, int]:
+    if isinstance(error, NotFoundError):
+        return 404, wire.REFUSED
+    if isinstance(error, BodyTooLargeError):
+        return 413, wire.INVALID_REQUEST
+    if isinstance(error, LimitedError):
+        return 429, wire.REFUSED
+    if isinstance(error, ConnectionLostError | OverlongAnswerError | FailedError):
+        return 502, wire.BROKEN
+    return 503, wire.UNAVAILABLE

@@ -1,0 +1,286 @@
+"""One stdio server: attach to it, open it once, carry calls, and tell at once when it ends."""
+
+import asyncio
+import contextlib
+from collections import deque
+from typing import Any
+
+import structlog
+
+from appliance.core.errors import DomainError
+from appliance.gateway import frames, wire
+from appliance.gateway.engine import Attachment, Container, Engine
+from appliance.gateway.errors import (
+    ConnectionLostError,
+    EngineAwayError,
+    InstanceEndedError,
+    InstanceGoneError,
+    SilentServerError,
+)
+from appliance.gateway.handshake import HandshakeFiles, shake_hands
+from appliance.gateway.traffic import Call, Caller, Stream, Traffic
+from appliance.gateway.wire import Envelope
+
+log = structlog.get_logger("gateway.stdio")
+
+KEPT_LINES = 20
+KEPT_LINE_BYTES = 500
+#: The bridge's own requests (``initialize``) are nobody else's.
+OURSELVES = Caller("bridge")
+
+
+class StdioServer:
+    """A container that speaks MCP on its stdin and stdout.
+
+    Args:
+        container_id: Full or short id.
+        line_limit: Bytes a line may have.
+        start_timeout_s: Seconds a call waits for the server to answer ``initialize``.
+    """
+
+    def __init__(
+        self,
+        container_id: str,
+        engine: Engine,
+        files: HandshakeFiles,
+        *,
+        line_limit: int,
+        start_timeout_s: float,
+    ) -> None:
+        """Attach to nothing yet; the first call does."""
+        self.container_id = container_id
+        self._engine = engine
+        self._files = files
+        self._line_limit = line_limit
+        self._start_timeout_s = start_timeout_s
+        self._attachment: Attachment | None = None
+        self._opening: asyncio.Task[None] | None = None
+        self._reading: asyncio.Task[None] | None = None
+        self._opened: dict[str, Any] | None = None
+        self._failure: DomainError | None = None
+        self.traffic = Traffic()
+        self.garbage_lines = 0
+        self._garbage: deque[str] = deque(maxlen=KEPT_LINES)
+        self._stderr: deque[str] = deque(maxlen=KEPT_LINES)
+
+    async def opened(self) -> dict[str, Any]:
+        """Return the server's ``initialize`` result, attaching and opening it first where need be.
+
+        Raises:
+            InstanceEndedError: The container does not run.
+            InstanceGoneError: There is no such container.
+            EngineAwayError: The engine does not answer.
+            SilentServerError: It has not answered ``initialize`` yet; the wait goes on for later calls.
+            HandshakeError: It refuses ``initialize``.
+        """
+        if self._opened is not None:
+            return self._opened
+        if self._opening is None or self._opening.done():
+            self._opening = asyncio.create_task(self._open())
+        try:
+            async with asyncio.timeout(self._start_timeout_s):
+                await asyncio.shield(self._opening)
+        except TimeoutError as error:
+            raise SilentServerError(
+                f"The server runs but has not answered initialize for {self._start_timeout_s:g} seconds.{self._said()}",
+                hint="Does it speak MCP on its standard output?",
+            ) from error
+        if self._opened is None:
+            raise ConnectionLostError("The server ended while it was opened.")
+        return self._opened
+
+    async def begin(self, request: Envelope, caller: Caller) -> Call:
+        """Send ``request`` and return the call; ends at once with an error if the connection is gone."""
+        call, line = self.traffic.begin(request, caller)
+        await self._send(line)
+        if self._attachment is None:
+            call.finish(error=self._failure or ConnectionLostError("The connection to the server is gone."))
+        return call
+
+    def abandon(self, call: Call) -> None:
+        """Tell the server that nobody waits for ``call`` any more; nothing to do when it is over."""
+        line = self.traffic.abandon(call)
+        if line is not None and self._attachment is not None:
+            self._attachment.send(line)
+
+    async def notify(self, notification: Envelope, caller: Caller) -> None:
+        """Pass a client's notification on, cancellations under our id."""
+        if notification.method == "notifications/initialized":
+            return
+        line: bytes | None
+        if notification.method == "notifications/cancelled":
+            line = self.traffic.cancelled_by_client(notification.params, caller)
+        else:
+            line = wire.one_line(Envelope(method=notification.method, params=notification.params))
+        if line is not None:
+            await self._send(line)
+
+    def open_stream(self, caller: Caller) -> Stream:
+        """Return a stream of what the server says to nobody in particular."""
+        return self.traffic.open_stream(caller)
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether nothing would be lost by forgetting this object."""
+        return self._attachment is None and not self.traffic.in_flight and not self.traffic.open_streams
+
+    def describe(self) -> dict[str, Any]:
+        """Return what is known of the server, for people and tests."""
+        return {
+            "container_id": self.container_id,
+            "state": "open" if self._opened else "attached" if self._attachment else "detached",
+            "initialize": self._opened,
+            "calls_in_flight": self.traffic.in_flight,
+            "streams": self.traffic.open_streams,
+            "stray_messages": self.traffic.dropped,
+            "garbage_lines": self.garbage_lines,
+            "garbage": list(self._garbage),
+            "stderr": list(self._stderr),
+            "failure": self._failure.reason if self._failure else None,
+        }
+
+    async def close(self) -> None:
+        """Detach; the server keeps running."""
+        for task in (self._opening, self._reading):
+            if task is not None:
+                task.cancel()
+                with contextlib.suppress(asyncio.CancelledError, DomainError):
+                    await task
+        if self._attachment is not None:
+            self._attachment.close()
+            self._attachment = None
+
+    async def _open(self) -> None:
+        try:
+            container = await self._running_container()
+            known = await asyncio.to_thread(self._files.load, container.container_id, container.started_at)
+            await self._attach(container)
+            if known is None:
+                known = await self._shake_hands(container)
+            else:
+                # A predecessor may have died in the middle of a line; this ends it, and alone it is an empty line.
+                await self._send(b"\n")
+        except DomainError as error:
+            self._failure = error
+            self._detach()
+            raise
+        self._opened, self._failure = known, None
+        log.info("server_opened", container_id=self.container_id, server_info=known.get("serverInfo"))
+
+    async def _running_container(self) -> Container:
+        try:
+            container = await self._engine.inspect(self.container_id)
+        except InstanceGoneError:
+            await asyncio.to_thread(self._files.forget, self.container_id)
+            raise
+        if not container.is_attachable:
+            raise InstanceGoneError("That container was not made for a stdio server.")
+        if not container.is_running:
+            raise InstanceEndedError(f"The server {container.ending()}.{self._said()}")
+        return container
+
+    async def _attach(self, container: Container) -> None:
+        if self._attachment is not None:
+            return
+        attachment = await self._engine.attach(container.container_id)
+        now = await self._engine.inspect(container.container_id)
+        if not now.is_running or now.started_at != container.started_at:
+            attachment.close()
+            raise InstanceEndedError(f"The server {now.ending()}.{self._said()}")
+        self._attachment = attachment
+        self._reading = asyncio.create_task(self._read(attachment))
+
+    async def _shake_hands(self, container: Container) -> dict[str, Any]:
+        opened = await shake_hands(self._ask)
+        await self._send(wire.one_line(Envelope(method="notifications/initialized")))
+        await asyncio.to_thread(self._files.save, container.container_id, container.started_at, opened)
+        return opened
+
+    async def _ask(self, request: Envelope) -> Envelope:
+        call = await self.begin(request, OURSELVES)
+        while not call.is_over:
+            await call.news()
+        if call.answer is None:
+            raise call.error or ConnectionLostError("The connection to the server is gone.")
+        return call.answer
+
+    async def _send(self, line: bytes) -> None:
+        attachment = self._attachment
+        if attachment is not None:
+            attachment.send(line)
+            await attachment.drained()
+
+    async def _read(self, attachment: Attachment) -> None:
+        demultiplexer = frames.Demultiplexer()
+        lines = {
+            frames.STDOUT: frames.LineSplitter(self._line_limit),
+            frames.STDERR: frames.LineSplitter(KEPT_LINE_BYTES),
+        }
+        try:
+            while chunk := await attachment.read():
+                for stream, payload in demultiplexer.feed(chunk):
+                    for line in lines[stream].feed(payload):
+                        self._take(stream, line, attachment)
+        except frames.FrameError:
+            log.warning("impossible_frame", container_id=self.container_id)
+        await self._lost(attachment)
+
+    def _take(self, stream: int, line: bytes | frames.Overlong, attachment: Attachment) -> None:
+        if stream == frames.STDERR:
+            self._stderr.append(_readable(line))
+            return
+        if isinstance(line, frames.Overlong):
+            if not self.traffic.overlong(line, self._line_limit):
+                self._count_garbage(line)
+            return
+        if not line.strip():
+            return
+        try:
+            reply = self.traffic.receive(wire.decode_line(line))
+        except wire.WireError:
+            self._count_garbage(line)
+            return
+        if reply is not None:
+            attachment.send(reply)
+
+    def _count_garbage(self, line: bytes | frames.Overlong) -> None:
+        self.garbage_lines += 1
+        self._garbage.append(_readable(line))
+
+    async def _lost(self, attachment: Attachment) -> None:
+        """Tell everybody who waits why nothing will come, and attach again if the server still runs."""
+        attachment.close()
+        if self._attachment is not attachment:
+            return
+        self._detach()
+        self._failure = await self._why_lost()
+        self.traffic.fail(self._failure)
+        log.info("server_lost", container_id=self.container_id, reason=self._failure.reason)
+
+    def _detach(self) -> None:
+        self._opened = None
+        if self._attachment is not None:
+            self._attachment.close()
+            self._attachment = None
+
+    async def _why_lost(self) -> DomainError:
+        try:
+            container = await self._engine.inspect(self.container_id)
+        except (EngineAwayError, InstanceGoneError) as error:
+            return error
+        if container.is_running:
+            return ConnectionLostError("The connection to the server broke; whether the call was done is not known.")
+        return InstanceEndedError(f"The server {container.ending()}.{self._said()}")
+
+    def _said(self) -> str:
+        """Return the server's last words as the end of a sentence, or nothing."""
+        if self._stderr:
+            return f" Last on its standard error: {self._stderr[-1]}"
+        if self._garbage:
+            return f" It printed what is not MCP, such as: {self._garbage[-1]}"
+        return ""
+
+
+def _readable(line: bytes | frames.Overlong) -> str:
+    raw = line if isinstance(line, bytes) else line.head
+    return raw[:KEPT_LINE_BYTES].decode(errors="replace").rstrip()
