@@ -171,9 +171,13 @@ class Appliance:
 
     def api(self, method: str, path: str, body: dict[str, Any] | None = None) -> Any:
         """Call the REST API and return the answer's JSON."""
-        response = self._client.request(method, path, json=body)
+        response = self.raw(method, path, body)
         assert response.is_success, f"{method} {path}: {response.status_code} {response.text}"
         return response.json() if response.content else None
+
+    def raw(self, method: str, path: str, body: dict[str, Any] | None = None) -> httpx.Response:
+        """Call the REST API and return the answer, whatever it is."""
+        return self._client.request(method, path, json=body)
 
     def create(self, name: str, **fields: Any) -> Created:
         """Ask for a server."""
@@ -224,6 +228,13 @@ class Appliance:
         filters = ["--filter", f"label=mcp-host.server={server_id}", "--filter", f"label=mcp-host.owner={self.owner}"]
         done = subprocess.run(["docker", "ps", "-aq", "--no-trunc", *filters], capture_output=True, text=True, check=True)  # noqa: S603, S607
         return sorted(done.stdout.split())
+
+    @staticmethod
+    def gateway_address(container: str) -> str:
+        """Return the address under which a container sees this box."""
+        template = "{{range .NetworkSettings.Networks}}{{.Gateway}}{{end}}"
+        done = subprocess.run(["docker", "inspect", "-f", template, container], capture_output=True, text=True, check=True)  # noqa: S603, S607
+        return done.stdout.strip()
 
     def query(self, sql: str, *values: object) -> list[tuple[Any, ...]]:
         """Ask the appliance's own database."""

@@ -1,0 +1,105 @@
+"""Published servers, hosted through the whole pipeline and called as a client would."""
+
+import http.server
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.harness.appliance import Appliance
+from tests.harness.mcp import HttpMcp
+
+
+@dataclass(frozen=True)
+class Hosted:
+    """One published server, and a call whose answer we know."""
+
+    name: str
+    package: str
+    tool: str
+    arguments: dict[str, Any]
+    expected: str
+    fields: dict[str, Any] = field(default_factory=dict)
+
+
+HOSTED = (
+    Hosted("time", "pypi:mcp-server-time", "get_current_time", {"timezone": "UTC"}, '"timezone": "UTC"'),
+    Hosted(
+        "everything", "npm:@modelcontextprotocol/server-everything", "echo", {"message": "hello"}, "Echo: hello"
+    ),
+    Hosted(
+        "memory",
+        "npm:@modelcontextprotocol/server-memory",
+        "create_entities",
+        {"entities": [{"name": "Ada", "entityType": "person", "observations": ["wrote a program"]}]},
+        "Ada",
+        {"environment": {"MEMORY_FILE_PATH": "/data/memory.json"}},
+    ),
+    Hosted(
+        "filesystem",
+        "npm:@modelcontextprotocol/server-filesystem",
+        "list_allowed_directories",
+        {},
+        "/data",
+        {"arguments": ["/data"]},
+    ),
+)
+
+
+@pytest.mark.parametrize("hosted", HOSTED, ids=lambda hosted: hosted.name)
+def test_a_published_server_is_hosted_and_answers(appliance: Appliance, hosted: Hosted) -> None:
+    created = appliance.create(hosted.name, package=hosted.package, **hosted.fields)
+
+    view = appliance.wait_running(created)
+
+    with HttpMcp(created.endpoint, created.key) as client:
+        client.initialize()
+        assert hosted.tool in {tool["name"] for tool in client.request("tools/list")["tools"]}
+        assert hosted.expected in _text(client.call(hosted.tool, **hosted.arguments))
+    invoked = appliance.api(
+        "POST", f"/api/servers/{created.id}/invoke", {"tool": hosted.tool, "arguments": hosted.arguments}
+    )
+    assert "content" in invoked
+    assert view["deployment"]["resolved"]["version"]
+    appliance.delete(created.id)
+    assert appliance.containers(created.id) == []
+
+
+def test_mcp_server_fetch_fetches_a_page(appliance: Appliance, page: Callable[[str], str]) -> None:
+    created = appliance.create("fetch", package="pypi:mcp-server-fetch", arguments=["--ignore-robots-txt"])
+    appliance.wait_running(created)
+    (container,) = appliance.containers(created.id)
+
+    with HttpMcp(created.endpoint, created.key) as client:
+        client.initialize()
+        text = _text(client.call("fetch", url=page(container)))
+
+    assert "served from the box" in text
+    appliance.delete(created.id)
+
+
+@pytest.fixture
+def page(tmp_path: Path) -> Iterator[Callable[[str], str]]:
+    """A page on this box, reachable from a container by its network's gateway address."""
+    (tmp_path / "index.html").write_text("<html><body><p>served from the box</p></body></html>")
+    handler = partial(_Quiet, directory=str(tmp_path))
+    server = http.server.ThreadingHTTPServer(("0.0.0.0", 0), handler)  # noqa: S104 - containers reach it
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    yield lambda container: f"http://{Appliance.gateway_address(container)}:{server.server_port}/"
+    server.shutdown()
+    thread.join()
+
+
+class _Quiet(http.server.SimpleHTTPRequestHandler):
+    def log_message(self, *_: object) -> None:
+        """Say nothing."""
+
+
+def _text(result: dict[str, Any]) -> str:
+    assert not result.get("isError"), result
+    return "".join(item.get("text", "") for item in result["content"])
