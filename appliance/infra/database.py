@@ -6,6 +6,7 @@ the event loop free of them.
 """
 
 import asyncio
+import contextvars
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import ParamSpec, TypeVar
@@ -73,8 +74,11 @@ class Database:
                 connection broke in the very moment of the commit.
         """
         loop = asyncio.get_running_loop()
+        # The request's and the job's id live in context variables; log lines and audit rows made in the thread carry them.
+        context = contextvars.copy_context()
         return await loop.run_in_executor(
-            self._threads, lambda: self.run_blocking(function, *args, **kwargs)
+            self._threads,
+            lambda: context.run(lambda: self.run_blocking(function, *args, **kwargs)),
         )
 
     def run_blocking(

@@ -7,6 +7,7 @@ nothing that the hub has not loaded already, where the synchronous SDK adds 7.5 
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from http import HTTPStatus
 from typing import Any
 
 import aiodocker
@@ -73,6 +74,27 @@ class Engine:
         except (aiohttp.ClientError, OSError) as error:
             raise _unreachable(str(error) or type(error).__name__) from error
 
+    @asynccontextmanager
+    async def stream(self, path: str, params: dict[str, str]) -> AsyncIterator[aiohttp.StreamReader]:
+        """Give the body of a long answer (events, logs) as it comes.
+
+        aiodocker's own helpers for these two drop which stream a line came from, and cannot be subscribed to again after
+        the engine was away; its session and its address serve both.
+
+        Raises:
+            EngineUnavailableError: The engine cannot be reached, or went away.
+            aiodocker.DockerError: The engine answered with a refusal.
+        """
+        async with self.reach(timeout_s=None) as client:
+            if client.api_version == "auto":
+                await client.version()  # which settles it
+            url = f"{client.docker_host}/{client.api_version}/{path}"
+            timeout = aiohttp.ClientTimeout(total=None, sock_connect=CONTROL_TIMEOUT_S)
+            async with client.session.get(url, params=params, timeout=timeout) as response:
+                if response.status >= HTTPStatus.BAD_REQUEST:
+                    raise aiodocker.DockerError(response.status, await response.text())
+                yield response.content
+
     async def close(self) -> None:
         """Close every connection."""
         if self._client is not None:
@@ -89,7 +111,7 @@ def _unreachable(words: str) -> EngineUnavailableError:
 
 def is_missing(error: aiodocker.DockerError) -> bool:
     """Tell whether the engine said that there is no such thing."""
-    return int(error.status) == 404  # noqa: PLR2004 - HTTP's own number
+    return int(error.status) == HTTPStatus.NOT_FOUND
 
 
 def words(error: aiodocker.DockerError) -> str:

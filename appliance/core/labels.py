@@ -1,0 +1,34 @@
+"""How things outside our own directories are marked as ours. Pure.
+
+Two appliances may share one engine. Each touches only what carries its own installation id.
+"""
+
+OWNER = "mcp-host.owner"
+SERVER = "mcp-host.server"
+DEPLOYMENT = "mcp-host.deployment"
+INSTANCE = "mcp-host.instance"
+TRANSPORT = "mcp-host.transport"
+PORT = "mcp-host.port"
+PATH = "mcp-host.path"
+#: On base images and whatever is made from them: the base's recipe hash.
+BASE = "mcp-host.base"
+#: On containers that only exist to look into an image or to prepare a volume. They are never started.
+HELPER = "mcp-host.helper"
+
+IMAGE_PREFIX = "mcp-host/"
+
+
+def image_tag(owner: str, server_name: str, deployment_id: int) -> str:
+    """Return the tag that holds the image of one deployment, so that no clean-up of unused images takes it.
+
+    >>> image_tag("0a1b2c3d4e5f", "time", 7)
+    'mcp-host/time:0a1b2c3d4e5f-7'
+    """
+    return f"{IMAGE_PREFIX}{server_name}:{owner}-{deployment_id}"
+
+
+def is_own_tag(tag: str, owner: str) -> bool:
+    """Tell whether ``tag`` was made by ``image_tag`` for ``owner``."""
+    return tag.startswith(IMAGE_PREFIX) and tag.rpartition(":")[2].startswith(
+        f"{owner}-"
+    )

@@ -1,0 +1,135 @@
+"""From an instance's description to what the Docker engine is asked to create. Pure.
+
+Every container gets the same hardening; there is no switch that takes any of it off.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from appliance.core import labels
+from appliance.runtimes.model import InstanceSpec, Transport
+
+#: Who runs in containers whose image does not say, or says root.
+DEFAULT_UID = 10001
+DATA = "/data"
+
+#: Memory-backed and bounded. Programs may be executed there: noexec stops no interpreter, and it breaks native add-ons
+#: that unpack themselves into /tmp (Node prebuilds, PyInstaller).
+TMPFS = {"/tmp": "rw,nosuid,nodev,exec,size=64m,mode=1777"}  # noqa: S108 - the container's own
+
+#: Small, and never a brake: a server that prints faster than the disk writes loses log lines, not time.
+LOGS = {
+    "Type": "local",
+    "Config": {"max-size": "4m", "max-file": "2", "compress": "false", "mode": "non-blocking", "max-buffer-size": "1m"},
+}
+
+
+@dataclass(frozen=True)
+class ImageFacts:
+    """What the engine says of an image and of the user in it."""
+
+    id: str
+    uid: int
+    gid: int
+    #: Whether the image runs as a user of its own choice, who then keeps the home that the image gives.
+    has_own_user: bool
+    #: Variables that the image sets, by name.
+    environment: Mapping[str, str]
+
+
+def container_config(
+    spec: InstanceSpec, image: ImageFacts, *, owner: str, network: str, volume: str
+) -> dict[str, Any]:
+    """Return the body of ``POST /containers/create``.
+
+    Args:
+        owner: This installation's id.
+        network: Name of the server's own network.
+        volume: Name of the server's volume, mounted at ``/data``.
+    """
+    speaks_http = spec.transport is not Transport.STDIO
+    port = f"{spec.port}/tcp"
+    config: dict[str, Any] = {
+        "Image": image.id,
+        "Hostname": spec.server_name,
+        "User": f"{image.uid}:{image.gid}",
+        "Env": [f"{name}={value}" for name, value in environment(spec, image).items()],
+        "Labels": container_labels(spec, owner=owner),
+        # The bridge attaches whenever it likes, and stdin stays open while nobody is attached.
+        "OpenStdin": not speaks_http,
+        "StdinOnce": False,
+        "Tty": False,
+        # The gateway asks the server itself; an image's own check would only start processes.
+        "Healthcheck": {"Test": ["NONE"]},
+        "HostConfig": host_config(spec, network=network, volume=volume),
+    }
+    if spec.arguments:
+        config["Cmd"] = list(spec.arguments)
+    if speaks_http:
+        config["ExposedPorts"] = {port: {}}
+        # Loopback only, and the engine chooses the number.
+        config["HostConfig"]["PortBindings"] = {port: [{"HostIp": "127.0.0.1", "HostPort": ""}]}
+    return config
+
+
+def host_config(spec: InstanceSpec, *, network: str, volume: str) -> dict[str, Any]:
+    """Return the part that keeps the container in its place."""
+    return {
+        "CapDrop": ["ALL"],
+        "SecurityOpt": ["no-new-privileges:true"],
+        "ReadonlyRootfs": True,
+        "Tmpfs": TMPFS,
+        "Mounts": [{"Type": "volume", "Source": volume, "Target": DATA}],
+        "Init": True,
+        "IpcMode": "private",
+        "PidsLimit": spec.limits.pids,
+        "Memory": spec.limits.memory_bytes,
+        # Equal to Memory: no swap on top.
+        "MemorySwap": spec.limits.memory_bytes,
+        "NanoCpus": round(spec.limits.cpus * 1_000_000_000),
+        "Ulimits": [{"Name": "core", "Soft": 0, "Hard": 0}, {"Name": "nofile", "Soft": 4096, "Hard": 4096}],
+        "NetworkMode": network,
+        "LogConfig": LOGS,
+        # The reconciler restarts: only it can count, back off and say why.
+        "RestartPolicy": {"Name": "no"},
+    }
+
+
+def container_labels(spec: InstanceSpec, *, owner: str) -> dict[str, str]:
+    """Return the labels by which a restarted hub knows the container again."""
+    return {
+        labels.OWNER: owner,
+        labels.SERVER: str(spec.server_id),
+        labels.DEPLOYMENT: str(spec.deployment_id),
+        labels.INSTANCE: spec.name,
+        labels.TRANSPORT: spec.transport.value,
+        labels.PORT: str(spec.port),
+        labels.PATH: spec.path,
+    }
+
+
+def environment(spec: InstanceSpec, image: ImageFacts) -> dict[str, str]:
+    """Return the variables that are added to the image's own; what the server's owner set wins."""
+    found: dict[str, str] = {}
+    if not image.has_own_user or "HOME" not in image.environment:
+        # A home on the read-only root would fail whoever writes to it.
+        found["HOME"] = DATA
+    if spec.transport is not Transport.STDIO:
+        found |= http_conventions(spec.port)
+    for name, value in spec.environment.items():
+        if not name.startswith("CFG_"):
+            found[f"CFG_{name}"] = value
+    return found | dict(spec.environment)
+
+
+def http_conventions(port: int) -> dict[str, str]:
+    """Return the variables by which servers are commonly told where to listen."""
+    return {
+        "HOST": "0.0.0.0",  # noqa: S104 - inside the container, which has a network of its own
+        "PORT": str(port),
+        "FASTMCP_HOST": "0.0.0.0",  # noqa: S104 - as above
+        "FASTMCP_PORT": str(port),
+        "UVICORN_HOST": "0.0.0.0",  # noqa: S104 - as above
+        "UVICORN_PORT": str(port),
+    }

@@ -1,0 +1,248 @@
+"""The Docker executor: containers on this box's engine."""
+
+import asyncio
+import contextlib
+import json
+import math
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from http import HTTPStatus
+from typing import Any
+
+import aiodocker
+import aiohttp
+import structlog
+
+from appliance.core import labels
+from appliance.infra.docker import CONTROL_TIMEOUT_S, Engine, is_missing, words
+from appliance.runtimes import inspection
+from appliance.runtimes.container import container_config
+from appliance.runtimes.docker_space import Space
+from appliance.runtimes.errors import EngineUnavailableError, StartFailedError
+from appliance.runtimes.frames import FrameReader
+from appliance.runtimes.model import (
+    ExecutorDescriptor,
+    ExecutorEvent,
+    Instance,
+    InstanceSpec,
+    InstanceState,
+    LogLine,
+)
+
+log = structlog.get_logger(__name__)
+
+RECONNECT_AFTER_S = 1.0
+CHECK_TIMEOUT_S = 5.0
+#: Containers that are looked into at once.
+INSPECTIONS = 8
+_EVENTS = ["start", "die", "oom", "destroy"]
+
+
+class DockerExecutor:
+    """Runs instances as containers; see ``Executor`` for the promises.
+
+    Args:
+        engine: The door to the engine; the caller closes it.
+        owner: This installation's id. What carries another is never touched.
+        subnet_pool: Range that servers' networks are cut from.
+    """
+
+    descriptor = ExecutorDescriptor(
+        name="docker",
+        capabilities=frozenset({"image-build", "volumes", "logs"}),
+        isolation_tiers=frozenset({"container"}),
+    )
+
+    def __init__(self, engine: Engine, *, owner: str, subnet_pool: str) -> None:
+        """Keep the parts; nothing is connected yet."""
+        self._engine = engine
+        self._owner = owner
+        self._space = Space(engine, owner=owner, subnet_pool=subnet_pool)
+
+    async def check(self) -> str:
+        """Return the engine's version in words."""
+        async with self._engine.reach(timeout_s=CHECK_TIMEOUT_S) as client:
+            version = await client.version()
+        return f"Docker {version['Version']}"
+
+    def _container_name(self, name: str) -> str:
+        """Return what an instance is called on the engine, where another appliance may have one of the same name."""
+        return f"{name}.{self._owner}"
+
+    async def _inspect(self, name: str) -> dict[str, Any] | None:
+        async with self._engine.reach() as client:
+            return await _show(client.containers.container(self._container_name(name)))
+
+    async def start(self, spec: InstanceSpec) -> Instance:
+        """Create what ``spec`` describes, or find it by name, and start it."""
+        found = await self._inspect(spec.name) or await self._create(spec)
+        if inspection.instance(found).state is not InstanceState.RUNNING:
+            await self._start_container(spec, found)
+            started = await self._inspect(spec.name)
+            if started is None:
+                raise StartFailedError("The container was removed by somebody else while it started.")
+            found = started
+        log.info("instance_started", name=spec.name, server_id=spec.server_id, container_id=found["Id"][:12])
+        return inspection.instance(found)
+
+    async def _create(self, spec: InstanceSpec) -> dict[str, Any]:
+        volume = await self._space.ensure_volume(spec.server_id)
+        image = await self._space.image_facts(spec.image, volume)
+        network = await self._space.ensure_network(spec.server_id)
+        config = container_config(spec, image, owner=self._owner, network=network, volume=volume)
+        async with self._engine.reach() as client:
+            try:
+                container = await client.containers.create(config, name=self._container_name(spec.name))
+            except aiodocker.DockerError as error:
+                # Another call of the same job was faster; what it made is what this one wants.
+                if error.status != HTTPStatus.CONFLICT:
+                    raise await self._refused(spec, error) from error
+                container = client.containers.container(self._container_name(spec.name))
+            return await container.show()
+
+    async def _start_container(self, spec: InstanceSpec, found: dict[str, Any]) -> None:
+        async with self._engine.reach() as client:
+            try:
+                await client.containers.container(found["Id"]).start()
+            except aiodocker.DockerError as error:
+                raise await self._refused(spec, error) from error
+
+    async def _refused(self, spec: InstanceSpec, error: aiodocker.DockerError) -> StartFailedError:
+        """Clear away what the refused start left and return the refusal."""
+        await self.remove(spec.name)
+        image: dict[str, Any] = {}
+        async with self._engine.reach() as client:
+            with contextlib.suppress(aiodocker.DockerError):
+                image = await client.images.inspect(spec.image)
+        if not await self.instances(spec.server_id):
+            await self._space.remove_network(spec.server_id)
+        return StartFailedError(inspection.refusal(words(error), image, spec.arguments))
+
+    async def stop(self, name: str, *, grace_s: float = 10) -> None:
+        """End the instance."""
+        async with self._engine.reach(timeout_s=CONTROL_TIMEOUT_S + grace_s) as client:
+            try:
+                await client.containers.container(self._container_name(name)).stop(t=math.ceil(grace_s))
+            except aiodocker.DockerError as error:
+                if not is_missing(error):
+                    raise
+
+    async def remove(self, name: str) -> None:
+        """Remove the instance."""
+        async with self._engine.reach() as client:
+            await _delete(client.containers.container(self._container_name(name)))
+
+    async def remove_server(self, server_id: int) -> None:
+        """Remove every instance, the network and the volume of a server."""
+        async with self._engine.reach() as client:
+            for container in await self._list(client, server_id):
+                await _delete(container)
+        await self._space.remove_network(server_id)
+        await self._space.remove_volume(server_id)
+        log.info("server_space_removed", server_id=server_id)
+
+    async def remove_image(self, reference: str) -> None:
+        """Remove our tags of an image, and the image when that leaves it without any.
+
+        An image that the box had before it was hosted keeps its own tags and stays.
+        """
+        async with self._engine.reach() as client:
+            try:
+                found = await client.images.inspect(reference)
+                tags = found.get("RepoTags") or []
+                for tag in tags:
+                    if labels.is_own_tag(tag, self._owner):
+                        await client.images.delete(tag)
+                own = (found["Config"].get("Labels") or {}).get(labels.OWNER) == self._owner
+                if own and not tags:
+                    await client.images.delete(found["Id"])
+            except aiodocker.DockerError as error:
+                # In use, or gone in the meantime.
+                if error.status not in {HTTPStatus.CONFLICT, HTTPStatus.NOT_FOUND}:
+                    raise
+
+    async def _list(self, client: aiodocker.Docker, server_id: int | None) -> list[Any]:
+        wanted = [f"{labels.OWNER}={self._owner}", labels.INSTANCE]
+        if server_id is not None:
+            wanted.append(f"{labels.SERVER}={server_id}")
+        return await client.containers.list(all=True, filters=json.dumps({"label": wanted}))
+
+    async def instances(self, server_id: int | None = None) -> list[Instance]:
+        """Return all instances of this appliance, or of one server."""
+        slots = asyncio.Semaphore(INSPECTIONS)
+
+        async def look(container: Any) -> dict[str, Any] | None:
+            async with slots:
+                return await _show(container)
+
+        async with self._engine.reach() as client:
+            found = await asyncio.gather(*map(look, await self._list(client, server_id)))
+        return [inspection.instance(item) for item in found if item]
+
+    async def tail(self, name: str, *, lines: int = 50) -> list[LogLine]:
+        """Return the last lines that the instance printed, oldest first."""
+        async with aclosing(self._logs(name, lines=lines, follow=False)) as found:
+            return [line async for line in found]
+
+    async def follow(self, name: str, *, lines: int = 200) -> AsyncGenerator[LogLine]:
+        """Yield the last lines and then new ones until the instance ends."""
+        async with aclosing(self._logs(name, lines=lines, follow=True)) as found:
+            async for line in found:
+                yield line
+
+    async def _logs(self, name: str, *, lines: int, follow: bool) -> AsyncGenerator[LogLine]:
+        params = {"stdout": "1", "stderr": "1", "timestamps": "1", "tail": str(lines), "follow": str(int(follow))}
+        reader = FrameReader()
+        try:
+            async with self._engine.stream(f"containers/{self._container_name(name)}/logs", params) as body:
+                async for chunk in body.iter_any():
+                    for line in reader.feed(chunk):
+                        yield line
+        except aiodocker.DockerError as error:
+            if not is_missing(error):
+                raise
+
+    async def events(self) -> AsyncGenerator[ExecutorEvent]:
+        """Yield what happens to instances, for ever; every connection begins with ``reconnected``."""
+        while True:
+            try:
+                async with aclosing(self._events_once()) as found:
+                    async for event in found:
+                        yield event
+            except (EngineUnavailableError, aiodocker.DockerError) as error:
+                log.warning("engine_events_lost", reason=str(error))
+            await asyncio.sleep(RECONNECT_AFTER_S)
+
+    async def _events_once(self) -> AsyncGenerator[ExecutorEvent]:
+        wanted = {
+            "type": ["container"],
+            "event": _EVENTS,
+            "label": [f"{labels.OWNER}={self._owner}", labels.INSTANCE],
+        }
+        async with self._engine.stream("events", {"filters": json.dumps(wanted)}) as body:
+            # The engine has answered, so from here on nothing is missed.
+            yield ExecutorEvent(None, None, "reconnected")
+            async for line in body:
+                yield inspection.event(json.loads(line))
+
+
+async def _show(container: Any) -> dict[str, Any] | None:
+    try:
+        found: dict[str, Any] = await container.show()
+    except aiodocker.DockerError as error:
+        if is_missing(error):
+            return None
+        raise
+    return found
+
+
+async def _delete(container: Any) -> None:
+    """Remove a container with its anonymous volumes; one that is being removed already is waited for."""
+    try:
+        await container.delete(force=True, v=True)
+    except aiodocker.DockerError as error:
+        if error.status == HTTPStatus.CONFLICT:
+            with contextlib.suppress(aiodocker.DockerError):
+                await container.wait(condition="removed")
+        elif not is_missing(error):
+            raise

@@ -1,0 +1,156 @@
+"""What a server's containers live in: a network of their own and a volume, both kept while deployments come and go."""
+
+import asyncio
+import contextlib
+from collections.abc import Awaitable
+from http import HTTPStatus
+from itertools import islice
+from typing import Any
+
+import aiodocker
+import aiodocker.networks
+import aiodocker.volumes
+
+from appliance.core import labels
+from appliance.infra.archive import directory_entry, read_file
+from appliance.infra.docker import Engine, is_missing, words
+from appliance.runtimes.container import DATA, DEFAULT_UID, ImageFacts
+from appliance.runtimes.errors import ImageMissingError, StartFailedError
+from appliance.runtimes.subnets import free_subnets
+from appliance.runtimes.users import image_account
+
+#: Subnets that are tried before giving up, when networks that Docker does not list are in the way.
+TRIES = 32
+
+
+class Space:
+    """Networks, volumes and image facts on one engine."""
+
+    def __init__(self, engine: Engine, *, owner: str, subnet_pool: str) -> None:
+        """Serve one installation on one engine."""
+        self._engine = engine
+        self._owner = owner
+        self._pool = subnet_pool
+        # Choosing a subnet and taking it are two calls; between them nobody else here may choose.
+        self._choosing = asyncio.Lock()
+
+    def name(self, server_id: int) -> str:
+        """Return what the network and the volume of a server are called."""
+        return f"mcp-{self._owner}-{server_id}"
+
+    def _labels(self, server_id: int) -> dict[str, str]:
+        return {labels.OWNER: self._owner, labels.SERVER: str(server_id)}
+
+    async def ensure_network(self, server_id: int) -> str:
+        """Return the name of the server's network, made if it is not there.
+
+        Raises:
+            StartFailedError: No subnet is free.
+        """
+        name = self.name(server_id)
+        async with self._choosing, self._engine.reach() as client:
+            networks = await client.networks.list()
+            if any(item["Name"] == name for item in networks):
+                return name
+            taken = [
+                part["Subnet"]
+                for item in networks
+                for part in (item.get("IPAM") or {}).get("Config") or []
+                if part.get("Subnet")
+            ]
+            for subnet in islice(free_subnets(self._pool, taken), TRIES):
+                if await self._create_network(client, name, server_id, subnet):
+                    return name
+        raise StartFailedError(
+            f"No free subnet is left for the server's network in {self._pool}.",
+            hint="Give SERVER_SUBNET_POOL a larger range that nothing else on this box uses.",
+        )
+
+    async def _create_network(self, client: aiodocker.Docker, name: str, server_id: int, subnet: str) -> bool:
+        config = {
+            "Name": name,
+            "CheckDuplicate": True,
+            "Driver": "bridge",
+            "IPAM": {"Config": [{"Subnet": subnet}]},
+            "Labels": self._labels(server_id),
+        }
+        try:
+            await client.networks.create(config)
+        except aiodocker.DockerError as error:
+            if error.status == HTTPStatus.CONFLICT:
+                return True
+            if "overlap" in error.message.lower():
+                return False
+            raise StartFailedError(f"The engine refused to make the server's network: {words(error)}.") from error
+        return True
+
+    async def ensure_volume(self, server_id: int) -> str:
+        """Return the name of the server's volume, made if it is not there."""
+        name = self.name(server_id)
+        async with self._engine.reach() as client:
+            await client.volumes.create({"Name": name, "Labels": self._labels(server_id)})
+        return name
+
+    async def remove_network(self, server_id: int) -> None:
+        """Remove the server's network; it may be gone already."""
+        async with self._engine.reach() as client:
+            await _unless_missing(aiodocker.networks.DockerNetwork(client, self.name(server_id)).delete())
+
+    async def remove_volume(self, server_id: int) -> None:
+        """Remove the server's volume and what is on it; it may be gone already."""
+        async with self._engine.reach() as client:
+            await _unless_missing(aiodocker.volumes.DockerVolume(client, self.name(server_id)).delete())
+
+    async def image_facts(self, reference: str, volume: str) -> ImageFacts:
+        """Return what matters of an image, and make its user the owner of ``volume``.
+
+        Raises:
+            ImageMissingError: It is not on this box.
+        """
+        async with self._engine.reach() as client:
+            try:
+                found = await client.images.inspect(reference)
+            except aiodocker.DockerError as error:
+                if is_missing(error):
+                    raise ImageMissingError(f"The image {reference} is not on this box.", hint="Redeploy the server.") from error
+                raise
+        config = found.get("Config") or {}
+        variables = dict(item.partition("=")[::2] for item in config.get("Env") or [])
+        if labels.BASE in (config.get("Labels") or {}):
+            # Our own base has /data with the right owner, which the engine copies into an empty volume.
+            return ImageFacts(found["Id"], DEFAULT_UID, DEFAULT_UID, has_own_user=False, environment=variables)
+        account = await self._prepare(found["Id"], str(config.get("User") or ""), volume)
+        uid, gid = account or (DEFAULT_UID, DEFAULT_UID)
+        return ImageFacts(found["Id"], uid, gid, has_own_user=account is not None, environment=variables)
+
+    async def _prepare(self, image_id: str, user: str, volume: str) -> tuple[int, int] | None:
+        """Find out who a strange image runs as and give that user the volume, without running anything of it.
+
+        A container is made of the image with the volume in it and never started: the engine reads files from it, and
+        unpacks a tar with one directory over ``/data``, which changes its owner.
+        """
+        config: dict[str, Any] = {
+            "Image": image_id,
+            "Cmd": ["never-started"],
+            "Labels": {labels.OWNER: self._owner, labels.HELPER: "volume"},
+            "HostConfig": {"NetworkMode": "none", "Mounts": [{"Type": "volume", "Source": volume, "Target": DATA}]},
+        }
+        async with self._engine.reach() as client:
+            helper = await client.containers.create(config)
+            try:
+                passwd = await read_file(self._engine, helper.id, "/etc/passwd") or b""
+                account = image_account(user, passwd.decode(errors="replace"))
+                uid, gid = account or (DEFAULT_UID, DEFAULT_UID)
+                await helper.put_archive("/", directory_entry(DATA.strip("/"), uid=uid, gid=gid, mode=0o750))
+            finally:
+                with contextlib.suppress(aiodocker.DockerError):
+                    await asyncio.shield(helper.delete(force=True))
+        return account
+
+
+async def _unless_missing(removal: Awaitable[object]) -> None:
+    try:
+        await removal
+    except aiodocker.DockerError as error:
+        if not is_missing(error):
+            raise

@@ -1,0 +1,60 @@
+"""From what the Docker engine says of a container to what the port promises. Pure."""
+
+import shlex
+from collections.abc import Mapping
+from typing import Any
+
+from appliance.core import labels
+from appliance.runtimes.frames import parse_moment
+from appliance.runtimes.model import ExecutorEvent, Instance, InstanceState, Transport
+
+_STATES = {
+    "created": InstanceState.CREATED,
+    "running": InstanceState.RUNNING,
+    "paused": InstanceState.RUNNING,
+    "restarting": InstanceState.RUNNING,
+}
+
+
+def instance(found: Mapping[str, Any]) -> Instance:
+    """Return the answer of ``GET /containers/<id>/json`` as an instance."""
+    own = found["Config"]["Labels"]
+    state = _STATES.get(found["State"]["Status"], InstanceState.EXITED)
+    has_ended = state is InstanceState.EXITED
+    return Instance(
+        name=own[labels.INSTANCE],
+        container_id=found["Id"],
+        server_id=int(own[labels.SERVER]),
+        deployment_id=int(own[labels.DEPLOYMENT]),
+        state=state,
+        address=address(found) if state is InstanceState.RUNNING else "",
+        exit_code=int(found["State"]["ExitCode"]) if has_ended else None,
+        out_of_memory=has_ended and bool(found["State"].get("OOMKilled")),
+        started_at=parse_moment(found["State"].get("StartedAt", "")),
+    )
+
+
+def address(found: Mapping[str, Any]) -> str:
+    """Return where the gateway reaches the server in a running container; empty for stdio."""
+    own = found["Config"]["Labels"]
+    if own[labels.TRANSPORT] == Transport.STDIO.value:
+        return ""
+    bindings = found["NetworkSettings"]["Ports"].get(f"{own[labels.PORT]}/tcp") or []
+    return next((f"http://127.0.0.1:{item['HostPort']}{own[labels.PATH]}" for item in bindings), "")
+
+
+def event(found: Mapping[str, Any]) -> ExecutorEvent:
+    """Return one line of ``GET /events`` as an event."""
+    own = found["Actor"]["Attributes"]
+    return ExecutorEvent(int(own[labels.SERVER]), int(own[labels.DEPLOYMENT]), str(found["Action"]))
+
+
+def refusal(message: str, image: Mapping[str, Any], arguments: tuple[str, ...]) -> str:
+    """Return the engine's refusal to start as a sentence; names the program if that is what was not found."""
+    if "executable file not found" in message or "no such file or directory" in message:
+        config = image.get("Config") or {}
+        program = [*(config.get("Entrypoint") or []), *(arguments or config.get("Cmd") or [])]
+        return f"The image has no program {shlex.join(program[:1])}: {message}"
+    if "No command specified" in message:
+        return "The image names no program to start (neither ENTRYPOINT nor CMD); give its command as arguments."
+    return f"The engine refused to start the container: {message}"
