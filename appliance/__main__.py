@@ -1,4 +1,7 @@
-"""The ``mcp-host`` command. Each subcommand imports what it needs when it runs, so that ``--help`` is quick and the gateway stays small."""
+"""The ``mcp-host`` command.
+
+Each subcommand imports what it needs when it runs, so that ``--help`` is quick and the gateway stays small.
+"""
 
 import asyncio
 import json
@@ -60,7 +63,12 @@ def postgres() -> None:
 
 
 @main.command()
-@click.option("--status", "only_status", is_flag=True, help="List the migrations and change nothing.")
+@click.option(
+    "--status",
+    "only_status",
+    is_flag=True,
+    help="List the migrations and change nothing.",
+)
 def migrate(*, only_status: bool) -> None:
     """Bring the database's schema up to this version."""
     from contextlib import closing
@@ -87,7 +95,9 @@ def user() -> None:
 @click.option("--email", required=True, help="E-mail address to sign in with.")
 @click.option("--admin", is_flag=True, help="Make an administrator instead of a maintainer.")
 @click.option(
-    "--password-stdin", is_flag=True, help="Read the password from standard input instead of generating one."
+    "--password-stdin",
+    is_flag=True,
+    help="Read the password from standard input instead of generating one.",
 )
 def user_create(*, email: str, admin: bool, password_stdin: bool) -> None:
     """Create a person and print the generated password as JSON, this once."""

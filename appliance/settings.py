@@ -36,7 +36,10 @@ class SettingsError(Exception):
 def _default_data_dir() -> Path:
     if os.geteuid() == 0:
         return Path("/var/lib/mcp-host")
-    return Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local/share") / "mcp-host"
+    return (
+        Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local/share")
+        / "mcp-host"
+    )
 
 
 def _default_run_dir() -> Path:
@@ -52,10 +55,13 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(extra="forbid", case_sensitive=False, frozen=True)
 
     # -- hub
-    bind_address: str = Field("0.0.0.0", description="Address that the hub listens on.")  # noqa: S104 - documented default
+    bind_address: str = Field(
+        "0.0.0.0",  # noqa: S104 - documented default
+        description="Address that the hub listens on.",
+    )
     bind_port: Port = Field(3000, description="Port that the hub listens on.")
     jwt_secret: SecretStr = Field(
-        description="Required, at least 32 bytes. Signs what must be verified without a look-up. Make one with: openssl rand -base64 48",
+        description="Required, at least 32 bytes; signs what needs no look-up. Make one with: openssl rand -base64 48",
     )
     public_url: str | None = Field(
         None,
@@ -65,34 +71,48 @@ class Settings(BaseSettings):
         False,
         description="Whether anybody may register. The first user always may, and becomes administrator.",
     )
-    hub_timeout: Seconds = Field(60, description="Seconds a request to the hub may take, streams excepted.")
-    hub_graceful_timeout: Seconds = Field(10, description="Seconds the hub waits for open requests when it stops.")
-    hub_keepalive: Seconds = Field(75, description="Seconds an idle connection to the hub stays open.")
+    hub_timeout: Seconds = Field(
+        60, description="Seconds a request to the hub may take, streams excepted."
+    )
+    hub_graceful_timeout: Seconds = Field(
+        10, description="Seconds the hub waits for open requests when it stops."
+    )
+    hub_keepalive: Seconds = Field(
+        75, description="Seconds an idle connection to the hub stays open."
+    )
     hub_log_level: str | None = Field(None, description="LOG_LEVEL for the hub alone.")
 
     # -- state
     data_dir: Path = Field(
         default_factory=_default_data_dir,
-        description="Where everything that must survive lives. Default: /var/lib/mcp-host as root, else ~/.local/share/mcp-host.",
+        description="Where all that must survive lives. Default: /var/lib/mcp-host as root, else ~/.local/share/mcp-host.",
     )
     run_dir: Path = Field(
         default_factory=_default_run_dir,
-        description="Unix sockets. At most 80 bytes long, because socket paths are limited. Default: /run/mcp-host as root.",
+        description="Where unix sockets live; at most 80 bytes long. Default: /run/mcp-host as root.",
     )
     database_url: SecretStr | None = Field(
         None,
         description="Postgres 15 to 18, postgresql://user:password@host/name. Unset: a private cluster under DATA_DIR.",
     )
-    database_pool: int = Field(8, ge=2, le=64, description="Database connections, and threads, of the hub.")
+    database_pool: int = Field(
+        8, ge=2, le=64, description="Database connections, and threads, of the hub."
+    )
     allow_migration_failure: bool = Field(
         False,
         description="Start although migrations failed; health then says degraded.",
     )
 
     # -- engine and builds
-    container_runtime: Literal["docker", "kubernetes"] = Field("docker", description="What runs instances.")
-    docker_host: str | None = Field(None, description="Address of the Docker engine. Unset: the local socket.")
-    buildx_builder: str | None = Field(None, description="Name of the buildx builder to use. Unset: the engine's own.")
+    container_runtime: Literal["docker", "kubernetes"] = Field(
+        "docker", description="What runs instances."
+    )
+    docker_host: str | None = Field(
+        None, description="Address of the Docker engine. Unset: the local socket."
+    )
+    buildx_builder: str | None = Field(
+        None, description="Name of the buildx builder to use. Unset: the engine's own."
+    )
     build_base_source: Literal["auto", "registry", "debian"] = Field(
         "auto",
         description="Where base images come from: pulled from a registry, assembled from a Debian mirror, or whichever works.",
@@ -105,7 +125,9 @@ class Settings(BaseSettings):
         None,
         description="Debian mirror for assembling a base image. Unset: the one in this box's own apt sources.",
     )
-    build_timeout: Seconds = Field(1800, description="Seconds a build may take before it is stopped.")
+    build_timeout: Seconds = Field(
+        1800, description="Seconds a build may take before it is stopped."
+    )
     build_concurrency: int = Field(2, ge=1, le=32, description="Builds at once.")
     ca_bundle: Path = Field(
         Path("/etc/ssl/certs/ca-certificates.crt"),
@@ -125,14 +147,21 @@ class Settings(BaseSettings):
     )
 
     # -- gateway
-    mcp_gateway_url: str = Field("http://127.0.0.1:4444", description="Where the hub and its pages reach the gateway.")
+    mcp_gateway_url: str = Field(
+        "http://127.0.0.1:4444",
+        description="Where the hub and its pages reach the gateway.",
+    )
     gateway_public_url: str | None = Field(
         None,
         description="Where clients reach the gateway, such as https://mcp.example.org. Unset: MCP_GATEWAY_URL.",
     )
-    gateway_bind_address: str = Field("0.0.0.0", description="Address that the gateway listens on.")  # noqa: S104 - clients are elsewhere
+    gateway_bind_address: str = Field(
+        "0.0.0.0",  # noqa: S104 - clients are elsewhere
+        description="Address that the gateway listens on.",
+    )
     gateway_skip_start: bool = Field(
-        False, description="Do not start the own gateway; use the one at MCP_GATEWAY_URL."
+        False,
+        description="Do not start the own gateway; use the one at MCP_GATEWAY_URL.",
     )
     gw_workers: int = Field(
         default_factory=lambda: 2 * (os.cpu_count() or 1) + 1,
@@ -140,18 +169,44 @@ class Settings(BaseSettings):
         le=128,
         description="Worker processes of the gateway. Default: twice the CPU count plus one.",
     )
-    gw_timeout: Seconds = Field(120, description="Seconds a call may take, from the client's request to the answer.")
-    gw_graceful_timeout: Seconds = Field(30, description="Seconds a stopping worker waits for its open calls.")
-    gw_keepalive: Seconds = Field(75, description="Seconds an idle client connection stays open.")
-    gw_max_requests: int = Field(0, ge=0, description="Calls after which a worker is replaced; 0: never.")
-    gw_max_requests_jitter: int = Field(0, ge=0, description="Random addition to GW_MAX_REQUESTS, so that workers do not go at once.")
-    gw_preload: bool = Field(True, description="Load the code once and fork workers from it, which shares its memory.")
-    gw_log_level: str | None = Field(None, description="LOG_LEVEL for the gateway alone.")
-    gw_max_body_bytes: int = Field(10 * 1024 * 1024, ge=1024, description="Largest request body, and longest line of a stdio server, in bytes.")
+    gw_timeout: Seconds = Field(
+        120,
+        description="Seconds a call may take, from the client's request to the answer.",
+    )
+    gw_graceful_timeout: Seconds = Field(
+        30, description="Seconds a stopping worker waits for its open calls."
+    )
+    gw_keepalive: Seconds = Field(
+        75, description="Seconds an idle client connection stays open."
+    )
+    gw_max_requests: int = Field(
+        0, ge=0, description="Calls after which a worker is replaced; 0: never."
+    )
+    gw_max_requests_jitter: int = Field(
+        0,
+        ge=0,
+        description="Random addition to GW_MAX_REQUESTS, so that workers do not go at once.",
+    )
+    gw_preload: bool = Field(
+        True,
+        description="Load the code once and fork workers from it, which shares its memory.",
+    )
+    gw_log_level: str | None = Field(
+        None, description="LOG_LEVEL for the gateway alone."
+    )
+    gw_max_body_bytes: int = Field(
+        10 * 1024 * 1024,
+        ge=1024,
+        description="Largest request body, and longest line of a stdio server, in bytes.",
+    )
 
     # -- logs
-    log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="What is logged.")
-    log_format: Literal["json", "console"] = Field("json", description="JSON lines, or colours for a person.")
+    log_level: Literal["debug", "info", "warning", "error"] = Field(
+        "info", description="What is logged."
+    )
+    log_format: Literal["json", "console"] = Field(
+        "json", description="JSON lines, or colours for a person."
+    )
 
     @field_validator("jwt_secret")
     @classmethod
@@ -178,13 +233,13 @@ class Settings(BaseSettings):
         return self.run_dir / "bridge.sock"
 
     @classmethod
-    def settings_customise_sources(
+    def settings_customise_sources(  # noqa: PLR0917 - pydantic-settings calls it
         cls,
         settings_cls: type[BaseSettings],
         init_settings: PydanticBaseSettingsSource,
         env_settings: PydanticBaseSettingsSource,
-        dotenv_settings: PydanticBaseSettingsSource,
-        file_secret_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - read below, with unknown keys refused
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - not used
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """Order the sources: arguments, environment, ``.env``, YAML."""
         files = [InitSettingsSource(settings_cls, values) for values in _file_values()]
@@ -196,7 +251,9 @@ def _file_values() -> list[dict[str, Any]]:
     found: list[dict[str, Any]] = []
     if Path(".env").is_file():
         values = dotenv_values(".env")
-        found.append({key.lower(): value for key, value in values.items() if value is not None})
+        found.append(
+            {key.lower(): value for key, value in values.items() if value is not None}
+        )
     if config := os.environ.get("MCP_HOST_CONFIG"):
         found.append(_yaml_values(Path(config)))
     return found
@@ -206,11 +263,15 @@ def _yaml_values(path: Path) -> dict[str, Any]:
     try:
         loaded = yaml.safe_load(path.read_text()) or {}
     except OSError as error:
-        raise SettingsError(f"MCP_HOST_CONFIG: cannot read {path}: {error.strerror}.") from error
+        raise SettingsError(
+            f"MCP_HOST_CONFIG: cannot read {path}: {error.strerror}."
+        ) from error
     except yaml.YAMLError as error:
         raise SettingsError(f"MCP_HOST_CONFIG: {path} is not YAML: {error}") from error
     if not isinstance(loaded, dict):
-        raise SettingsError(f"MCP_HOST_CONFIG: {path} must be a mapping of variables to values.")
+        raise SettingsError(
+            f"MCP_HOST_CONFIG: {path} must be a mapping of variables to values."
+        )
     return {str(key).lower(): value for key, value in loaded.items()}
 
 
@@ -223,7 +284,9 @@ def load_settings(**overrides: Any) -> Settings:
     try:
         return Settings(**overrides)
     except ValidationError as error:
-        raise SettingsError("\n".join(_sentence(dict(item)) for item in error.errors())) from error
+        raise SettingsError(
+            "\n".join(_sentence(dict(item)) for item in error.errors())
+        ) from error
 
 
 def _sentence(item: dict[str, Any]) -> str:
@@ -231,7 +294,7 @@ def _sentence(item: dict[str, Any]) -> str:
     if name == "JWT_SECRET" and item["type"] == "missing":
         return (
             "JWT_SECRET is not set. It must be at least 32 bytes and stay the same between starts. "
-            "Make one and keep it: echo \"JWT_SECRET=$(openssl rand -base64 48)\" >> .env && chmod 600 .env"
+            'Make one and keep it: echo "JWT_SECRET=$(openssl rand -base64 48)" >> .env && chmod 600 .env'
         )
     if item["type"] == "extra_forbidden":
         return f"{name} is not a setting of MCP Host. docs/configuration.md lists them; remove it or mend the name."

@@ -99,7 +99,9 @@ class LimitedError(DomainError):
 
     code = "limited"
 
-    def __init__(self, detail: str, *, retry_after_s: int, hint: str | None = None) -> None:
+    def __init__(
+        self, detail: str, *, retry_after_s: int, hint: str | None = None
+    ) -> None:
         """Keep the texts and the waiting time."""
         super().__init__(detail, hint=hint)
         self.retry_after_s = retry_after_s

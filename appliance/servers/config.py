@@ -19,12 +19,15 @@ MAX_NAME = 63
 _NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,127}")
 _MEMORY = re.compile(r"(\d+(?:\.\d+)?)\s*([kmg]?)i?b?", re.IGNORECASE)
+_PATH = re.compile(r"/[A-Za-z0-9._~/-]{0,255}")
 _UNITS = {"": 1, "k": 1024, "m": 1024**2, "g": 1024**3}
 
 MIN_MEMORY_BYTES = 16 * 1024**2
 MAX_VALUE_BYTES = 32 * 1024
 MAX_ARGUMENTS = 128
 MAX_CPUS = 64
+MAX_PORT = 65535
+MEMORY_HELP = "give a size of at least 16m, such as 512m or 1g"
 
 
 def check_name(name: str) -> str:
@@ -35,7 +38,8 @@ def check_name(name: str) -> str:
     """
     if not _NAME.fullmatch(name):
         raise InvalidError.field(
-            "name", f"use 1 to {MAX_NAME} lower-case letters, digits and inner hyphens, such as my-server"
+            "name",
+            f"use 1 to {MAX_NAME} lower-case letters, digits and inner hyphens, such as my-server",
         )
     return name
 
@@ -64,7 +68,7 @@ def parse_memory(value: str | int) -> int:
     match = _MEMORY.fullmatch(str(value).strip())
     size = int(float(match[1]) * _UNITS[match[2].lower()]) if match else 0
     if size < MIN_MEMORY_BYTES:
-        raise InvalidError.field("memory_limit", "give a size of at least 16m, such as 512m or 1g")
+        raise InvalidError.field("memory_limit", MEMORY_HELP)
     return size
 
 
@@ -74,25 +78,35 @@ def check_config(config: ServerConfig) -> ServerConfig:
     Raises:
         InvalidError: Names every field that is not.
     """
-    problems: dict[str, str] = {}
-    if len(config.arguments) > MAX_ARGUMENTS or any("\0" in item for item in config.arguments):
-        problems["arguments"] = f"give at most {MAX_ARGUMENTS} arguments without NUL characters"
+    problems = _argument_problems(config) | _environment_problems(config)
+    if not 0 < config.cpu_limit <= MAX_CPUS:
+        problems["cpu_limit"] = f"give a number of CPUs above 0 and at most {MAX_CPUS}, such as 0.5"
+    if config.memory_limit_bytes < MIN_MEMORY_BYTES:
+        problems["memory_limit"] = MEMORY_HELP
+    if config.port is not None and not 1 <= config.port <= MAX_PORT:
+        problems["port"] = f"give a port between 1 and {MAX_PORT}"
+    if not _PATH.fullmatch(config.path):
+        problems["path"] = "give an absolute path such as /mcp"
+    if problems:
+        raise InvalidError("The configuration is not valid.", fields=problems)
+    return config
+
+
+def _argument_problems(config: ServerConfig) -> dict[str, str]:
+    arguments = config.arguments
+    if len(arguments) <= MAX_ARGUMENTS and not any("\0" in item for item in arguments):
+        return {}
+    return {"arguments": f"give at most {MAX_ARGUMENTS} arguments without NUL characters"}
+
+
+def _environment_problems(config: ServerConfig) -> dict[str, str]:
+    problems = {}
     for name, value in config.environment.items():
         if not _VARIABLE.fullmatch(name):
             problems[f"environment.{name}"] = "a name has letters, digits and _, and does not start with a digit"
         elif "\0" in value or len(value.encode()) > MAX_VALUE_BYTES:
             problems[f"environment.{name}"] = "a value has at most 32 KiB and no NUL character"
-    if not 0 < config.cpu_limit <= MAX_CPUS:
-        problems["cpu_limit"] = f"give a number of CPUs above 0 and at most {MAX_CPUS}, such as 0.5"
-    if config.memory_limit_bytes < MIN_MEMORY_BYTES:
-        problems["memory_limit"] = "give a size of at least 16m, such as 512m or 1g"
-    if config.port is not None and not 1 <= config.port <= 65535:
-        problems["port"] = "give a port between 1 and 65535"
-    if not re.fullmatch(r"/[A-Za-z0-9._~/-]{0,255}", config.path):
-        problems["path"] = "give an absolute path such as /mcp"
-    if problems:
-        raise InvalidError("The configuration is not valid.", fields=problems)
-    return config
+    return problems
 
 
 def config_as_dict(config: ServerConfig) -> dict[str, Any]:

@@ -1,6 +1,11 @@
 """What the product refuses about servers."""
 
-from appliance.core.errors import ConflictError, FailedError, NotFoundError, UnavailableError
+from appliance.core.errors import (
+    ConflictError,
+    FailedError,
+    NotFoundError,
+    UnavailableError,
+)
 
 
 class ServerNotFoundError(NotFoundError):

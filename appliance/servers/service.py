@@ -1,11 +1,15 @@
-"""What people do with servers. Every write says what is wanted and enqueues the reconciler; nothing here waits for it."""
+"""What people do with servers: every write says what is wanted and enqueues the reconciler; nothing here waits for it."""
 
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Any
 
 from appliance.accounts.model import Principal
-from appliance.accounts.roles import require_may_create, require_may_write, visible_owner
+from appliance.accounts.roles import (
+    require_may_create,
+    require_may_write,
+    visible_owner,
+)
 from appliance.builds.model import BuildLine
 from appliance.builds.service import BuildService, BuildView
 from appliance.core.ids import key_hash, new_key
@@ -90,7 +94,7 @@ class ServerService:
 
     # -- reading
 
-    async def list(
+    async def page(
         self,
         principal: Principal,
         *,
@@ -103,7 +107,11 @@ class ServerService:
 
         def read() -> list[ServerView]:
             servers = store.page(
-                owner_id=visible_owner(principal), query=query, status=status, after=after, limit=limit
+                owner_id=visible_owner(principal),
+                query=query,
+                status=status,
+                after=after,
+                limit=limit,
             )
             return [self._view(server) for server in servers]
 
@@ -170,7 +178,11 @@ class ServerService:
 
         def write() -> ServerView:
             server = store.add(
-                new, name=name, owner_id=principal.user_id, key_hash=key_hash(key), key_prefix=key[:KEY_VISIBLE]
+                new,
+                name=name,
+                owner_id=principal.user_id,
+                key_hash=key_hash(key),
+                key_prefix=key[:KEY_VISIBLE],
             )
             store.add_deployment(server, requested_by=principal.name)
             _reconcile(server.id)
@@ -192,7 +204,10 @@ class ServerService:
     async def stop(self, principal: Principal, server: int | str) -> ServerView:
         """Want the server stopped; a build that runs is cancelled."""
         return await self._change(
-            principal, server, "server.stop", lambda found: store.set_desired(found.id, DesiredState.STOPPED)
+            principal,
+            server,
+            "server.stop",
+            lambda found: store.set_desired(found.id, DesiredState.STOPPED),
         )
 
     async def redeploy(self, principal: Principal, server: int | str) -> ServerView:
@@ -224,7 +239,10 @@ class ServerService:
     async def delete(self, principal: Principal, server: int | str) -> ServerView:
         """Want the server gone, with its container, network, data volume and images. There is no way back."""
         return await self._change(
-            principal, server, "server.delete", lambda found: store.set_desired(found.id, DesiredState.DELETED)
+            principal,
+            server,
+            "server.delete",
+            lambda found: store.set_desired(found.id, DesiredState.DELETED),
         )
 
     async def rotate_key(self, principal: Principal, server: int | str) -> str:
@@ -242,7 +260,13 @@ class ServerService:
     # -- calling
 
     async def invoke(
-        self, principal: Principal, server: int | str, tool: str, arguments: dict[str, Any], *, timeout_s: float = 60
+        self,
+        principal: Principal,
+        server: int | str,
+        tool: str,
+        arguments: dict[str, Any],
+        *,
+        timeout_s: float = 60,
     ) -> dict[str, Any]:
         """Call a tool through the gateway and return the MCP result.
 
@@ -256,7 +280,8 @@ class ServerService:
             found = _writable(principal, server)
             if found.status not in {Status.RUNNING, Status.DEGRADED} and not _serves(found):
                 raise ServerNotRunningError(
-                    f"{found.name} is {found.status.value}.", hint=found.status_reason or "Start it first."
+                    f"{found.name} is {found.status.value}.",
+                    hint=found.status_reason or "Start it first.",
                 )
             _audit(principal, "server.invoke", found, {"tool": tool})
             return found
@@ -321,7 +346,12 @@ def _writable(principal: Principal, server: int | str) -> Server:
     return found
 
 
-def _audit(principal: Principal, action: str, server: Server, details: dict[str, Any] | None = None) -> None:
+def _audit(
+    principal: Principal,
+    action: str,
+    server: Server,
+    details: dict[str, Any] | None = None,
+) -> None:
     audit(
         principal,
         action,

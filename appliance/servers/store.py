@@ -141,7 +141,8 @@ def add(new: NewServer, *, name: str, owner_id: int, key_hash: bytes, key_prefix
         )
     except IntegrityError as error:
         raise ServerNameTakenError(
-            f"A server named {name} exists already.", hint="Choose another name or delete that server."
+            f"A server named {name} exists already.",
+            hint="Choose another name or delete that server.",
         ) from error
     return _server(row)
 
@@ -169,7 +170,8 @@ def add_deployment(server: Server, *, requested_by: str) -> Deployment:
 def cancel_pending(server_id: int, reason: str) -> None:
     """Mark what is pending as cancelled."""
     DeploymentRow.update(state=DeploymentState.CANCELLED.value, reason=reason, finished_at=now()).where(
-        DeploymentRow.server_id == server_id, DeploymentRow.state == DeploymentState.PENDING.value
+        DeploymentRow.server_id == server_id,
+        DeploymentRow.state == DeploymentState.PENDING.value,
     ).execute()
 
 
@@ -209,7 +211,11 @@ def images_of(server_id: int) -> list[str]:
     """Return every image that a deployment of the server used."""
     rows = (
         DeploymentRow.select(DeploymentRow.image)
-        .where(DeploymentRow.server_id == server_id, DeploymentRow.image.is_null(False), DeploymentRow.image != "")
+        .where(
+            DeploymentRow.server_id == server_id,
+            ~DeploymentRow.image.is_null(),
+            DeploymentRow.image != "",
+        )
         .distinct()
     )
     return [row.image for row in rows]
@@ -297,7 +303,10 @@ def record_instance(server_id: int, record: InstanceRecord, *, started_at: datet
         "started_at": started_at,
     }
     InstanceRow.insert(
-        server_id=server_id, deployment_id=record.deployment_id, created_at=now(), **values
+        server_id=server_id,
+        deployment_id=record.deployment_id,
+        created_at=now(),
+        **values,
     ).on_conflict(conflict_target=[InstanceRow.deployment_id], update=values).execute()
     route_to(server_id, record.deployment_id)
 
@@ -318,14 +327,18 @@ def promote(deployment: Deployment, manifest: Mapping[str, Any]) -> None:
         DeploymentRow.state == DeploymentState.LIVE.value,
     ).execute()
     DeploymentRow.update(
-        state=DeploymentState.LIVE.value, reason="", manifest=dict(manifest), finished_at=now()
+        state=DeploymentState.LIVE.value,
+        reason="",
+        manifest=dict(manifest),
+        finished_at=now(),
     ).where(DeploymentRow.id == deployment.id).execute()
 
 
 def fail_deployment(deployment: Deployment, reason: str, state: DeploymentState = DeploymentState.FAILED) -> None:
     """Close a pending deployment; the gateway goes back to what was live."""
     DeploymentRow.update(state=state.value, reason=reason, finished_at=now()).where(
-        DeploymentRow.id == deployment.id, DeploymentRow.state == DeploymentState.PENDING.value
+        DeploymentRow.id == deployment.id,
+        DeploymentRow.state == DeploymentState.PENDING.value,
     ).execute()
     live = deployment_in(deployment.server_id, DeploymentState.LIVE)
     route_to(deployment.server_id, live.id if live else None)

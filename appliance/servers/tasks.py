@@ -27,7 +27,7 @@ class ReconcileTask:
         """Keep the reconciler."""
         self._reconciler = reconciler
 
-    async def __call__(self, context: JobContext, payload: Mapping[str, Any]) -> Again | None:
+    async def __call__(self, _context: JobContext, payload: Mapping[str, Any]) -> Again | None:
         """Reconcile ``payload["server_id"]``; ask to be run again when something is due later."""
         moment = await self._reconciler.run(int(payload["server_id"]))
         if moment is None:

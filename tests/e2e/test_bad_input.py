@@ -15,7 +15,7 @@ from tests.harness.appliance import Appliance, Created
         ("no-version", {"package": "pypi:mcp-server-time==0.0.0"}, ["0.0.0"]),
         ("no-repository", {"repo_url": "http://127.0.0.1:9/none.git"}, ["127.0.0.1:9"]),
         ("no-image", {"image": "127.0.0.1:9/none:1"}, ["127.0.0.1:9/none:1"]),
-        ("exits-at-once", {"package": "pypi:mcp-server-time", "arguments": ["--no-such-option"]}, ["exit code 2", "--no-such-option"]),
+        ("exits-at-once", {"package": "pypi:mcp-server-time", "arguments": ["--nope"]}, ["exit code 2", "--nope"]),
         ("no-mcp", {"remote_url": "http://127.0.0.1:9/mcp"}, ["did not answer"]),
     ],
 )  # fmt: skip
@@ -32,10 +32,16 @@ def test_a_server_that_cannot_be_had_says_why(
     appliance.delete(created.id)
 
 
-def test_a_name_that_is_taken_is_refused_and_names_the_next_step(appliance: Appliance) -> None:
+def test_a_name_that_is_taken_is_refused_and_names_the_next_step(
+    appliance: Appliance,
+) -> None:
     created = appliance.create("taken", remote_url="http://127.0.0.1:9/mcp")
 
-    refused = appliance.raw("POST", "/api/servers", {"name": "taken", "remote_url": "http://127.0.0.1:9/mcp"})
+    refused = appliance.raw(
+        "POST",
+        "/api/servers",
+        {"name": "taken", "remote_url": "http://127.0.0.1:9/mcp"},
+    )
 
     assert refused.status_code == 409
     assert refused.json()["code"] == "server_name_taken"
@@ -51,7 +57,9 @@ def test_a_stopped_build_leaves_nothing(appliance: Appliance) -> None:
     appliance.wait_status(created, {"stopped"}, timeout_s=20)
 
     assert appliance.containers(created.id) == []
-    assert appliance.query("SELECT state FROM builds WHERE server_id = %s", created.id) == [("cancelled",)]
+    assert appliance.query(
+        "SELECT state FROM builds WHERE server_id = %s", created.id
+    ) == [("cancelled",)]
     _restart(appliance, created)
     appliance.delete(created.id)
 

@@ -27,15 +27,33 @@ class Hosted:
 
 
 HOSTED = (
-    Hosted("time", "pypi:mcp-server-time", "get_current_time", {"timezone": "UTC"}, '"timezone": "UTC"'),
     Hosted(
-        "everything", "npm:@modelcontextprotocol/server-everything", "echo", {"message": "hello"}, "Echo: hello"
+        "time",
+        "pypi:mcp-server-time",
+        "get_current_time",
+        {"timezone": "UTC"},
+        '"timezone": "UTC"',
+    ),
+    Hosted(
+        "everything",
+        "npm:@modelcontextprotocol/server-everything",
+        "echo",
+        {"message": "hello"},
+        "Echo: hello",
     ),
     Hosted(
         "memory",
         "npm:@modelcontextprotocol/server-memory",
         "create_entities",
-        {"entities": [{"name": "Ada", "entityType": "person", "observations": ["wrote a program"]}]},
+        {
+            "entities": [
+                {
+                    "name": "Ada",
+                    "entityType": "person",
+                    "observations": ["wrote a program"],
+                }
+            ]
+        },
         "Ada",
         {"environment": {"MEMORY_FILE_PATH": "/data/memory.json"}},
     ),
@@ -51,17 +69,23 @@ HOSTED = (
 
 
 @pytest.mark.parametrize("hosted", HOSTED, ids=lambda hosted: hosted.name)
-def test_a_published_server_is_hosted_and_answers(appliance: Appliance, hosted: Hosted) -> None:
+def test_a_published_server_is_hosted_and_answers(
+    appliance: Appliance, hosted: Hosted
+) -> None:
     created = appliance.create(hosted.name, package=hosted.package, **hosted.fields)
 
     view = appliance.wait_running(created)
 
     with HttpMcp(created.endpoint, created.key) as client:
         client.initialize()
-        assert hosted.tool in {tool["name"] for tool in client.request("tools/list")["tools"]}
+        assert hosted.tool in {
+            tool["name"] for tool in client.request("tools/list")["tools"]
+        }
         assert hosted.expected in _text(client.call(hosted.tool, **hosted.arguments))
     invoked = appliance.api(
-        "POST", f"/api/servers/{created.id}/invoke", {"tool": hosted.tool, "arguments": hosted.arguments}
+        "POST",
+        f"/api/servers/{created.id}/invoke",
+        {"tool": hosted.tool, "arguments": hosted.arguments},
     )
     assert "content" in invoked
     assert view["deployment"]["resolved"]["version"]
@@ -69,8 +93,12 @@ def test_a_published_server_is_hosted_and_answers(appliance: Appliance, hosted: 
     assert appliance.containers(created.id) == []
 
 
-def test_mcp_server_fetch_fetches_a_page(appliance: Appliance, page: Callable[[str], str]) -> None:
-    created = appliance.create("fetch", package="pypi:mcp-server-fetch", arguments=["--ignore-robots-txt"])
+def test_mcp_server_fetch_fetches_a_page(
+    appliance: Appliance, page: Callable[[str], str]
+) -> None:
+    created = appliance.create(
+        "fetch", package="pypi:mcp-server-fetch", arguments=["--ignore-robots-txt"]
+    )
     appliance.wait_running(created)
     (container,) = appliance.containers(created.id)
 
@@ -85,12 +113,18 @@ def test_mcp_server_fetch_fetches_a_page(appliance: Appliance, page: Callable[[s
 @pytest.fixture
 def page(tmp_path: Path) -> Iterator[Callable[[str], str]]:
     """A page on this box, reachable from a container by its network's gateway address."""
-    (tmp_path / "index.html").write_text("<html><body><p>served from the box</p></body></html>")
+    (tmp_path / "index.html").write_text(
+        "<html><body><p>served from the box</p></body></html>"
+    )
     handler = partial(_Quiet, directory=str(tmp_path))
     server = http.server.ThreadingHTTPServer(("0.0.0.0", 0), handler)  # noqa: S104 - containers reach it
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()
-    yield lambda container: f"http://{Appliance.gateway_address(container)}:{server.server_port}/"
+    yield (
+        lambda container: (
+            f"http://{Appliance.gateway_address(container)}:{server.server_port}/"
+        )
+    )
     server.shutdown()
     thread.join()
 

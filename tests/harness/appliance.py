@@ -53,7 +53,7 @@ class Appliance:
         Args:
             settings: More settings, names in lower case.
         """
-        home = Path(tempfile.mkdtemp(prefix="mcp-host-", dir="/var/tmp"))  # noqa: S108 - a private directory below it
+        home = Path(tempfile.mkdtemp(prefix="mcp-host-", dir="/var/tmp"))
         home.chmod(0o755)  # Postgres runs as somebody else when we are root
         environment = _environment(home, settings)
         appliance = cls(home, environment)
@@ -77,7 +77,7 @@ class Appliance:
 
     def command(self, *arguments: str, stdin: str | None = None) -> str:
         """Run ``mcp-host`` with this appliance's settings and return what it printed."""
-        done = subprocess.run(  # noqa: S603 - our own program
+        done = subprocess.run(
             [sys.executable, "-m", "appliance", *arguments],
             env=self.environment,
             cwd=self.home,
@@ -88,7 +88,9 @@ class Appliance:
             timeout=READY_S,
         )
         if done.returncode:
-            raise RuntimeError(f"mcp-host {' '.join(arguments)}: {done.stderr or done.stdout}")
+            raise RuntimeError(
+                f"mcp-host {' '.join(arguments)}: {done.stderr or done.stdout}"
+            )
         return done.stdout
 
     def _is_ready(self) -> bool:
@@ -100,7 +102,9 @@ class Appliance:
     def logs(self) -> str:
         """Return the end of every process's log."""
         found = sorted(self.home.rglob("*.log"))
-        return "\n".join(f"== {path.name}\n{path.read_text()[-3000:]}" for path in found)
+        return "\n".join(
+            f"== {path.name}\n{path.read_text()[-3000:]}" for path in found
+        )
 
     def pid(self, program: str) -> int:
         """Return the process id of ``hub``, ``gateway``, ``postgres``, one gateway ``worker`` or the ``bridge``."""
@@ -116,7 +120,11 @@ class Appliance:
         master = self.pid("gateway")
         for task in Path(f"/proc/{master}/task").glob("*/children"):
             for child in task.read_text().split():
-                if role in Path(f"/proc/{child}/cmdline").read_text() + Path(f"/proc/{child}/comm").read_text():
+                if (
+                    role
+                    in Path(f"/proc/{child}/cmdline").read_text()
+                    + Path(f"/proc/{child}/comm").read_text()
+                ):
                     return int(child)
         raise LookupError(f"the gateway has no {role}")
 
@@ -132,7 +140,13 @@ class Appliance:
             pass  # the engine is swept below, whatever state the hub is in
         finally:
             self._client.close()
-            subprocess.run([sys.executable, "-m", "appliance", "down"], env=self.environment, cwd=self.home, check=False, capture_output=True)  # noqa: S603
+            subprocess.run(
+                [sys.executable, "-m", "appliance", "down"],
+                env=self.environment,
+                cwd=self.home,
+                check=False,
+                capture_output=True,
+            )
             self._sweep_engine()
             shutil.rmtree(self.home, ignore_errors=True)
 
@@ -142,11 +156,26 @@ class Appliance:
 
     def _sweep_engine(self) -> None:
         label = f"label=mcp-host.owner={self.owner}"
-        for kind, remove in (("container", ["rm", "-fv"]), ("network", ["network", "rm"]), ("volume", ["volume", "rm", "-f"])):
-            listing = ["docker", "ps", "-aq"] if kind == "container" else ["docker", kind, "ls", "-q"]
-            found = subprocess.run([*listing, "--filter", label], capture_output=True, text=True, check=False).stdout.split()  # noqa: S603
+        for kind, remove in (
+            ("container", ["rm", "-fv"]),
+            ("network", ["network", "rm"]),
+            ("volume", ["volume", "rm", "-f"]),
+        ):
+            listing = (
+                ["docker", "ps", "-aq"]
+                if kind == "container"
+                else ["docker", kind, "ls", "-q"]
+            )
+            found = subprocess.run(
+                [*listing, "--filter", label],
+                capture_output=True,
+                text=True,
+                check=False,
+            ).stdout.split()
             if found:
-                subprocess.run(["docker", *remove, *found], capture_output=True, check=False)  # noqa: S603, S607
+                subprocess.run(
+                    ["docker", *remove, *found], capture_output=True, check=False
+                )
 
     @property
     def owner(self) -> str:
@@ -158,11 +187,23 @@ class Appliance:
 
     def sign_in(self) -> None:
         """Register the first administrator and use an API key of theirs from now on."""
-        self.command("user", "create", "--admin", "--email", self.email, "--password-stdin", stdin=self.password + "\n")
-        login = self._client.post("/api/login", json={"email": self.email, "password": self.password})
+        self.command(
+            "user",
+            "create",
+            "--admin",
+            "--email",
+            self.email,
+            "--password-stdin",
+            stdin=self.password + "\n",
+        )
+        login = self._client.post(
+            "/api/login", json={"email": self.email, "password": self.password}
+        )
         login.raise_for_status()
         key = self._client.post(
-            "/api/keys", json={"name": "harness"}, headers={"X-CSRF-Token": login.json()["csrf_token"]}
+            "/api/keys",
+            json={"name": "harness"},
+            headers={"X-CSRF-Token": login.json()["csrf_token"]},
         )
         key.raise_for_status()
         self.api_key = key.json()["key"]
@@ -172,23 +213,36 @@ class Appliance:
     def api(self, method: str, path: str, body: dict[str, Any] | None = None) -> Any:
         """Call the REST API and return the answer's JSON."""
         response = self.raw(method, path, body)
-        assert response.is_success, f"{method} {path}: {response.status_code} {response.text}"
+        assert response.is_success, (
+            f"{method} {path}: {response.status_code} {response.text}"
+        )
         return response.json() if response.content else None
 
-    def raw(self, method: str, path: str, body: dict[str, Any] | None = None) -> httpx.Response:
+    def raw(
+        self, method: str, path: str, body: dict[str, Any] | None = None
+    ) -> httpx.Response:
         """Call the REST API and return the answer, whatever it is."""
         return self._client.request(method, path, json=body)
 
     def create(self, name: str, **fields: Any) -> Created:
         """Ask for a server."""
         answer = self.api("POST", "/api/servers", {"name": name, **fields})
-        return Created(answer["server"]["id"], name, answer["server"]["endpoint"], answer["endpoint_key"])
+        return Created(
+            answer["server"]["id"],
+            name,
+            answer["server"]["endpoint"],
+            answer["endpoint_key"],
+        )
 
-    def wait_running(self, server: Created, *, timeout_s: float = BUILD_S) -> dict[str, Any]:
+    def wait_running(
+        self, server: Created, *, timeout_s: float = BUILD_S
+    ) -> dict[str, Any]:
         """Wait until the server runs; fails at once when it ends in error."""
         return self.wait_status(server, {"running"}, timeout_s=timeout_s)
 
-    def wait_status(self, server: Created, statuses: set[str], *, timeout_s: float = BUILD_S) -> dict[str, Any]:
+    def wait_status(
+        self, server: Created, statuses: set[str], *, timeout_s: float = BUILD_S
+    ) -> dict[str, Any]:
         """Wait until the server has one of ``statuses``; fails at once when it ends in another settled one."""
         deadline = time.monotonic() + timeout_s
         seen = "unknown"
@@ -204,7 +258,9 @@ class Appliance:
             if view["status"] == "error":
                 raise AssertionError(f"{server.name} ended in {seen}")
             time.sleep(0.1)
-        raise TimeoutError(f"{server.name} is {seen} after {timeout_s} s\n{self.logs()}")
+        raise TimeoutError(
+            f"{server.name} is {seen} after {timeout_s} s\n{self.logs()}"
+        )
 
     def delete(self, server_id: int, *, timeout_s: float = 60) -> None:
         """Delete a server and wait until it is gone."""
@@ -212,33 +268,57 @@ class Appliance:
         deadline = time.monotonic() + timeout_s
         while self._client.get(f"/api/servers/{server_id}").status_code != 404:
             if time.monotonic() > deadline:
-                raise TimeoutError(f"server {server_id} is still there after {timeout_s} s")
+                raise TimeoutError(
+                    f"server {server_id} is still there after {timeout_s} s"
+                )
             time.sleep(0.1)
 
     def warm_up(self) -> str:
         """Have the base image made, and return its reference."""
         created = self.create("warm-up", package="pypi:mcp-server-time")
         self.wait_running(created)
-        (row,) = self.query("SELECT base_image FROM builds WHERE server_id = %s", created.id)
+        (row,) = self.query(
+            "SELECT base_image FROM builds WHERE server_id = %s", created.id
+        )
         self.delete(created.id)
         return str(row[0])
 
     def containers(self, server_id: int) -> list[str]:
         """Return the ids of the server's containers, whatever their state."""
-        filters = ["--filter", f"label=mcp-host.server={server_id}", "--filter", f"label=mcp-host.owner={self.owner}"]
-        done = subprocess.run(["docker", "ps", "-aq", "--no-trunc", *filters], capture_output=True, text=True, check=True)  # noqa: S603, S607
+        filters = [
+            "--filter",
+            f"label=mcp-host.server={server_id}",
+            "--filter",
+            f"label=mcp-host.owner={self.owner}",
+        ]
+        done = subprocess.run(
+            ["docker", "ps", "-aq", "--no-trunc", *filters],
+            capture_output=True,
+            text=True,
+            check=True,
+        )
         return sorted(done.stdout.split())
 
     @staticmethod
     def gateway_address(container: str) -> str:
         """Return the address under which a container sees this box."""
         template = "{{range .NetworkSettings.Networks}}{{.Gateway}}{{end}}"
-        done = subprocess.run(["docker", "inspect", "-f", template, container], capture_output=True, text=True, check=True)  # noqa: S603, S607
+        done = subprocess.run(
+            ["docker", "inspect", "-f", template, container],
+            capture_output=True,
+            text=True,
+            check=True,
+        )
         return done.stdout.strip()
 
     def query(self, sql: str, *values: object) -> list[tuple[Any, ...]]:
         """Ask the appliance's own database."""
-        with closing(psycopg2.connect(self.command("database-url").strip())) as connection, connection.cursor() as cursor:
+        with (
+            closing(
+                psycopg2.connect(self.command("database-url").strip())
+            ) as connection,
+            connection.cursor() as cursor,
+        ):
             cursor.execute(sql, values)
             return cursor.fetchall()
 
@@ -255,8 +335,16 @@ def _environment(home: Path, settings: dict[str, object]) -> dict[str, str]:
         "run_dir": home / "run",
         "gw_workers": 1,
     } | settings
-    kept = {name: value for name, value in os.environ.items() if name in {"PATH", "HOME", "LANG", "DOCKER_HOST"}}
-    return kept | {"PYTHONPATH": str(ROOT)} | {name.upper(): str(value) for name, value in chosen.items()}
+    kept = {
+        name: value
+        for name, value in os.environ.items()
+        if name in {"PATH", "HOME", "LANG", "DOCKER_HOST"}
+    }
+    return (
+        kept
+        | {"PYTHONPATH": str(ROOT)}
+        | {name.upper(): str(value) for name, value in chosen.items()}
+    )
 
 
 def _free_ports(count: int) -> list[int]:

@@ -40,16 +40,25 @@ class FreshBox:
 
     def run(self, command: str, *, timeout_s: float) -> Outcome:
         """Run ``command`` with a login shell in the checkout; a command that takes too long counts as failed."""
-        certificates = ["-e", f"PIP_CERT={CERTIFICATES}", "-e", f"NODE_EXTRA_CA_CERTS={CERTIFICATES}"]
+        certificates = [
+            "-e",
+            f"PIP_CERT={CERTIFICATES}",
+            "-e",
+            f"NODE_EXTRA_CA_CERTS={CERTIFICATES}",
+        ]
         started = time.monotonic()
         try:
-            done = subprocess.run(  # noqa: S603
-                ["docker", "exec", "-w", "/root/src", *certificates, self.name, "bash", "-lc", command],  # noqa: S607
+            done = subprocess.run(
+                ["docker", "exec", "-w", "/root/src", *certificates, self.name, "bash", "-lc", command],
                 stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace", check=False, timeout=timeout_s,
             )  # fmt: skip
         except subprocess.TimeoutExpired as error:
             said = (error.stdout or b"").decode(errors="replace")
-            return Outcome(124, f"{said}\nstopped after {timeout_s:g} s", time.monotonic() - started)
+            return Outcome(
+                124,
+                f"{said}\nstopped after {timeout_s:g} s",
+                time.monotonic() - started,
+            )
         return Outcome(done.returncode, done.stdout, time.monotonic() - started)
 
 
@@ -62,8 +71,10 @@ def fresh_box(suite: str, *, systemd: bool) -> Iterator[FreshBox]:
         systemd: Whether systemd is the first process; otherwise ``sleep`` is, as on many a container host.
     """
     image = _image(suite)
-    name = f"mcp-host-fresh-{suite}-{'systemd' if systemd else 'plain'}-{int(time.time())}"
-    state = Path(tempfile.mkdtemp(prefix="mcp-host-fresh-", dir="/var/tmp"))  # noqa: S108 - a private directory below it
+    name = (
+        f"mcp-host-fresh-{suite}-{'systemd' if systemd else 'plain'}-{int(time.time())}"
+    )
+    state = Path(tempfile.mkdtemp(prefix="mcp-host-fresh-", dir="/var/tmp"))
     try:
         _boot(image, name, state, systemd=systemd)
         _check_out(name, state)
@@ -71,17 +82,29 @@ def fresh_box(suite: str, *, systemd: bool) -> Iterator[FreshBox]:
             _wait_for_systemd(name)
         yield FreshBox(name)
     finally:
-        subprocess.run(["docker", "rm", "-fv", name], capture_output=True, check=False)  # noqa: S603, S607
+        subprocess.run(["docker", "rm", "-fv", name], capture_output=True, check=False)
         shutil.rmtree(state, ignore_errors=True)
 
 
 def _image(suite: str) -> str:
     image = f"mcp-host-proof/fresh-box:{suite}"
-    if subprocess.run(["docker", "image", "inspect", image], capture_output=True, check=False).returncode == 0:  # noqa: S603, S607
+    if (
+        subprocess.run(
+            ["docker", "image", "inspect", image], capture_output=True, check=False
+        ).returncode
+        == 0
+    ):
         return image
     make = ["mmdebstrap", "--variant=minbase", f"--include={PACKAGES}", suite, "-"]
-    with subprocess.Popen(make, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as tree:  # noqa: S603
-        subprocess.run(["docker", "import", "-", image], stdin=tree.stdout, capture_output=True, check=True)  # noqa: S603, S607
+    with subprocess.Popen(
+        make, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
+    ) as tree:
+        subprocess.run(
+            ["docker", "import", "-", image],
+            stdin=tree.stdout,
+            capture_output=True,
+            check=True,
+        )
     if tree.returncode:
         raise RuntimeError(f"mmdebstrap {suite} failed")
     return image
@@ -102,22 +125,41 @@ def _boot(image: str, name: str, state: Path, *, systemd: bool) -> None:
         "-v", f"{CERTIFICATES}:{CERTIFICATES}:ro",
         image, *first,
     ]  # fmt: skip
-    subprocess.run(command, capture_output=True, check=True)  # noqa: S603
+    subprocess.run(command, capture_output=True, check=True)
 
 
 def _check_out(name: str, state: Path) -> None:
     bundle = state / "src.bundle"
-    subprocess.run(["git", "-C", str(ROOT), "bundle", "create", str(bundle), "HEAD"], capture_output=True, check=True)  # noqa: S603, S607
-    subprocess.run(["docker", "cp", str(bundle), f"{name}:/root/src.bundle"], capture_output=True, check=True)  # noqa: S603, S607
-    clone = ["git", "-c", "advice.detachedHead=false", "clone", "-q", "/root/src.bundle", "/root/src"]
-    subprocess.run(["docker", "exec", name, *clone], capture_output=True, check=True)  # noqa: S603, S607
+    subprocess.run(
+        ["git", "-C", str(ROOT), "bundle", "create", str(bundle), "HEAD"],
+        capture_output=True,
+        check=True,
+    )
+    subprocess.run(
+        ["docker", "cp", str(bundle), f"{name}:/root/src.bundle"],
+        capture_output=True,
+        check=True,
+    )
+    clone = [
+        "git",
+        "-c",
+        "advice.detachedHead=false",
+        "clone",
+        "-q",
+        "/root/src.bundle",
+        "/root/src",
+    ]
+    subprocess.run(["docker", "exec", name, *clone], capture_output=True, check=True)
 
 
 def _wait_for_systemd(name: str) -> None:
     deadline = time.monotonic() + BOOT_S
     while time.monotonic() < deadline:
-        asked = subprocess.run(  # noqa: S603
-            ["docker", "exec", name, "systemctl", "is-system-running"], capture_output=True, text=True, check=False  # noqa: S607
+        asked = subprocess.run(
+            ["docker", "exec", name, "systemctl", "is-system-running"],
+            capture_output=True,
+            text=True,
+            check=False,
         )
         if asked.stdout.strip() in {"running", "degraded"}:
             return

@@ -21,7 +21,10 @@ class HttpMcp:
         self._endpoint = endpoint
         self._client = httpx.Client(
             timeout=timeout_s,
-            headers={"Authorization": f"Bearer {key}", "Accept": "application/json, text/event-stream"},
+            headers={
+                "Authorization": f"Bearer {key}",
+                "Accept": "application/json, text/event-stream",
+            },
         )
         self._ids = count(1)
 
@@ -33,15 +36,29 @@ class HttpMcp:
 
     def initialize(self) -> dict[str, Any]:
         """Open the session; raises ``httpx.HTTPError`` when the endpoint is not there."""
-        response = self._post({"jsonrpc": "2.0", "id": next(self._ids), "method": "initialize", "params": INITIALIZE})
+        response = self._post(
+            {
+                "jsonrpc": "2.0",
+                "id": next(self._ids),
+                "method": "initialize",
+                "params": INITIALIZE,
+            }
+        )
         if session := response.headers.get("mcp-session-id"):
             self._client.headers["mcp-session-id"] = session
         self._post({"jsonrpc": "2.0", "method": "notifications/initialized"})
         return _result(response)
 
-    def request(self, method: str, params: dict[str, Any] | None = None) -> dict[str, Any]:
+    def request(
+        self, method: str, params: dict[str, Any] | None = None
+    ) -> dict[str, Any]:
         """Return the result of one request; raises on HTTP and JSON-RPC errors."""
-        message = {"jsonrpc": "2.0", "id": next(self._ids), "method": method, "params": params or {}}
+        message = {
+            "jsonrpc": "2.0",
+            "id": next(self._ids),
+            "method": method,
+            "params": params or {},
+        }
         return _result(self._post(message))
 
     def call(self, tool: str, **arguments: Any) -> dict[str, Any]:
@@ -56,8 +73,14 @@ class HttpMcp:
 
 def _result(response: httpx.Response) -> dict[str, Any]:
     if response.headers["content-type"].startswith("text/event-stream"):
-        data = [line[5:] for line in response.text.splitlines() if line.startswith("data:")]
-        answer = next(item for item in map(json.loads, data) if "id" in item and "method" not in item)
+        data = [
+            line[5:] for line in response.text.splitlines() if line.startswith("data:")
+        ]
+        answer = next(
+            item
+            for item in map(json.loads, data)
+            if "id" in item and "method" not in item
+        )
     else:
         answer = response.json()
     if "error" in answer:
@@ -69,8 +92,12 @@ class PipeMcp:
     """A stdio server started by hand."""
 
     def __init__(self, argv: list[str]) -> None:
-        self._process = subprocess.Popen(  # noqa: S603 - argv of our own
-            argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+        self._process = subprocess.Popen(
+            argv,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
         )
         self._ids = count(1)
 

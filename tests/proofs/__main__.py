@@ -22,11 +22,31 @@ class Proof:
 
 
 PROOFS = (
-    Proof("quickstart", 25, "both README commands on four clean Debian boxes; quickstart within 5 min cold, 20 s warm"),
-    Proof("survives-kills", 4, "kill -9 of every process during a build and calls: all back, nothing lost or doubled"),
-    Proof("browser-main-flow", 2, "a headless browser logs in, creates a server, watches the build, calls a tool, deletes it"),
-    Proof("time-to-first-call", 3, "create to first answered call within 1.5 times of doing it by hand"),
-    Proof("memory-at-rest", 1, "hub, gateway with 2 workers and Postgres at rest: at most 220 MB PSS"),
+    Proof(
+        "quickstart",
+        25,
+        "both README commands on four clean Debian boxes; quickstart within 5 min cold, 20 s warm",
+    ),
+    Proof(
+        "survives-kills",
+        4,
+        "kill -9 of every process during a build and calls: all back, nothing lost or doubled",
+    ),
+    Proof(
+        "browser-main-flow",
+        2,
+        "a headless browser logs in, creates a server, watches the build, calls a tool, deletes it",
+    ),
+    Proof(
+        "time-to-first-call",
+        3,
+        "create to first answered call within 1.5 times of doing it by hand",
+    ),
+    Proof(
+        "memory-at-rest",
+        1,
+        "hub, gateway with 2 workers and Postgres at rest: at most 220 MB PSS",
+    ),
 )
 
 
@@ -39,7 +59,10 @@ def main(arguments: list[str]) -> int:
     known = {proof.name: proof for proof in PROOFS}
     names = list(known) if arguments == ["--all"] else arguments
     if unknown := [name for name in names if name not in known]:
-        print(f"prove: no proof named {', '.join(unknown)}; scripts/prove lists them", file=sys.stderr)
+        print(
+            f"prove: no proof named {', '.join(unknown)}; scripts/prove lists them",
+            file=sys.stderr,
+        )
         return 2
     return max(_run(known[name]) for name in names)
 

@@ -24,7 +24,9 @@ def prove() -> None:
             tree = family(appliance.pid(program))
             sizes = [pss_mb(pid) for pid in tree]
             total += sum(sizes)
-            print(f"{program:<10} {sum(sizes):6.1f} MB  ({len(tree)} processes: {', '.join(f'{size:.1f}' for size in sizes)})")
+            print(
+                f"{program:<10} {sum(sizes):6.1f} MB  ({len(tree)} processes: {', '.join(f'{size:.1f}' for size in sizes)})"
+            )
         hold(total <= LIMIT_MB, f"together    {total:6.1f} MB PSS, at most {LIMIT_MB}")
 
 

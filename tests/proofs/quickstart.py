@@ -28,7 +28,9 @@ def prove() -> None:
                 warm.append(_seconds(box, where, "scripts/quickstart.sh", WARM_S * 4))
                 _seconds(box, where, "scripts/quickstart.sh stop", 120)
                 tests = _seconds(box, where, "CI=true scripts/test.sh", TESTS_S)
-                print(f"{where:<18} cold {cold[-1]:5.0f} s, warm {warm[-1]:4.1f} s, tests {tests / 60:4.1f} min")
+                print(
+                    f"{where:<18} cold {cold[-1]:5.0f} s, warm {warm[-1]:4.1f} s, tests {tests / 60:4.1f} min"
+                )
     hold(
         max(cold) <= COLD_S and max(warm) <= WARM_S,
         f"slowest: cold {max(cold):.0f} s, at most {COLD_S}; warm {max(warm):.1f} s, at most {WARM_S}",
@@ -39,5 +41,7 @@ def _seconds(box: FreshBox, where: str, command: str, timeout_s: float) -> float
     outcome = box.run(command, timeout_s=timeout_s)
     if outcome.code:
         tail = "\n".join(outcome.output.splitlines()[-TAIL_LINES:])
-        raise ClaimBrokenError(f"{where}: {command} exited {outcome.code} after {outcome.seconds:.0f} s\n{tail}")
+        raise ClaimBrokenError(
+            f"{where}: {command} exited {outcome.code} after {outcome.seconds:.0f} s\n{tail}"
+        )
     return outcome.seconds

@@ -8,6 +8,7 @@ each server, the older one's being the same as before.
 import threading
 import time
 from dataclasses import dataclass, field
+from typing import Self
 
 import httpx
 
@@ -51,7 +52,8 @@ class Verdict:
     problems: list[str] = field(default_factory=list)
 
     def __str__(self) -> str:
-        return f"{self.victim:<9} new server answered {self.recovered_s:5.1f} s after the kill; {'; '.join(self.problems) or 'all well'}"
+        verdict = "; ".join(self.problems) or "all well"
+        return f"{self.victim:<9} new server answered {self.recovered_s:5.1f} s after the kill; {verdict}"
 
 
 def _kill(appliance: Appliance, victim: str, caller: "Caller") -> Verdict:
@@ -67,7 +69,10 @@ def _kill(appliance: Appliance, victim: str, caller: "Caller") -> Verdict:
         client.initialize()
         client.request("tools/list")
     verdict.recovered_s = time.monotonic() - started
-    builds = appliance.query("SELECT count(*) FROM builds WHERE server_id = %s AND state = 'succeeded'", created.id)
+    builds = appliance.query(
+        "SELECT count(*) FROM builds WHERE server_id = %s AND state = 'succeeded'",
+        created.id,
+    )
     if builds != [(1,)]:
         verdict.problems.append(f"{builds[0][0]} succeeded builds")
     if (count := len(appliance.containers(created.id))) != 1:
@@ -91,7 +96,7 @@ class Caller:
         self.refused = 0
         self.longest_gap_s = 0.0
 
-    def __enter__(self) -> "Caller":
+    def __enter__(self) -> Self:
         self._thread.start()
         return self
 
@@ -114,7 +119,9 @@ class Caller:
     def _run(self) -> None:
         while not self._stop.is_set():
             try:
-                with HttpMcp(self._server.endpoint, self._server.key, timeout_s=10) as client:
+                with HttpMcp(
+                    self._server.endpoint, self._server.key, timeout_s=10
+                ) as client:
                     client.initialize()
                     while not self._stop.wait(0.05):
                         client.call("get_current_time", timezone="UTC")

@@ -39,7 +39,9 @@ def prove() -> None:
         for number in range(ROUNDS):
             by_hand.append(_by_hand(base, number))
             ours.append(_hosted(appliance, number))
-            print(f"round {number + 1}: by hand {by_hand[-1]:5.2f} s, hosted {ours[-1]:5.2f} s")
+            print(
+                f"round {number + 1}: by hand {by_hand[-1]:5.2f} s, hosted {ours[-1]:5.2f} s"
+            )
     ratio = statistics.median(ours) / statistics.median(by_hand)
     hold(
         ratio <= RATIO,
@@ -53,13 +55,28 @@ def _by_hand(base: str, number: int) -> float:
     with tempfile.TemporaryDirectory() as directory:
         (Path(directory) / "Dockerfile").write_text(DOCKERFILE.format(base=base))
         started = time.monotonic()
-        build = ["docker", "buildx", "build", "-q", "--load", "--build-arg", f"ROUND={time.time_ns()}", "-t", tag, directory]
+        build = [
+            "docker",
+            "buildx",
+            "build",
+            "-q",
+            "--load",
+            "--build-arg",
+            f"ROUND={time.time_ns()}",
+            "-t",
+            tag,
+            directory,
+        ]
         subprocess.run(build, check=True, capture_output=True, timeout=TIME_OUT_S)
-        with PipeMcp(["docker", "run", "-i", "--rm", "--name", f"by-hand-{number}", tag]) as server:
+        with PipeMcp(
+            ["docker", "run", "-i", "--rm", "--name", f"by-hand-{number}", tag]
+        ) as server:
             server.initialize()
             server.call("get_current_time", timezone="UTC")
             seconds = time.monotonic() - started
-    subprocess.run(["docker", "rm", "-f", f"by-hand-{number}"], capture_output=True, check=False)
+    subprocess.run(
+        ["docker", "rm", "-f", f"by-hand-{number}"], capture_output=True, check=False
+    )
     subprocess.run(["docker", "rmi", "-f", tag], capture_output=True, check=False)
     return seconds
 

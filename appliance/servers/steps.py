@@ -1,0 +1,256 @@
+"""Does one step of a server's life. Each may be cut off at any line and be done again."""
+
+import asyncio
+import itertools
+import time
+
+import structlog
+
+from appliance.builds.model import BuildRequest, Stage
+from appliance.builds.service import BuildService
+from appliance.core.clock import now
+from appliance.core.errors import DomainError, UnavailableError
+from appliance.infra.database import Database
+from appliance.observability.usage import record_usage
+from appliance.runtimes.model import Instance, InstanceState
+from appliance.runtimes.ports import Executor
+from appliance.servers import lifecycle, store, wording
+from appliance.servers.instances import instance_spec, record_of, remote_record
+from appliance.servers.lifecycle import Facts, Step
+from appliance.servers.mcp import McpClient
+from appliance.servers.model import Deployment, DeploymentState, Server, Status
+from appliance.sources.model import RemoteSource
+
+log = structlog.get_logger("servers.steps")
+
+#: Pauses between probes of a server that starts, in seconds: eager at first, because most servers answer soon.
+PROBE_PAUSES_S = (0.05, 0.05, 0.1, 0.1, 0.2, 0.2, 0.5)
+#: Seconds that a degraded server has for an answer.
+RECHECK_S = 5.0
+#: Output lines that a reason carries.
+REASON_LINES = 5
+
+
+class Steps:
+    """Does what ``lifecycle.next_step`` decided.
+
+    Args:
+        start_timeout_s: Seconds from an instance's start to its first answer.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        executor: Executor,
+        builds: BuildService,
+        mcp: McpClient,
+        *,
+        start_timeout_s: float,
+    ) -> None:
+        """Keep the collaborators."""
+        self._database = database
+        self._executor = executor
+        self._builds = builds
+        self._mcp = mcp
+        self._start_timeout_s = start_timeout_s
+
+    async def do(self, facts: Facts, step: Step) -> bool:  # noqa: C901, PLR0912 - one line a step
+        """Do ``step``; return ``False`` if a live server was asked and did not answer."""
+        server = facts.server
+        match step:
+            case lifecycle.Destroy():
+                await self._destroy(server)
+            case lifecycle.StopInstances(names):
+                await self._stop(server, names)
+            case lifecycle.RemoveInstances(names):
+                await self._remove(server, names)
+            case lifecycle.CancelDeployment(deployment):
+                await self._database.run(
+                    store.fail_deployment,
+                    deployment,
+                    "The server was stopped.",
+                    DeploymentState.CANCELLED,
+                )
+            case lifecycle.Build(deployment):
+                await self._build(facts, deployment)
+            case lifecycle.Launch(deployment):
+                await self._launch(facts, deployment)
+            case lifecycle.Record(deployment, instance):
+                await self._record(server, deployment, instance)
+            case lifecycle.Probe(deployment):
+                return await self._probe(facts, deployment)
+            case lifecycle.FailDeployment(deployment, instance):
+                await self._fail(facts, deployment, await self._ended(instance))
+            case lifecycle.RecordCrash(_, instance):
+                await self._record_crash(server, instance)
+            case lifecycle.Settled(status, reason):
+                await self._status(server.id, status, reason)
+            case lifecycle.WaitUntil(_, reason):
+                await self._status(server.id, Status.STARTING, reason)
+        return True
+
+    async def _status(self, server_id: int, status: Status, reason: str = "") -> None:
+        await self._database.run(store.set_status, server_id, status, reason)
+
+    # -- down
+
+    async def _stop(self, server: Server, names: tuple[str, ...]) -> None:
+        await self._status(server.id, Status.STOPPING)
+        await self._database.run(store.forget_instances, server.id)
+        await self._remove_gently(names)
+        await self._database.run(record_usage, server.id, "stop", {})
+
+    async def _remove(self, server: Server, names: tuple[str, ...]) -> None:
+        await self._database.run(store.forget_instances, server.id, names)
+        await self._remove_gently(names)
+
+    async def _remove_gently(self, names: tuple[str, ...]) -> None:
+        for name in names:
+            await self._executor.stop(name)
+            await self._executor.remove(name)
+
+    async def _destroy(self, server: Server) -> None:
+        await self._status(server.id, Status.STOPPING, "The server is being deleted.")
+        await self._database.run(store.forget_instances, server.id)
+        images = await self._database.run(store.images_of, server.id)
+        await self._executor.remove_server(server.id)
+        for image in images:
+            await self._executor.remove_image(image)
+        await self._database.run(_destroy_rows, server)
+        log.info("server.deleted", server_id=server.id, name=server.name)
+
+    # -- up
+
+    async def _build(self, facts: Facts, deployment: Deployment) -> None:
+        server = facts.server
+        serving = wording.still_serving(facts.live if facts.instances else None)
+        request = BuildRequest(deployment.id, server.id, server.name, deployment.source)
+
+        async def on_stage(stage: Stage) -> None:
+            status = Status.CLONING if stage is Stage.CLONING else Status.BUILDING
+            await self._status(server.id, status, serving)
+
+        try:
+            built = await self._builds.build(request, on_stage)
+        except UnavailableError:
+            raise
+        except DomainError as error:
+            log.info("server.build_failed", server_id=server.id, code=error.code)
+            await self._fail(facts, deployment, error.reason)
+            return
+        await self._database.run(store.set_built, deployment.id, image=built.image, resolved=built.resolved)
+
+    async def _launch(self, facts: Facts, deployment: Deployment) -> None:
+        server = facts.server
+        await self._status(server.id, Status.STARTING, server.status_reason if server.crashes else "")
+        if isinstance(deployment.source, RemoteSource):
+            record = remote_record(server, deployment)
+            await self._database.run(store.record_instance, server.id, record, started_at=now())
+            return
+        try:
+            instance = await self._executor.start(instance_spec(server, deployment))
+        except UnavailableError:
+            raise
+        except DomainError as error:
+            if deployment.state is DeploymentState.PENDING:
+                await self._fail(facts, deployment, error.reason)
+            else:
+                await self._count_crash(server, instance_spec(server, deployment).name, error.reason)
+            return
+        event = "restart" if server.crashes else "start"
+        await self._database.run(record_usage, server.id, event, {"deployment": deployment.number})
+        await self._record(server, deployment, instance)
+
+    async def _record(self, server: Server, deployment: Deployment, instance: Instance) -> None:
+        record = record_of(deployment, instance, executor=self._executor.descriptor.name)
+        await self._database.run(store.record_instance, server.id, record, started_at=instance.started_at)
+
+    async def _fail(self, facts: Facts, deployment: Deployment, reason: str) -> None:
+        serving = wording.still_serving(facts.live)
+        failed = f"Deployment {deployment.number} failed: {reason} {serving}" if serving else reason
+
+        def close() -> None:
+            store.fail_deployment(deployment, reason)
+            store.set_status(facts.server.id, Status.STARTING if facts.live else Status.ERROR, failed)
+
+        await self._database.run(close)
+        log.info(
+            "server.deployment_failed",
+            server_id=facts.server.id,
+            deployment_id=deployment.id,
+        )
+
+    # -- answers
+
+    async def _probe(self, facts: Facts, deployment: Deployment) -> bool:
+        """Ask until there is an answer; return whether one came, or the next facts will show that none can."""
+        server = facts.server
+        allowed_s = RECHECK_S if server.status is Status.DEGRADED else self._start_timeout_s
+        deadline = time.monotonic() + allowed_s
+        pauses = itertools.chain(PROBE_PAUSES_S, itertools.repeat(PROBE_PAUSES_S[-1]))
+        while True:
+            try:
+                manifest = await self._mcp.probe(server.name)
+            except DomainError as error:
+                if await self._has_ended(server, deployment):
+                    return True
+                if time.monotonic() > deadline:
+                    return await self._never_answered(facts, deployment, error, allowed_s)
+                await asyncio.sleep(next(pauses))
+            else:
+                kept = server.status_reason if wording.names_failed_deployment(server.status_reason) else ""
+                await self._database.run(_go_live, server, deployment, manifest.as_dict(), kept)
+                log.info("server.running", server_id=server.id, deployment_id=deployment.id)
+                return True
+
+    async def _has_ended(self, server: Server, deployment: Deployment) -> bool:
+        if isinstance(deployment.source, RemoteSource):
+            return False
+        instances = await self._executor.instances(server.id)
+        return not any(
+            item.deployment_id == deployment.id and item.state is InstanceState.RUNNING for item in instances
+        )
+
+    async def _never_answered(self, facts: Facts, deployment: Deployment, error: DomainError, allowed_s: float) -> None:
+        server = facts.server
+        is_remote = isinstance(deployment.source, RemoteSource)
+        output = "" if is_remote else await self._output(server, deployment)
+        reason = wording.never_answered(allowed_s, error.reason, output)
+        if deployment.state is DeploymentState.PENDING:
+            await self._fail(facts, deployment, reason)
+            return True
+        await self._status(server.id, Status.DEGRADED, reason)
+        return False
+
+    async def _output(self, server: Server, deployment: Deployment) -> str:
+        lines = await self._executor.tail(instance_spec(server, deployment).name, lines=REASON_LINES)
+        return wording.last_output(lines)
+
+    async def _ended(self, instance: Instance) -> str:
+        lines = await self._executor.tail(instance.name, lines=REASON_LINES)
+        return wording.ended(instance, lines)
+
+    async def _record_crash(self, server: Server, instance: Instance) -> None:
+        await self._count_crash(server, instance.name, await self._ended(instance))
+
+    async def _count_crash(self, server: Server, name: str, what: str) -> None:
+        crashes = lifecycle.count_crash(server, now())
+        gave_up = crashes >= lifecycle.MAX_CRASHES
+        reason = wording.crashed(what, crashes, lifecycle.backoff(crashes), gave_up=gave_up)
+
+        def count() -> None:
+            store.record_crash(server, crashes=crashes, instance_name=name)
+            store.set_status(server.id, Status.ERROR if gave_up else Status.STARTING, reason)
+
+        await self._database.run(count)
+        log.warning("server.crashed", server_id=server.id, crashes=crashes)
+
+
+def _go_live(server: Server, deployment: Deployment, manifest: dict[str, object], reason: str) -> None:
+    store.promote(deployment, manifest)
+    store.set_status(server.id, Status.RUNNING, reason)
+
+
+def _destroy_rows(server: Server) -> None:
+    record_usage(server.id, "delete", {"name": server.name})
+    store.destroy(server.id)
