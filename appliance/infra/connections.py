@@ -46,7 +46,7 @@ def connect(arguments: dict[str, str]) -> psycopg2.extensions.connection:
         DatabaseUnavailableError: Postgres does not answer.
     """
     try:
-        connection = psycopg2.connect(**arguments)
+        connection: psycopg2.extensions.connection = psycopg2.connect(psycopg2.extensions.make_dsn(**arguments))
     except psycopg2.OperationalError as error:
         raise DatabaseUnavailableError(
             f"Postgres does not answer: {str(error).strip().splitlines()[0]}."

@@ -1,0 +1,105 @@
+"""Counters and gauges of the hub, for Prometheus."""
+
+from collections.abc import Mapping
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client.exposition import generate_latest
+
+_SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
+#: Builds take minutes.
+_JOB_SECONDS = (0.05, 0.25, 1, 5, 15, 60, 300, 1800)
+
+
+class Metrics:
+    """The hub's own registry; one a process."""
+
+    def __init__(self) -> None:
+        """Create every metric, so that each is served from the first scrape on."""
+        self.registry = CollectorRegistry()
+        self._requests = Counter(
+            "mcp_host_http_requests",
+            "Requests answered, by route template.",
+            ("method", "route", "status"),
+            registry=self.registry,
+        )
+        self._request_seconds = Histogram(
+            "mcp_host_http_request_duration_seconds",
+            "Time from a request to the end of its answer; streams included.",
+            ("route",),
+            buckets=_SECONDS,
+            registry=self.registry,
+        )
+        self._jobs = Gauge(
+            "mcp_host_jobs",
+            "Jobs that wait or run.",
+            ("kind", "state"),
+            registry=self.registry,
+        )
+        self._jobs_finished = Counter(
+            "mcp_host_jobs_finished",
+            "Runs of jobs that ended, by what became of them.",
+            ("kind", "outcome"),
+            registry=self.registry,
+        )
+        self._job_seconds = Histogram(
+            "mcp_host_job_duration_seconds",
+            "Time that one run of a job took.",
+            ("kind",),
+            buckets=_JOB_SECONDS,
+            registry=self.registry,
+        )
+        self._clock_runs = Counter(
+            "mcp_host_clock_runs",
+            "Periodic entries started, by what became of them.",
+            ("name", "outcome"),
+            registry=self.registry,
+        )
+        self._clock_missed = Counter(
+            "mcp_host_clock_missed",
+            "Periodic entries that were due and did not start.",
+            ("name",),
+            registry=self.registry,
+        )
+        self._clock_leads = Gauge(
+            "mcp_host_clock_leader",
+            "1 where this process leads the clock.",
+            registry=self.registry,
+        )
+
+    def http_request(
+        self, method: str, route: str, status: int, seconds: float
+    ) -> None:
+        """Count one answered request.
+
+        Args:
+            route: The template (``/api/servers/{server}``): one label a route, not one an address.
+        """
+        self._requests.labels(method, route, str(status)).inc()
+        self._request_seconds.labels(route).observe(seconds)
+
+    def jobs_now(self, counts: Mapping[tuple[str, str], int]) -> None:
+        """Set how many jobs wait and run: ``(kind, state)`` to a number; what is not named is none."""
+        self._jobs.clear()
+        for (kind, state), count in counts.items():
+            self._jobs.labels(kind, state).set(count)
+
+    def job_finished(self, kind: str, outcome: str, seconds: float) -> None:
+        """Count one run; ``outcome`` is a job's state, or ``retried``, ``again`` and ``lost``."""
+        self._jobs_finished.labels(kind, outcome).inc()
+        self._job_seconds.labels(kind).observe(seconds)
+
+    def clock_run(self, name: str, outcome: str) -> None:
+        """Count one periodic run: ``succeeded`` or ``failed``."""
+        self._clock_runs.labels(name, outcome).inc()
+
+    def clock_missed(self, name: str) -> None:
+        """Count one periodic run that was due and did not start."""
+        self._clock_missed.labels(name).inc()
+
+    def clock_leads(self, *, leads: bool) -> None:
+        """Say whether this process leads the clock."""
+        self._clock_leads.set(int(leads))
+
+    def render(self) -> bytes:
+        """Return everything in Prometheus' text format."""
+        return generate_latest(self.registry)
