@@ -18,6 +18,7 @@ from msgspec import UNSET
 from appliance.core.errors import DomainError
 from appliance.gateway import http, wire
 from appliance.gateway.engine import Engine
+from appliance.gateway.errors import BodyTooLargeError
 from appliance.gateway.handshake import HandshakeFiles, initialize_result
 from appliance.gateway.stdio import StdioServer
 from appliance.gateway.traffic import Call, Caller
@@ -62,6 +63,11 @@ class Bridge:
             return web.Response(status=405, headers={"Allow": "POST, GET, DELETE"})
         return await handler(request, server)
 
+    def end_streams(self) -> None:
+        """Close the open GET streams; calls go on."""
+        for server in self._servers.values():
+            server.traffic.close_streams()
+
     async def close(self) -> None:
         """Detach from every server."""
         for server in self._servers.values():
@@ -95,7 +101,7 @@ class Bridge:
             message = wire.decode_body(await http.read_body(request, self._line_limit))
         except wire.WireError as error:
             return http.refusal(wire.NULL, error)
-        except http.BodyTooLargeError as error:
+        except BodyTooLargeError as error:
             return http.failure(wire.NULL, error)
         caller = _caller(request)
         if caller.session in self._ended:

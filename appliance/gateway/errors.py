@@ -1,6 +1,6 @@
-"""What keeps the gateway from carrying a call. No HTTP here: ``answers`` says which status and JSON-RPC code each becomes."""
+"""What keeps the gateway from carrying a call. ``http`` says which status each becomes."""
 
-from appliance.core.errors import FailedError, UnavailableError
+from appliance.core.errors import FailedError, NotFoundError, UnavailableError
 
 
 class BridgeAwayError(UnavailableError):
@@ -49,3 +49,27 @@ class OverlongAnswerError(FailedError):
     """The server's answer is longer than a line may be."""
 
     code = "answer_too_long"
+
+
+class NotRunningError(UnavailableError):
+    """Nothing runs behind the endpoint."""
+
+    code = "server_not_running"
+
+
+class CallTimeoutError(UnavailableError):
+    """The server did not answer in time."""
+
+    code = "call_timed_out"
+
+
+class UnknownSessionError(NotFoundError):
+    """The session id is not one of this principal's for this server."""
+
+    code = "session_not_found"
+
+
+class BodyTooLargeError(FailedError):
+    """The request's body is longer than allowed."""
+
+    code = "body_too_large"

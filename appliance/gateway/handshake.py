@@ -1,12 +1,11 @@
 """Open a stdio server once, and remember what it said for as long as its process lives.
 
 All clients share one opened server, and a bridge that is started again finds the server opened already. What it said is
-therefore kept in a file beside the bridge's socket, named for the container and stamped with its start: many servers refuse a
-second ``initialize``.
+therefore kept in a file beside the bridge's socket, named for the container and stamped with its start: many servers
+refuse a second ``initialize``.
 """
 
 import json
-import os
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
@@ -76,7 +75,7 @@ class HandshakeFiles:
         """Keep ``opened``; a crash in the middle leaves the old file or the new one."""
         scratch = self._path(container_id).with_suffix(".new")
         scratch.write_bytes(wire.encode({"started_at": started_at, "opened": opened}))
-        os.replace(scratch, self._path(container_id))
+        scratch.replace(self._path(container_id))
 
     def forget(self, container_id: str) -> None:
         """Remove what is kept of a container that is gone."""

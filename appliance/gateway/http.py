@@ -7,9 +7,9 @@ from typing import Any
 
 from aiohttp import web
 
-from appliance.core.errors import DomainError, FailedError, LimitedError, NotFoundError
+from appliance.core.errors import DomainError, FailedError, LimitedError, NotFoundError, UnavailableError
 from appliance.gateway import wire
-from appliance.gateway.errors import ConnectionLostError, OverlongAnswerError
+from appliance.gateway.errors import BodyTooLargeError, CallTimeoutError, ConnectionLostError
 
 SESSION_HEADER = "Mcp-Session-Id"
 VERSION_HEADER = "MCP-Protocol-Version"
@@ -22,12 +22,6 @@ KEEP_ALIVE_S = 15.0
 KEEP_ALIVE = b": keep-alive\n\n"
 
 Handler = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
-
-
-class BodyTooLargeError(FailedError):
-    """The request's body is longer than allowed."""
-
-    code = "body_too_large"
 
 
 async def read_body(request: web.BaseRequest, limit: int) -> bytes:
@@ -56,12 +50,19 @@ def json_answer(body: bytes, *, status: int = 200, headers: Mapping[str, str] | 
 
 def failure(request_id: bytes, error: DomainError, data: Mapping[str, Any] | None = None) -> web.Response:
     """Return a domain error as a JSON-RPC error under the HTTP status that fits it."""
-    status, rpc_code = _status(error)
-    headers = {"Retry-After": "1"} if status == 503 else {}  # noqa: PLR2004 - HTTP's own number
+    status, _ = _status(error)
+    headers = {}
+    if isinstance(error, UnavailableError):
+        headers["Retry-After"] = "1"
     if isinstance(error, BodyTooLargeError):
         headers["Connection"] = "close"
-    body = wire.error_body(request_id, rpc_code, error.reason, {"code": error.code} | dict(data or {}))
-    return json_answer(body, status=status, headers=headers)
+    return json_answer(failure_body(request_id, error, data), status=status, headers=headers)
+
+
+def failure_body(request_id: bytes, error: DomainError, data: Mapping[str, Any] | None = None) -> bytes:
+    """Return a domain error as JSON-RPC."""
+    _, rpc_code = _status(error)
+    return wire.error_body(request_id, rpc_code, error.reason, {"code": error.code} | dict(data or {}))
 
 
 def refusal(request_id: bytes, error: wire.WireError, status: int = 400) -> web.Response:
@@ -106,13 +107,17 @@ def accepts_events(request: web.BaseRequest) -> bool:
     return EVENT_STREAM in accepted or "text/*" in accepted or "*/*" in accepted
 
 
+#: The first class that fits an error says its HTTP status and JSON-RPC code.
+_STATUS: tuple[tuple[type[DomainError], int, int], ...] = (
+    (NotFoundError, 404, wire.INVALID_REQUEST),
+    (BodyTooLargeError, 413, wire.INVALID_REQUEST),
+    (LimitedError, 429, wire.UNAVAILABLE),
+    (CallTimeoutError, 504, wire.TIMED_OUT),
+    (ConnectionLostError, 502, wire.BROKEN),
+    (FailedError, 502, wire.BROKEN),
+    (DomainError, 503, wire.UNAVAILABLE),
+)
+
+
 def _status(error: DomainError) -> tuple[int, int]:
-    if isinstance(error, NotFoundError):
-        return 404, wire.REFUSED
-    if isinstance(error, BodyTooLargeError):
-        return 413, wire.INVALID_REQUEST
-    if isinstance(error, LimitedError):
-        return 429, wire.REFUSED
-    if isinstance(error, ConnectionLostError | OverlongAnswerError | FailedError):
-        return 502, wire.BROKEN
-    return 503, wire.UNAVAILABLE
+    return next((status, code) for kind, status, code in _STATUS if isinstance(error, kind))

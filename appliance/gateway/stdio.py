@@ -85,8 +85,11 @@ class StdioServer:
                 f"The server runs but has not answered initialize for {self._start_timeout_s:g} seconds.{self._said()}",
                 hint="Does it speak MCP on its standard output?",
             ) from error
+        return self._still_open()
+
+    def _still_open(self) -> dict[str, Any]:
         if self._opened is None:
-            raise ConnectionLostError("The server ended while it was opened.")
+            raise self._failure or ConnectionLostError("The server ended while it was opened.")
         return self._opened
 
     async def begin(self, request: Envelope, caller: Caller) -> Call:

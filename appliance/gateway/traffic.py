@@ -64,9 +64,12 @@ class Call:
 
     async def news(self, *, within_s: float | None = None) -> None:
         """Wait until a note has come, the call is over, or ``within_s`` seconds have passed."""
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(within_s):
-                await self._changed.wait()
+        if within_s is None:
+            await self._changed.wait()
+        else:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(within_s):
+                    await self._changed.wait()
         self._changed.clear()
 
     def answer_body(self) -> bytes:
@@ -169,7 +172,7 @@ class Traffic:
         params = b'{"requestId":%b,"reason":"The client went away."}' % call.wire_id
         return wire.one_line(Envelope(method="notifications/cancelled", params=Raw(params)))
 
-    def cancelled_by_client(self, params: Raw, caller: Caller) -> bytes | None:
+    def cancelled_by_client(self, params: Raw | msgspec.UnsetType, caller: Caller) -> bytes | None:
         """Return the line that cancels the call that ``caller`` names by its own id; ``None`` if there is no such call.
 
         A client without a session is known by its key alone. If several of them use the same id, none is cancelled.
@@ -178,7 +181,7 @@ class Traffic:
         mine = [call for call in self._calls.values() if call.caller == caller and call.client_id == named]
         if len(mine) != 1:
             return None
-        fields = msgspec.json.decode(params)
+        fields = msgspec.json.decode(_bytes(params))
         fields["requestId"] = Raw(mine[0].wire_id)
         return wire.one_line(Envelope(method="notifications/cancelled", params=Raw(wire.encode(fields))))
 
@@ -191,6 +194,11 @@ class Traffic:
     def close_stream(self, stream: Stream) -> None:
         """Forget ``stream``."""
         self._streams.discard(stream)
+
+    def close_streams(self) -> None:
+        """End every stream."""
+        for stream in self._streams:
+            stream.close()
 
     def end_session(self, caller: Caller) -> None:
         """Close the streams and forget the subscriptions of a session."""

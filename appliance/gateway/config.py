@@ -1,0 +1,96 @@
+"""What the gateway's processes need of the settings, readable without the settings' libraries."""
+
+import json
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+from appliance.core.ids import derived_key, internal_key, key_hash
+from appliance.infra.connections import connection_arguments
+
+if TYPE_CHECKING:  # the lean process that reads this configuration never loads the settings' libraries
+    from appliance.settings import Settings
+
+DEFAULT_PORTS = {"http": 80, "https": 443}
+
+
+@dataclass(frozen=True)
+class GatewayConfig:
+    """Everything that master, workers and bridge are told. Keys are derived: ``JWT_SECRET`` itself stays outside."""
+
+    host: str
+    port: int
+    gateway_url: str
+    #: Host names, without port, under which browsers may reach the gateway.
+    own_hosts: tuple[str, ...]
+    database: dict[str, str]
+    bridge_socket: str
+    docker_host: str | None
+    workers: int
+    timeout_s: float
+    graceful_timeout_s: float
+    keepalive_s: float
+    start_timeout_s: float
+    max_requests: int
+    max_requests_jitter: int
+    preload: bool
+    max_body_bytes: int
+    remote_allow_private: bool
+    log_level: str
+    log_format: str
+    #: SHA-256 of the hub's own key, hex.
+    internal_key_hash: str
+    #: Signs session ids, hex.
+    session_key: str
+
+    def to_json(self) -> str:
+        """Return the text that ``from_json`` reads."""
+        return json.dumps(asdict(self))
+
+    @classmethod
+    def from_json(cls, text: str | bytes) -> "GatewayConfig":
+        """Return the configuration that ``to_json`` wrote."""
+        values: dict[str, Any] = json.loads(text)
+        values["own_hosts"] = tuple(values["own_hosts"])
+        return cls(**{item.name: values[item.name] for item in fields(cls)})
+
+
+def from_settings(settings: "Settings", database_url: str) -> GatewayConfig:
+    """Return the gateway's part of ``settings``."""
+    secret = settings.jwt_secret.get_secret_value().encode()
+    url = urlsplit(settings.mcp_gateway_url)
+    return GatewayConfig(
+        host=settings.gateway_bind_address,
+        port=url.port or DEFAULT_PORTS.get(url.scheme, DEFAULT_PORTS["http"]),
+        gateway_url=settings.mcp_gateway_url,
+        own_hosts=_own_hosts(settings),
+        database={"application_name": "mcp-host-gateway", "connect_timeout": "5"} | connection_arguments(database_url),
+        bridge_socket=str(settings.bridge_socket),
+        docker_host=settings.docker_host,
+        workers=settings.gw_workers,
+        timeout_s=settings.gw_timeout,
+        graceful_timeout_s=settings.gw_graceful_timeout,
+        keepalive_s=settings.gw_keepalive,
+        start_timeout_s=settings.start_timeout,
+        max_requests=settings.gw_max_requests,
+        max_requests_jitter=settings.gw_max_requests_jitter,
+        preload=settings.gw_preload,
+        max_body_bytes=settings.gw_max_body_bytes,
+        remote_allow_private=settings.remote_allow_private,
+        log_level=settings.gw_log_level or settings.log_level,
+        log_format=settings.log_format,
+        internal_key_hash=key_hash(internal_key(secret)).hex(),
+        session_key=derived_key(secret, "gateway-sessions").hex(),
+    )
+
+
+def handshake_directory(bridge_socket: str) -> Path:
+    """Return where the bridge keeps what servers said when they were opened."""
+    return Path(bridge_socket).parent / "bridge"
+
+
+def _own_hosts(settings: "Settings") -> tuple[str, ...]:
+    urls = [settings.mcp_gateway_url, settings.public_url or ""]
+    names = {urlsplit(url).hostname for url in urls} | {settings.gateway_bind_address}
+    return tuple(sorted(name for name in names if name))

@@ -1,0 +1,89 @@
+"""Figures that all processes of the gateway count in one piece of shared memory, so that any worker can tell the sum.
+
+Made by the master before it forks. Each process has a row of its own, so nobody waits for anybody; a successor goes on in
+the row of the one it replaces.
+"""
+
+import mmap
+from enum import IntEnum
+
+#: Upper bounds in seconds; the last bucket holds the rest.
+BUCKETS_S = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0)
+
+
+class Counter(IntEnum):
+    """What is counted."""
+
+    CALLS_OK = 0
+    CALLS_REFUSED = 1
+    CALLS_FAILED = 2
+    STREAMS_OPENED = 3
+    STREAMS_CLOSED = 4
+    ROUTE_LOADS = 5
+    DURATION_NS = 6
+
+
+_WIDTH = len(Counter) + len(BUCKETS_S) + 1
+_BYTES = 8
+
+
+class Counters:
+    """All rows; ``row`` makes the object that one process counts with.
+
+    Args:
+        processes: How many rows there are.
+    """
+
+    def __init__(self, processes: int) -> None:
+        """Map zeroed memory that children share."""
+        self._cells = memoryview(mmap.mmap(-1, max(1, processes) * _WIDTH * _BYTES)).cast("Q")
+
+    def row(self, index: int) -> "CounterRow":
+        """Return the row of process ``index``."""
+        return CounterRow(self, self._cells[index * _WIDTH : (index + 1) * _WIDTH])
+
+    def total(self) -> list[int]:
+        """Return the sum of all rows, cell by cell."""
+        return [sum(self._cells[cell::_WIDTH]) for cell in range(_WIDTH)]
+
+    def render(self) -> str:
+        """Return the sums as Prometheus text."""
+        total = self.total()
+        lines = [
+            "# TYPE mcp_gateway_calls_total counter",
+            f'mcp_gateway_calls_total{{outcome="ok"}} {total[Counter.CALLS_OK]}',
+            f'mcp_gateway_calls_total{{outcome="refused"}} {total[Counter.CALLS_REFUSED]}',
+            f'mcp_gateway_calls_total{{outcome="failed"}} {total[Counter.CALLS_FAILED]}',
+            "# TYPE mcp_gateway_streams gauge",
+            f"mcp_gateway_streams {total[Counter.STREAMS_OPENED] - total[Counter.STREAMS_CLOSED]}",
+            "# TYPE mcp_gateway_route_loads_total counter",
+            f"mcp_gateway_route_loads_total {total[Counter.ROUTE_LOADS]}",
+            "# TYPE mcp_gateway_call_duration_seconds histogram",
+        ]
+        below = 0
+        for bound, count in zip((*BUCKETS_S, "+Inf"), total[len(Counter) :], strict=True):
+            below += count
+            lines.append(f'mcp_gateway_call_duration_seconds_bucket{{le="{bound}"}} {below}')
+        lines.append(f"mcp_gateway_call_duration_seconds_count {below}")
+        lines.append(f"mcp_gateway_call_duration_seconds_sum {total[Counter.DURATION_NS] / 1e9}")
+        return "\n".join(lines) + "\n"
+
+
+class CounterRow:
+    """What one process counts."""
+
+    def __init__(self, counters: Counters, cells: memoryview) -> None:
+        """Keep the row, and all of them for the sum."""
+        self.counters = counters
+        self._cells = cells
+
+    def add(self, counter: Counter, amount: int = 1) -> None:
+        """Count."""
+        self._cells[counter] += amount
+
+    def call(self, outcome: Counter, duration_s: float) -> None:
+        """Count one call and how long it took."""
+        self._cells[outcome] += 1
+        self._cells[Counter.DURATION_NS] += int(duration_s * 1e9)
+        bucket = next((i for i, bound in enumerate(BUCKETS_S) if duration_s <= bound), len(BUCKETS_S))
+        self._cells[len(Counter) + bucket] += 1

@@ -1,0 +1,190 @@
+"""Carry one request to its server and the answer back, as it comes."""
+
+import asyncio
+import contextlib
+from dataclasses import dataclass, field
+
+import aiohttp
+from aiohttp import web
+from multidict import CIMultiDict
+
+from appliance.core.errors import DomainError, UnavailableError
+from appliance.gateway import headers, http, wire
+from appliance.gateway.errors import (
+    BridgeAwayError,
+    CallTimeoutError,
+    ConnectionLostError,
+    NotRunningError,
+    UnknownSessionError,
+)
+from appliance.gateway.keys import Admission
+from appliance.gateway.routes import Route
+from appliance.gateway.sessions import SessionSigner
+from appliance.gateway.upstream import Upstreams
+
+#: Answers up to this size are read whole, larger and unbounded ones are streamed.
+WHOLE_BYTES = 256 * 1024
+#: The bridge is started again within a blink; calls wait for it instead of failing.
+BRIDGE_ATTEMPTS = 100
+BRIDGE_RETRY_S = 0.05
+
+
+@dataclass(eq=False, slots=True)
+class Exchange:
+    """One request on its way; what is known of it at each moment."""
+
+    request: web.BaseRequest
+    admission: Admission
+    body: bytes = b""
+    #: Set once the client was sent the head of an answer that is streamed.
+    stream: web.StreamResponse | None = None
+    onward: CIMultiDict[str] = field(default_factory=CIMultiDict)
+
+    @property
+    def route(self) -> Route:
+        """Where it goes."""
+        return self.admission.route
+
+
+class Forwarder:
+    """Carries requests.
+
+    Args:
+        timeout_s: Seconds from a client's request to the end of its answer; GET streams have no limit.
+        max_body_bytes: Of a request.
+    """
+
+    def __init__(self, upstreams: Upstreams, signer: SessionSigner, *, timeout_s: float, max_body_bytes: int) -> None:
+        """Keep what every call uses."""
+        self._upstreams = upstreams
+        self._signer = signer
+        self._timeout_s = timeout_s
+        self._max_body_bytes = max_body_bytes
+
+    async def forward(self, request: web.BaseRequest, admission: Admission) -> web.StreamResponse:
+        """Answer ``request`` with what the server behind it says."""
+        exchange = Exchange(request, admission)
+        limit_s = None if request.method == "GET" else self._timeout_s
+        try:
+            async with asyncio.timeout(limit_s):
+                if request.method == "POST":
+                    exchange.body = await http.read_body(request, self._max_body_bytes)
+                exchange.onward = self._onward(exchange)
+                return await self._carry(exchange)
+        except TimeoutError:
+            return await _end(exchange, _timed_out(exchange, self._timeout_s))
+        except (DomainError, OSError, aiohttp.ClientError) as error:
+            return await _end(exchange, error if isinstance(error, DomainError) else _broken(error))
+
+    def _onward(self, exchange: Exchange) -> CIMultiDict[str]:
+        """Return the headers for the server.
+
+        Raises:
+            UnknownSessionError: The client names a session that is not its own.
+        """
+        request, admission = exchange.request, exchange.admission
+        onward = CIMultiDict(headers.to_server(request.headers.items()))
+        if admission.route.transport == "stdio":
+            onward[http.PRINCIPAL_HEADER] = admission.principal
+        session_id = request.headers.get(http.SESSION_HEADER)
+        if session_id is not None:
+            upstream_id = self._signer.unwrap(session_id, admission.route.server_id, admission.principal)
+            if upstream_id is None:
+                raise UnknownSessionError("Session not found; initialize again.")
+            onward[http.SESSION_HEADER] = upstream_id
+        return onward
+
+    async def _carry(self, exchange: Exchange) -> web.StreamResponse:
+        route = exchange.route
+        if route.instance_id is None or not (route.container_id or route.address):
+            raise NotRunningError(_why_not_running(route))
+        client, url = self._upstreams.for_route(route)
+        upstream = await self._send(client, url, exchange)
+        async with upstream:
+            return await self._answer(upstream, exchange)
+
+    async def _send(self, client: aiohttp.ClientSession, url: str, exchange: Exchange) -> aiohttp.ClientResponse:
+        """Return the server's answer as far as its head; waits for a bridge that is being started."""
+        attempts = BRIDGE_ATTEMPTS if client is self._upstreams.bridge else 1
+        while True:
+            try:
+                return await client.request(
+                    exchange.request.method,
+                    url,
+                    data=exchange.body or None,
+                    headers=exchange.onward,
+                    allow_redirects=False,
+                )
+            except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:  # nothing was sent
+                attempts -= 1
+                if attempts > 0:
+                    await asyncio.sleep(BRIDGE_RETRY_S)
+                    continue
+                raise _unreachable(exchange.route, error) from error
+
+    async def _answer(self, upstream: aiohttp.ClientResponse, exchange: Exchange) -> web.StreamResponse:
+        if upstream.status in {401, 403, 407} or 300 <= upstream.status < 400:  # noqa: PLR2004 - HTTP's own numbers
+            raise ConnectionLostError(f"The server behind {exchange.route.name} answered {upstream.status}.")
+        answer_headers = CIMultiDict(headers.to_client(upstream.headers.items()))
+        if (session_id := upstream.headers.get(http.SESSION_HEADER)) is not None:
+            admission = exchange.admission
+            answer_headers[http.SESSION_HEADER] = self._signer.wrap(
+                session_id, admission.route.server_id, admission.principal
+            )
+        if upstream.content_length is not None and upstream.content_length <= WHOLE_BYTES:
+            return web.Response(body=await upstream.read(), status=upstream.status, headers=answer_headers)
+        return await _stream(upstream, exchange, answer_headers)
+
+
+async def _stream(
+    upstream: aiohttp.ClientResponse, exchange: Exchange, answer_headers: CIMultiDict[str]
+) -> web.StreamResponse:
+    """Pass on what comes, when it comes."""
+    answer_headers["X-Accel-Buffering"] = "no"
+    response = web.StreamResponse(status=upstream.status, headers=answer_headers)
+    await response.prepare(exchange.request)
+    exchange.stream = response
+    async for chunk in upstream.content.iter_any():
+        await response.write(chunk)
+    await response.write_eof()
+    return response
+
+
+async def _end(exchange: Exchange, error: DomainError) -> web.StreamResponse:
+    """Tell the client what went wrong: as an answer, or as the last event of a stream that is open already."""
+    request_id = wire.id_of_body(exchange.body)
+    if exchange.stream is None:
+        route = exchange.route
+        state = {"status": route.status, "status_reason": route.status_reason}
+        return http.failure(request_id, error, state if isinstance(error, NotRunningError) else None)
+    if exchange.stream.content_type != http.EVENT_STREAM and exchange.request.transport is not None:
+        exchange.request.transport.abort()  # half an answer must not pass for a whole one
+    elif request_id != wire.NULL:
+        with contextlib.suppress(ConnectionError):  # perhaps the client is what went wrong
+            await exchange.stream.write(wire.sse_event(http.failure_body(request_id, error)))
+    return exchange.stream
+
+
+def _why_not_running(route: Route) -> str:
+    if route.status_reason:
+        return f"{route.name} is {route.status}: {route.status_reason}"
+    return f"{route.name} is {route.status}."
+
+
+def _timed_out(exchange: Exchange, timeout_s: float) -> CallTimeoutError:
+    return CallTimeoutError(
+        f"{exchange.route.name} did not answer within {timeout_s:g} seconds.",
+        hint="GW_TIMEOUT sets how long a call may take.",
+    )
+
+
+def _unreachable(route: Route, error: Exception) -> DomainError:
+    if route.transport == "stdio":
+        return BridgeAwayError("The bridge to stdio servers does not answer.", hint="It is started again by itself.")
+    return NotRunningError(f"{route.name} runs, but does not accept connections: {error}.")
+
+
+def _broken(error: Exception) -> DomainError:
+    if isinstance(error, PermissionError):
+        return UnavailableError(f"The server's address may not be called: {error}.")
+    return ConnectionLostError("The connection to the server broke; whether the call was done is not known.")

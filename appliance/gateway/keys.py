@@ -1,0 +1,75 @@
+"""Who may use which endpoint. Pure.
+
+Nobody learns which servers exist: without a key, or with one that is not known, the answer is 401 for every name; with a
+key that does not open a server it is 404, the same as for a name that nobody uses.
+"""
+
+import hmac
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import Enum
+
+from appliance.core.ids import key_hash
+from appliance.gateway.routes import Route, RoutingTable
+
+
+class Denial(Enum):
+    """Why a call is not let in."""
+
+    NO_KEY = "no key"
+    UNKNOWN_KEY = "unknown key"
+    NOT_FOUND = "not found"
+
+
+@dataclass(frozen=True, slots=True)
+class Admission:
+    """A call that is let in."""
+
+    route: Route
+    #: ``server:12`` (the endpoint's own key), ``user:5`` or ``hub``. Sessions are bound to it.
+    principal: str
+
+
+def presented_key(headers: Mapping[str, str]) -> str | None:
+    """Return the key that a request carries."""
+    scheme, _, value = headers.get("Authorization", "").partition(" ")
+    if scheme.lower() == "bearer" and value.strip():
+        return value.strip()
+    return headers.get("X-API-Key", "").strip() or None
+
+
+def admit(
+    table: RoutingTable, internal_key_hash: bytes, key: str | None, name: str, *, at: float
+) -> Admission | Denial:
+    """Decide whether a key opens a server.
+
+    Args:
+        table: The routes and keys of now.
+        internal_key_hash: Of the hub's own key, which opens every server.
+        key: As presented; ``None``: none was.
+        name: Of the server.
+        at: Seconds since the epoch, for keys that expire.
+    """
+    if key is None:
+        return Denial.NO_KEY
+    hashed = key_hash(key)
+    route = table.routes.get(name)
+    principal, opens = _holder(table, internal_key_hash, hashed, route, at)
+    if principal is None:
+        return Denial.UNKNOWN_KEY
+    return Admission(route, principal) if route is not None and opens else Denial.NOT_FOUND
+
+
+def _holder(
+    table: RoutingTable, internal_key_hash: bytes, hashed: bytes, route: Route | None, at: float
+) -> tuple[str | None, bool]:
+    """Return whose key it is (``None``: nobody's) and whether it opens ``route``."""
+    if hmac.compare_digest(hashed, internal_key_hash):
+        return "hub", True
+    if (server_id := table.endpoint_keys.get(hashed)) is not None:
+        return f"server:{server_id}", route is not None and route.server_id == server_id
+    user_key = table.user_keys.get(hashed)
+    if user_key is None or (user_key.expires_at is not None and user_key.expires_at <= at):
+        return None, False
+    owns = route is not None and user_key.user_id == route.owner_id
+    return f"user:{user_key.user_id}", user_key.every_server or owns

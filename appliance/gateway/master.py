@@ -1,0 +1,298 @@
+"""The master: forks workers and the bridge, starts again what dies, and takes all of them with it when it goes.
+
+It loads the code once, so that the children share its memory, and then does nothing but watch: no event loop, no threads, no
+database, nothing that could die of what strangers send.
+"""
+
+import contextlib
+import ctypes
+import errno
+import gc
+import os
+import selectors
+import signal
+import socket
+import sys
+import time
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, NoReturn
+
+import structlog
+
+from appliance.gateway.config import GatewayConfig, from_settings
+from appliance.gateway.counters import Counters
+
+if TYPE_CHECKING:
+    from appliance.settings import Settings
+
+log = structlog.get_logger("gateway.master")
+
+BRIDGE = -1
+#: A child that lived for so long died of something else than its start, and its successor starts at once.
+YOUNG_S = 10.0
+FIRST_BACKOFF_S = 0.1
+LONGEST_BACKOFF_S = 5.0
+#: Beyond GW_GRACEFUL_TIMEOUT, until a child that does not end is killed.
+KILL_AFTER_S = 2.0
+#: A predecessor's workers close their listener when it dies, but not in the same instant.
+BIND_WITHIN_S = 3.0
+_STOPPING = (signal.SIGTERM, signal.SIGINT)
+_PR_SET_PDEATHSIG = 1
+
+
+def run(settings: "Settings") -> NoReturn:
+    """Become the gateway. Does not return.
+
+    The process replaces itself by one that never loaded the libraries which read settings and commands: all gateway
+    processes together are smaller for it.
+    """
+    from appliance.infra.postgres import database_url  # noqa: PLC0415 - not for the lean process
+
+    config = from_settings(settings, database_url(settings))
+    descriptor = os.memfd_create("gateway-config", 0)
+    os.write(descriptor, config.to_json().encode())
+    os.lseek(descriptor, 0, os.SEEK_SET)
+    arguments = [sys.executable, "-m", "appliance.gateway", str(descriptor)]
+    os.execv(sys.executable, arguments)  # noqa: S606 - our own interpreter
+
+
+@dataclass(eq=False)
+class Slot:
+    """A place for one child."""
+
+    #: Of a worker, or ``BRIDGE``.
+    index: int
+    pid: int = 0
+    started: float = 0.0
+    failures: int = 0
+    #: When the next child may be started, by the monotonic clock.
+    due: float = 0.0
+
+    @property
+    def name(self) -> str:
+        """What logs call it."""
+        return "bridge" if self.index == BRIDGE else f"worker-{self.index}"
+
+
+@dataclass
+class Master:
+    """Watches the children.
+
+    Args:
+        config: Of the gateway.
+        listener: What the workers share.
+    """
+
+    config: GatewayConfig
+    listener: socket.socket
+    slots: list[Slot] = field(init=False)
+    counters: Counters = field(init=False)
+    #: Workers that were replaced and end by themselves.
+    leaving: set[int] = field(default_factory=set)
+    is_stopping: bool = False
+
+    def __post_init__(self) -> None:
+        """Lay out the slots, the bridge first: workers need it."""
+        self.slots = [Slot(BRIDGE), *(Slot(index) for index in range(self.config.workers))]
+        self.counters = Counters(self.config.workers)
+        self._retired_out, self._retired_in = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
+        self._woken_out, self._woken_in = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
+
+    def watch(self) -> None:
+        """Keep every slot filled until SIGTERM or SIGINT, then let the children end. Blocking."""
+        self._listen_to_signals()
+        _preload(self.config)
+        with selectors.DefaultSelector() as selector:
+            selector.register(self._woken_out, selectors.EVENT_READ)
+            selector.register(self._retired_out, selectors.EVENT_READ)
+            while not self.is_stopping:
+                self._start_due()
+                selector.select(self._until_next_start())
+                _drain(self._woken_out)
+                self._replace_retired()
+                self._reap()
+        self._stop()
+
+    def _listen_to_signals(self) -> None:
+        signal.set_wakeup_fd(self._woken_in, warn_on_full_buffer=False)
+        for number in _STOPPING:
+            signal.signal(number, self._told_to_stop)
+        signal.signal(signal.SIGCHLD, lambda *_: None)
+
+    def _told_to_stop(self, *_: object) -> None:
+        self.is_stopping = True
+
+    def _start_due(self) -> None:
+        now = time.monotonic()
+        for slot in self.slots:
+            if not slot.pid and slot.due <= now:
+                self._fork(slot)
+
+    def _until_next_start(self) -> float | None:
+        waiting = [slot.due for slot in self.slots if not slot.pid]
+        return max(0.0, min(waiting) - time.monotonic()) if waiting else None
+
+    def _fork(self, slot: Slot) -> None:
+        slot.started = time.monotonic()
+        parent = os.getpid()
+        # Until the child has its own handlers, a signal would run the master's in it and be lost.
+        signal.pthread_sigmask(signal.SIG_BLOCK, _STOPPING)
+        pid = os.fork()
+        if pid == 0:
+            self._be_child(slot, parent)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, _STOPPING)
+        slot.pid = pid
+        log.info("child_started", child=slot.name, pid=pid)
+
+    def _be_child(self, slot: Slot, parent: int) -> NoReturn:
+        code = 1
+        try:
+            _become_mortal(parent)
+            gc.enable()
+            self._serve(slot)
+            code = 0
+        except BaseException:
+            log.exception("child_failed", child=slot.name)
+        finally:
+            sys.stdout.flush()
+            sys.stderr.flush()
+            os._exit(code)
+
+    def _serve(self, slot: Slot) -> None:
+        from appliance.gateway.children import run_bridge, run_worker  # noqa: PLC0415 - without GW_PRELOAD, loaded here
+
+        if slot.index == BRIDGE:
+            self.listener.close()
+            run_bridge(self.config)
+            return
+        number = slot.index.to_bytes(1)
+
+        def retire() -> None:
+            with contextlib.suppress(BlockingIOError):
+                os.write(self._retired_in, number)
+
+        run_worker(self.config, self.listener, self.counters.row(slot.index), retire=retire)
+
+    def _replace_retired(self) -> None:
+        for index in _drain(self._retired_out):
+            slot = self.slots[index + 1]
+            if slot.pid:
+                self.leaving.add(slot.pid)
+                log.info("worker_retired", child=slot.name, pid=slot.pid)
+                slot.pid, slot.due = 0, 0.0
+
+    def _reap(self) -> None:
+        for pid, status in _ended_children():
+            if pid in self.leaving:
+                self.leaving.discard(pid)
+                continue
+            slot = next((item for item in self.slots if item.pid == pid), None)
+            if slot is not None:
+                self._plan_restart(slot, status)
+
+    def _plan_restart(self, slot: Slot, status: int) -> None:
+        now = time.monotonic()
+        slot.failures = slot.failures + 1 if now - slot.started < YOUNG_S else 0
+        delay_s = 0.0
+        if slot.failures > 1:
+            delay_s = min(LONGEST_BACKOFF_S, FIRST_BACKOFF_S * 2 ** (slot.failures - 2))
+        slot.pid, slot.due = 0, now + delay_s
+        code = os.waitstatus_to_exitcode(status)
+        log.warning("child_ended", child=slot.name, exit_code=code, restart_in_s=delay_s)
+
+    def _stop(self) -> None:
+        """End the workers, and the bridge after them because their open calls need it."""
+        self.listener.close()
+        deadline = time.monotonic() + self.config.graceful_timeout_s + KILL_AFTER_S
+        bridge, *workers = self.slots
+        _end({slot.pid for slot in workers if slot.pid} | self.leaving, deadline)
+        _end({bridge.pid} - {0}, time.monotonic() + KILL_AFTER_S)
+        log.info("gateway_stopped")
+
+
+def supervise(config: GatewayConfig) -> int:
+    """Run the gateway and return its exit code. Blocking."""
+    try:
+        listener = _bind(config)
+    except OSError as error:
+        print(_bind_problem(config, error), file=sys.stderr)  # noqa: T201 - for who started it
+        return 1
+    log.info("gateway_listening", host=config.host, port=config.port, workers=config.workers)
+    Master(config, listener).watch()
+    return 0
+
+
+def _bind(config: GatewayConfig) -> socket.socket:
+    from appliance.gateway.serving import tcp_listener  # noqa: PLC0415 - without GW_PRELOAD the master loads little
+
+    deadline = time.monotonic() + BIND_WITHIN_S
+    while True:
+        try:
+            return tcp_listener(config.host, config.port)
+        except OSError as error:
+            if error.errno != errno.EADDRINUSE or time.monotonic() > deadline:
+                raise
+            time.sleep(0.1)
+
+
+def _bind_problem(config: GatewayConfig, error: OSError) -> str:
+    place = f"port {config.port} on {config.host}"
+    settings = f"MCP_GATEWAY_URL (now {config.gateway_url}) sets the port and GATEWAY_BIND_ADDRESS the address."
+    if error.errno == errno.EADDRINUSE:
+        todo = "Stop that program, or choose another port."
+        return f"The gateway cannot listen: {place} is in use by another program. {todo} {settings}"
+    if error.errno == errno.EACCES:
+        return (
+            f"The gateway may not listen on {place}: ports below 1024 need privileges. Choose another port. {settings}"
+        )
+    return f"The gateway cannot listen on {place}: {error.strerror}. {settings}"
+
+
+def _preload(config: GatewayConfig) -> None:
+    """Load the children's code, and keep the garbage collector from touching, and so copying, what they share."""
+    if config.preload:
+        import appliance.gateway.children  # noqa: F401, PLC0415 - only if asked for
+    gc.collect()
+    gc.disable()
+    gc.freeze()
+
+
+def _become_mortal(parent: int) -> None:
+    """Have this child told to stop when the master dies, however that happens; forget the master's own signals."""
+    signal.set_wakeup_fd(-1)
+    for number in (*_STOPPING, signal.SIGCHLD):
+        signal.signal(number, signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, _STOPPING)
+    ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)
+    if os.getppid() != parent:
+        os._exit(1)
+
+
+def _drain(descriptor: int) -> bytes:
+    with contextlib.suppress(BlockingIOError):
+        return os.read(descriptor, 4096)
+    return b""
+
+
+def _ended_children() -> list[tuple[int, int]]:
+    ended = []
+    with contextlib.suppress(ChildProcessError):
+        while True:
+            pid, status = os.waitpid(-1, os.WNOHANG)
+            if not pid:
+                break
+            ended.append((pid, status))
+    return ended
+
+
+def _end(pids: set[int], deadline: float) -> None:
+    """Tell children to stop, and kill those that have not by ``deadline``."""
+    for pid in pids:
+        os.kill(pid, signal.SIGTERM)
+    while pids and time.monotonic() < deadline:
+        pids -= {pid for pid, _ in _ended_children()}
+        if pids:
+            time.sleep(0.02)
+    for pid in pids:
+        os.kill(pid, signal.SIGKILL)
+        os.waitpid(pid, 0)

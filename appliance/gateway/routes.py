@@ -1,0 +1,141 @@
+"""The routing table: read from two views, kept in memory, replaced as a whole when something changed."""
+
+import asyncio
+import time
+from collections.abc import Callable
+from contextlib import closing
+from dataclasses import dataclass
+
+import psycopg2
+import psycopg2.extensions
+import structlog
+
+from appliance.infra.connections import DatabaseUnavailableError, connect, listen
+
+log = structlog.get_logger("gateway.routes")
+
+#: A burst of changes (a status, an instance, an event) is read once.
+DEBOUNCE_S = 0.02
+RETRY_S = 0.5
+_ROUTES = """
+SELECT server_id, name, owner_id, endpoint_key_hash, status, status_reason,
+       instance_id, container_id, transport, address, allowed_tools
+FROM gateway_routes
+"""
+_KEYS = "SELECT key_hash, user_id, every_server, extract(epoch FROM expires_at)::float8 FROM gateway_keys"
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """One hosted server, as far as the gateway is concerned."""
+
+    server_id: int
+    name: str
+    owner_id: int
+    status: str
+    status_reason: str
+    #: ``None``: nothing runs.
+    instance_id: int | None = None
+    #: Empty for a remote server.
+    container_id: str = ""
+    transport: str = ""
+    address: str = ""
+    #: ``None``: every tool.
+    allowed_tools: frozenset[str] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class UserKey:
+    """What a user's key opens."""
+
+    user_id: int
+    every_server: bool
+    #: Seconds since the epoch; ``None``: never.
+    expires_at: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class RoutingTable:
+    """All routes and keys at one moment."""
+
+    routes: dict[str, Route]
+    #: SHA-256 of an endpoint key to its server.
+    endpoint_keys: dict[bytes, int]
+    user_keys: dict[bytes, UserKey]
+    loaded_at: float
+
+
+def read_table(connection: psycopg2.extensions.connection) -> RoutingTable:
+    """Return what the views say. Blocking; both are read in one snapshot."""
+    with connection.cursor() as cursor:
+        cursor.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
+        cursor.execute(_ROUTES)
+        rows = cursor.fetchall()
+        cursor.execute(_KEYS)
+        keys = cursor.fetchall()
+        cursor.execute("COMMIT")
+    return RoutingTable(
+        routes={row[1]: _route(row) for row in rows},
+        endpoint_keys={bytes(row[3]): row[0] for row in rows},
+        user_keys={bytes(key[0]): UserKey(*key[1:]) for key in keys},
+        loaded_at=time.time(),
+    )
+
+
+def _route(row: tuple[object, ...]) -> Route:
+    server_id, name, owner_id, _, status, reason, instance_id, container_id, transport, address, tools = row
+    return Route(
+        server_id=server_id,  # type: ignore[arg-type]
+        name=name,  # type: ignore[arg-type]
+        owner_id=owner_id,  # type: ignore[arg-type]
+        status=status,  # type: ignore[arg-type]
+        status_reason=reason,  # type: ignore[arg-type]
+        instance_id=instance_id,  # type: ignore[arg-type]
+        container_id=container_id or "",  # type: ignore[arg-type]
+        transport=transport or "",  # type: ignore[arg-type]
+        address=address or "",  # type: ignore[arg-type]
+        allowed_tools=frozenset(tools) if isinstance(tools, list) else None,
+    )
+
+
+class LiveTable:
+    """The table as it is now; goes on with what it knows while Postgres is away.
+
+    Args:
+        arguments: libpq keywords.
+    """
+
+    def __init__(self, arguments: dict[str, str], *, changed: Callable[[], None] = lambda: None) -> None:
+        """Know nothing yet."""
+        self._arguments = arguments
+        self._changed = changed
+        self.current: RoutingTable | None = None
+
+    async def follow(self) -> None:
+        """Load the table and load it again after every change, for ever."""
+        stale = asyncio.Event()
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._watch(stale))
+            tasks.create_task(self._refresh(stale))
+
+    async def _watch(self, stale: asyncio.Event) -> None:
+        async for _ in listen(self._arguments, "routes"):
+            stale.set()
+
+    async def _refresh(self, stale: asyncio.Event) -> None:
+        while True:
+            await stale.wait()
+            await asyncio.sleep(DEBOUNCE_S)
+            stale.clear()
+            try:
+                self.current = await asyncio.to_thread(self._load)
+            except (DatabaseUnavailableError, psycopg2.Error) as error:
+                log.warning("routes_not_loaded", error=str(error).strip().splitlines()[0])
+                stale.set()
+                await asyncio.sleep(RETRY_S)
+            else:
+                self._changed()
+
+    def _load(self) -> RoutingTable:
+        with closing(connect(self._arguments)) as connection:
+            return read_table(connection)

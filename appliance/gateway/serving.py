@@ -1,0 +1,100 @@
+"""Run one aiohttp server in one process until it is told to stop, and then let what is open end."""
+
+import asyncio
+import contextlib
+import os
+import signal
+import socket
+from collections.abc import AsyncIterator, Callable, Coroutine
+from pathlib import Path
+from typing import Any
+
+from aiohttp import web
+
+from appliance.gateway.http import Handler
+
+BACKLOG = 1024
+#: New connections taken in one turn; few, so that a worker does not take what its idle neighbours could.
+ACCEPT_AT_ONCE = 4
+
+
+def run(main: Coroutine[Any, Any, None]) -> None:
+    """Run ``main`` on a fresh event loop: uvloop where it is installed."""
+    with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+        runner.run(main)
+
+
+def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
+    try:
+        import uvloop  # noqa: PLC0415 - optional
+    except ImportError:
+        return None
+    return uvloop.new_event_loop
+
+
+def told_to_stop() -> asyncio.Event:
+    """Return what is set by SIGTERM or SIGINT."""
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    return stop
+
+
+@contextlib.asynccontextmanager
+async def served(
+    handler: Handler, listener: socket.socket, *, keepalive_s: float, graceful_timeout_s: float
+) -> AsyncIterator[None]:
+    """Answer requests on ``listener`` while inside; then take no more, and wait for those that are open.
+
+    Args:
+        handler: Answers each request; cancelled when its client goes away.
+        listener: Bound and perhaps shared with other processes.
+        keepalive_s: Seconds an idle connection stays open.
+        graceful_timeout_s: Seconds that open requests have at the end.
+    """
+    server = web.Server(handler, handler_cancellation=True, keepalive_timeout=keepalive_s, access_log=None)
+    listening = await asyncio.get_running_loop().create_server(server, sock=listener, backlog=ACCEPT_AT_ONCE)
+    listener.listen(BACKLOG)
+    try:
+        yield
+    finally:
+        listening.close()
+        server.pre_shutdown()
+        await server.shutdown(graceful_timeout_s)
+
+
+def unix_listener(path: Path) -> socket.socket:
+    """Return a listener at ``path`` for this user alone; one that is there already is replaced without a gap."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    scratch = path.with_name(f"{path.name}.{os.getpid()}")
+    scratch.unlink(missing_ok=True)
+    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    listener.setblocking(False)
+    old_mask = os.umask(0o177)
+    try:
+        listener.bind(str(scratch))
+    finally:
+        os.umask(old_mask)
+    listener.listen(BACKLOG)
+    scratch.replace(path)
+    return listener
+
+
+def tcp_listener(host: str, port: int) -> socket.socket:
+    """Return a listener on ``host`` and ``port``.
+
+    Raises:
+        OSError: It cannot be had.
+    """
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind((host, port))
+        listener.listen(BACKLOG)
+    except OSError:
+        listener.close()
+        raise
+    listener.setblocking(False)
+    return listener
