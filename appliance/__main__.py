@@ -64,6 +64,42 @@ def postgres() -> None:
 
 @main.command()
 @click.option(
+    "--foreground", is_flag=True, help="Stay, as systemd and containers want it."
+)
+def up(*, foreground: bool) -> None:
+    """Start Postgres, gateway and hub under supervisord, which keeps them running."""
+    from appliance.infra import supervisor
+
+    if foreground:
+        supervisor.exec_up(_settings())
+    elif not supervisor.up(_settings()):
+        click.echo("It runs already.")
+
+
+@main.command()
+def down() -> None:
+    """Stop everything that ``up`` started; hosted servers' containers stay as they are."""
+    from appliance.infra import supervisor
+
+    if not supervisor.down(_settings()):
+        click.echo("Nothing runs.")
+
+
+@main.command()
+def status() -> None:
+    """Tell how each process is; exits 3 when nothing runs."""
+    from appliance.infra import supervisor
+
+    states = supervisor.status(_settings())
+    if states is None:
+        click.echo("Nothing runs.")
+        sys.exit(3)
+    for item in states:
+        click.echo(f"{item.name:<12} {item.state:<10} {item.description}")
+
+
+@main.command()
+@click.option(
     "--status",
     "only_status",
     is_flag=True,
@@ -77,12 +113,21 @@ def migrate(*, only_status: bool) -> None:
     from appliance.infra.database import connect, connection_arguments
     from appliance.infra.postgres import database_url
 
-    with closing(connect(connection_arguments(database_url(_settings())))) as connection:
+    with closing(
+        connect(connection_arguments(database_url(_settings())))
+    ) as connection:
         if not only_status:
             applied = migrations.migrate(connection, MIGRATIONS)
-            click.echo(f"{len(applied)} applied" + (f": {', '.join(applied)}" if applied else ""))
+            click.echo(
+                f"{len(applied)} applied"
+                + (f": {', '.join(applied)}" if applied else "")
+            )
         for item in migrations.status(connection, MIGRATIONS):
-            when = f"applied {item.applied_at:%Y-%m-%d %H:%M:%S} UTC" if item.applied_at else "pending"
+            when = (
+                f"applied {item.applied_at:%Y-%m-%d %H:%M:%S} UTC"
+                if item.applied_at
+                else "pending"
+            )
             click.echo(f"{item.name:<40} {when}")
 
 
@@ -93,7 +138,9 @@ def user() -> None:
 
 @user.command("create")
 @click.option("--email", required=True, help="E-mail address to sign in with.")
-@click.option("--admin", is_flag=True, help="Make an administrator instead of a maintainer.")
+@click.option(
+    "--admin", is_flag=True, help="Make an administrator instead of a maintainer."
+)
 @click.option(
     "--password-stdin",
     is_flag=True,
@@ -104,7 +151,9 @@ def user_create(*, email: str, admin: bool, password_stdin: bool) -> None:
     from appliance.bootstrap import create_user
 
     password = sys.stdin.readline().rstrip("\n") if password_stdin else None
-    created = asyncio.run(create_user(_settings(), email=email, is_admin=admin, password=password))
+    created = asyncio.run(
+        create_user(_settings(), email=email, is_admin=admin, password=password)
+    )
     click.echo(json.dumps(created))
 
 

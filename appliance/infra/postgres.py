@@ -149,15 +149,16 @@ class Cluster:
             for name, value in settings.items()
             for word in ("-c", f"{name}={value}")
         ]
-        return self._owner.argv([self._binaries.postgres, "-D", self.data, *flags])
+        return self._owner.argv(
+            [self._binaries.postgres, "-D", self.data, *flags], death_signal="INT"
+        )
 
     def start(self) -> None:
         """Run it as a child that dies with this process, and return when it answers."""
         log = self.home / "postgres.log"
         with log.open("ab") as output:
             self._process = subprocess.Popen(
-                # setpriv becomes Postgres, so the child is the server itself.
-                ["setpriv", "--pdeathsig=INT", "--", *self.command()],
+                self.command(),
                 stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True, cwd="/",
                 env=child_environment(os.environ),
             )  # fmt: skip

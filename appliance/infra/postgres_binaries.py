@@ -37,13 +37,17 @@ class Account:
     uid: int
     gid: int
 
-    def argv(self, command: Sequence[str | Path]) -> list[str]:
-        """Return ``command`` as this user runs it."""
-        words = [str(word) for word in command]
-        if os.geteuid() == self.uid:
-            return words
-        identity = [f"--reuid={self.uid}", f"--regid={self.gid}", "--clear-groups"]
-        return ["setpriv", *identity, "--", *words]
+    def argv(
+        self, command: Sequence[str | Path], *, death_signal: str = "KILL"
+    ) -> list[str]:
+        """Return ``command`` as this user runs it; it ends with the process that starts it, by ``death_signal``."""
+        change = [f"--reuid={self.uid}", f"--regid={self.gid}", "--clear-groups"]
+        # One setpriv for both: a change of user makes the kernel forget the signal that was asked for before it.
+        options = [
+            *([] if os.geteuid() == self.uid else change),
+            f"--pdeathsig={death_signal}",
+        ]
+        return ["setpriv", *options, "--", *(str(word) for word in command)]
 
 
 @dataclass(frozen=True)
