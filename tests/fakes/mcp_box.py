@@ -1,0 +1,245 @@
+"""A gateway as it really runs (master, workers, bridge) over a real database, and containers behind it."""
+
+import contextlib
+import json
+import os
+import secrets
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import psycopg2
+from psycopg2.extras import Json
+
+from appliance.core.ids import internal_key, key_hash, new_key
+from appliance.gateway.config import GatewayConfig, from_settings
+from appliance.settings import load_settings
+
+ROOT = Path(__file__).parent.parent.parent
+SECRET = "a secret for tests, long enough to be one"
+IMAGE = "mcp-host-test/python"
+PORTS = range(5200, 5300)
+FAKE_SERVER = (Path(__file__).parent / "mcp_stdio.py").read_text()
+BOTH = {"Accept": "application/json, text/event-stream", "Content-Type": "application/json"}
+
+
+def free_port() -> int:
+    for port in PORTS:
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
+    raise AssertionError("no free port")
+
+
+def ensure_image() -> None:
+    """Assemble the image with bare Python from a Debian mirror, once a machine."""
+    if subprocess.run(["docker", "image", "inspect", IMAGE], capture_output=True, check=False).returncode == 0:
+        return
+    command = ["mmdebstrap", "--variant=minbase", "--include=python3-minimal", "trixie", "-"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as made:
+        subprocess.run(["docker", "import", "-", IMAGE], stdin=made.stdout, check=True, capture_output=True)
+
+
+@contextlib.contextmanager
+def stdio_container(environment: dict[str, str] | None = None, *options: str, script: str = FAKE_SERVER) -> Iterator[str]:
+    """Run a stdio server as the executor would, and yield its container's id."""
+    ensure_image()
+    variables = [f"--env={name}={value}" for name, value in (environment or {}).items()]
+    command = ["docker", "run", "--detach", "--interactive", "--network=none", "--label=mcp-host.server=1"]
+    started = subprocess.run(
+        [*command, *variables, *options, IMAGE, "python3", "-u", "-c", script], capture_output=True, text=True, check=True
+    )
+    container_id = started.stdout.strip()
+    try:
+        yield container_id
+    finally:
+        subprocess.run(["docker", "rm", "--force", container_id], capture_output=True, check=False)
+
+
+class Box:
+    """One gateway and its database."""
+
+    def __init__(self, database_url: str, run_dir: Path, **settings: Any) -> None:
+        self.port = free_port()
+        self.url = f"http://127.0.0.1:{self.port}"
+        self.database_url = database_url
+        self.internal_key = internal_key(SECRET.encode())
+        self.settings = load_settings(
+            jwt_secret=SECRET,
+            mcp_gateway_url=self.url,
+            run_dir=run_dir,
+            gateway_bind_address="127.0.0.1",
+            **{"gw_workers": 2, "gw_graceful_timeout": 5, "start_timeout": 10} | settings,
+        )
+        self.process: subprocess.Popen[bytes] | None = None
+        self.log = run_dir / "gateway.log"
+
+    @property
+    def config(self) -> GatewayConfig:
+        return from_settings(self.settings, self.database_url)
+
+    @property
+    def pid(self) -> int:
+        assert self.process is not None
+        return self.process.pid
+
+    # -- processes
+
+    def spawn(self, **options: Any) -> "subprocess.Popen[bytes]":
+        """Start the lean process as ``master.run`` does."""
+        self.log.parent.mkdir(parents=True, exist_ok=True)
+        descriptor = os.memfd_create("config", 0)
+        os.write(descriptor, self.config.to_json().encode())
+        os.lseek(descriptor, 0, os.SEEK_SET)
+        with self.log.open("ab") as log:
+            started = subprocess.Popen(
+                [sys.executable, "-m", "appliance.gateway", str(descriptor)],
+                pass_fds=[descriptor],
+                cwd=ROOT,
+                **{"stdout": log, "stderr": subprocess.STDOUT} | options,
+            )
+        os.close(descriptor)
+        return started
+
+    def start(self) -> None:
+        self.process = self.spawn()
+        wait_until(lambda: self.get("/readyz")[0] == 200, "the gateway is ready")
+
+    def stop(self) -> int:
+        if self.process is None:
+            return 0
+        self.process.send_signal(signal.SIGTERM)
+        try:
+            return self.process.wait(20)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            raise
+
+    def children(self) -> dict[str, int]:
+        """The children that the master started last, by name."""
+        found = {}
+        for line in self.log.read_text().splitlines():
+            with contextlib.suppress(ValueError):
+                event = json.loads(line)
+                if event.get("event") == "child_started":
+                    found[event["child"]] = event["pid"]
+        return found
+
+    # -- rows
+
+    def execute(self, sql: str, *arguments: Any) -> Any:
+        with closing(psycopg2.connect(self.database_url)) as connection:
+            connection.autocommit = True
+            with connection.cursor() as cursor:
+                cursor.execute(sql, arguments)
+                return cursor.fetchone()[0] if cursor.description else None
+
+    def add_user(self, role: str = "maintainer") -> int:
+        return self.execute(
+            "INSERT INTO users (email, password_hash, role) VALUES (%s, '', %s) RETURNING id", f"{secrets.token_hex(4)}@x", role
+        )
+
+    def add_user_key(self, user_id: int, expires: str | None = None) -> str:
+        key = new_key("mcph_")
+        self.execute(
+            "INSERT INTO api_keys (user_id, name, prefix, key_hash, expires_at) VALUES (%s, '', '', %s, %s)",
+            user_id,
+            key_hash(key),
+            expires,
+        )
+        return key
+
+    def add_server(self, name: str, owner: int, *, status: str = "running", reason: str = "", tools: Any = None) -> str:
+        """Add a server without an instance and return its endpoint key."""
+        key = new_key("mcps_")
+        server_id = self.execute(
+            "INSERT INTO servers (name, owner_id, source, config, status, status_reason, endpoint_key_hash, endpoint_key_prefix)"
+            " VALUES (%s, %s, '{}', %s, %s, %s, %s, '') RETURNING id",
+            name,
+            owner,
+            Json({} if tools is None else {"tools": tools}),
+            status,
+            reason,
+            key_hash(key),
+        )
+        deployment = self.execute(
+            "INSERT INTO deployments (server_id, number, source, config, requested_by) VALUES (%s, 1, '{}', '{}', 'x') RETURNING id",
+            server_id,
+        )
+        self.execute("UPDATE servers SET deployment_id = %s WHERE id = %s", deployment, server_id)
+        return key
+
+    def add_instance(self, name: str, transport: str, *, container_id: str = "", address: str = "") -> None:
+        self.execute(
+            "INSERT INTO instances (server_id, deployment_id, executor, name, container_id, transport, address)"
+            " SELECT id, deployment_id, 'docker', name, %s, %s, %s FROM servers WHERE name = %s",
+            container_id,
+            transport,
+            address,
+            name,
+        )
+
+    # -- requests
+
+    def get(self, path: str, headers: dict[str, str] | None = None) -> tuple[int, str]:
+        return self._ask(urllib.request.Request(self.url + path, headers=headers or {}))
+
+    def post(self, name: str, message: Any, *, key: str | None = None, headers: dict[str, str] | None = None) -> tuple[int, Any]:
+        """POST a message (or raw bytes) to an endpoint; returns the status and the JSON answered."""
+        body = message if isinstance(message, bytes) else json.dumps(message).encode()
+        request = urllib.request.Request(
+            f"{self.url}/servers/{name}/mcp",
+            data=body,
+            headers=BOTH | ({"Authorization": f"Bearer {key}"} if key else {}) | (headers or {}),
+        )
+        status, text = self._ask(request)
+        return status, _parsed(text)
+
+    def call(self, name: str, tool: str, arguments: dict[str, Any] | None = None, *, key: str | None = None, **more: Any) -> Any:
+        """Call a tool and return the whole JSON-RPC answer."""
+        return self.post(name, tool_call(tool, arguments), key=key or self.internal_key, **more)[1]
+
+    def _ask(self, request: urllib.request.Request) -> tuple[int, str]:
+        try:
+            with urllib.request.urlopen(request, timeout=30) as answer:
+                return answer.status, answer.read().decode()
+        except urllib.error.HTTPError as error:
+            with error:
+                return error.code, error.read().decode()
+        except (OSError, urllib.error.URLError):
+            return 0, ""
+
+
+def tool_call(tool: str, arguments: dict[str, Any] | None = None, request_id: Any = 1, **meta: Any) -> dict[str, Any]:
+    params: dict[str, Any] = {"name": tool, "arguments": arguments or {}}
+    if meta:
+        params["_meta"] = meta
+    return {"jsonrpc": "2.0", "id": request_id, "method": "tools/call", "params": params}
+
+
+def text_of(answer: Any) -> str:
+    """The text of a tool's result."""
+    return answer["result"]["content"][0]["text"]
+
+
+def _parsed(text: str) -> Any:
+    if text.startswith("event:"):
+        return json.loads(text.rstrip().rsplit("data: ", 1)[1])
+    return json.loads(text) if text.startswith("{") else text
+
+
+def wait_until(condition: Any, what: str, *, within_s: float = 15.0) -> None:
+    deadline = time.monotonic() + within_s
+    while time.monotonic() < deadline:
+        if condition():
+            return
+        time.sleep(0.05)
+    raise AssertionError(f"not within {within_s:g} s: {what}")
