@@ -94,9 +94,10 @@ def up(settings: Settings) -> bool:
     with _prepared(settings, place):
         if _states(place) is not None:
             return False
+        _wait_until_gone(settings, place)
         refuse_taken_ports(settings)
         subprocess.run(
-            [*_supervisord(place)],
+            _supervisord(place),
             check=False,
             stdin=subprocess.DEVNULL,
             capture_output=True,
@@ -129,19 +130,11 @@ def down(settings: Settings) -> bool:
         SupervisorError: It did not stop in time.
     """
     place = layout(settings)
-    if _states(place) is None:
+    if not _is_there(place):
         return False
     with contextlib.suppress(OSError, xmlrpc.client.Error):
         _door(place).shutdown()
-    deadline = (
-        time.monotonic()
-        + sum(program.stop_wait_s for program in programs(settings))
-        + _MARGIN_S
-    )
-    while place.socket.exists() and _states(place) is not None:
-        if time.monotonic() > deadline:
-            raise SupervisorError(f"supervisord did not stop: {_tail(place.log)}")
-        time.sleep(_POLL_S)
+    _wait_until_gone(settings, place)
     return True
 
 
@@ -215,6 +208,26 @@ def _states(place: Layout) -> list[ProcessState] | None:
         ProcessState(item["name"], item["statename"], item["description"])
         for item in found
     ]
+
+
+def _is_there(place: Layout) -> bool:
+    """Return whether supervisord lives; while it stops it lives, but refuses every question."""
+    try:
+        _door(place).getState()
+    except xmlrpc.client.Fault:
+        return True
+    except (OSError, xmlrpc.client.Error):
+        return False
+    return True
+
+
+def _wait_until_gone(settings: Settings, place: Layout) -> None:
+    allowed_s = sum(program.stop_wait_s for program in programs(settings)) + _MARGIN_S
+    deadline = time.monotonic() + allowed_s
+    while _is_there(place):
+        if time.monotonic() > deadline:
+            raise SupervisorError(f"supervisord did not stop: {_tail(place.log)}")
+        time.sleep(_POLL_S)
 
 
 def _tail(log: Path) -> str:
