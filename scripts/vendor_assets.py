@@ -12,7 +12,7 @@ import base64
 import hashlib
 import json
 import re
-import subprocess  # noqa: TID251 - a tool for developers, not part of the appliance
+import subprocess
 import sys
 import tarfile
 import tempfile
@@ -52,11 +52,16 @@ def _pack(package: dict[str, Any], into: Path) -> dict[str, bytes]:
     """Return the package's files by their path in the tarball, which matches the locked hash."""
     spec = f"{package['name']}@{package['version']}"
     command = ["npm", "pack", "--json", "--pack-destination", str(into), spec]
-    done = subprocess.run(command, check=True, capture_output=True, text=True)  # noqa: S603 - argv from our lock file
+    done = subprocess.run(command, check=True, capture_output=True, text=True)
     tarball = into / json.loads(done.stdout)[0]["filename"]
-    found = "sha512-" + base64.b64encode(hashlib.sha512(tarball.read_bytes()).digest()).decode()
+    found = (
+        "sha512-"
+        + base64.b64encode(hashlib.sha512(tarball.read_bytes()).digest()).decode()
+    )
     if found != package["integrity"]:
-        raise VendorError(f"{spec}: the lock file says {package['integrity']}, the registry gave {found}.")
+        raise VendorError(
+            f"{spec}: the lock file says {package['integrity']}, the registry gave {found}."
+        )
     with tarfile.open(tarball) as archive:
         return {
             member.name.removeprefix("package/"): content.read()
@@ -72,9 +77,14 @@ def fetch() -> dict[str, bytes]:
     for package in lock["packages"]:
         with tempfile.TemporaryDirectory() as directory:
             contents = _pack(package, Path(directory))
-        wanted |= {target: contents[source] for source, target in package["files"].items()}
+        wanted |= {
+            target: contents[source] for source, target in package["files"].items()
+        }
         if package["name"] == lock["sprite"]["package"]:
-            icons = {name: contents[f"icons/{name}.svg"].decode() for name in lock["sprite"]["icons"]}
+            icons = {
+                name: contents[f"icons/{name}.svg"].decode()
+                for name in lock["sprite"]["icons"]
+            }
             wanted[lock["sprite"]["file"]] = sprite(icons).encode()
     return wanted
 
@@ -93,8 +103,14 @@ def differences() -> list[str]:
     """Return one sentence for each file that is missing, changed, or that the manifest does not name."""
     manifest: dict[str, str] = json.loads(MANIFEST.read_text())
     own = {LOCK, MANIFEST}
-    present = {str(path.relative_to(VENDOR)) for path in VENDOR.rglob("*") if path.is_file() and path not in own}
-    found = [f"{name}: not in manifest.json" for name in sorted(present - manifest.keys())]
+    present = {
+        str(path.relative_to(VENDOR))
+        for path in VENDOR.rglob("*")
+        if path.is_file() and path not in own
+    }
+    found = [
+        f"{name}: not in manifest.json" for name in sorted(present - manifest.keys())
+    ]
     for name, expected in manifest.items():
         if name not in present:
             found.append(f"{name}: missing")

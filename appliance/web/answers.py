@@ -56,7 +56,12 @@ def _part(item: Any) -> Part:
         case "resource":
             return _resource(item.get("resource"))
         case kind:
-            return Part("other", f"{kind or 'Something'} that this page cannot show: {item.get('mimeType', '')}".rstrip(": "))
+            return Part(
+                "other",
+                f"{kind or 'Something'} that this page cannot show: {item.get('mimeType', '')}".rstrip(
+                    ": "
+                ),
+            )
 
 
 def text_part(text: str, label: str = "") -> Part:
@@ -72,13 +77,20 @@ def text_part(text: str, label: str = "") -> Part:
 def _image(item: Mapping[str, Any]) -> Part:
     media_type = str(item.get("mimeType", ""))
     if media_type not in _IMAGES:
-        return Part("other", f"An image of type {media_type or 'unknown'}, which this page does not show.")
+        return Part(
+            "other",
+            f"An image of type {media_type or 'unknown'}, which this page does not show.",
+        )
     return Part("image", f"data:{media_type};base64,{item.get('data', '')}", media_type)
 
 
 def _link(item: Mapping[str, Any]) -> Part:
     address = str(item.get("uri", ""))
-    return Part("link" if address.startswith(_LINKS) else "text", address, str(item.get("name", "")))
+    return Part(
+        "link" if address.startswith(_LINKS) else "text",
+        address,
+        str(item.get("name", "")),
+    )
 
 
 def _resource(resource: Any) -> Part:
@@ -87,7 +99,11 @@ def _resource(resource: Any) -> Part:
     address = str(resource.get("uri", ""))
     if "text" in resource:
         return text_part(str(resource["text"]), address)
-    return Part("other", f"Binary content of type {resource.get('mimeType', 'unknown')}.", address)
+    return Part(
+        "other",
+        f"Binary content of type {resource.get('mimeType', 'unknown')}.",
+        address,
+    )
 
 
 def _pretty(value: Any) -> str:

@@ -17,7 +17,12 @@ from aiohttp import web
 MIN_COMPRESSED_BYTES = 512
 _FOR_EVER = "public, max-age=31536000, immutable"
 _ASK_AGAIN = "no-cache"
-_TYPES = {".js": "text/javascript", ".css": "text/css", ".svg": "image/svg+xml", ".woff2": "font/woff2"}
+_TYPES = {
+    ".js": "text/javascript",
+    ".css": "text/css",
+    ".svg": "image/svg+xml",
+    ".woff2": "font/woff2",
+}
 _TEXT = {".js", ".css", ".svg", ".json", ".txt"}
 
 
@@ -64,9 +69,14 @@ class Assets:
         if asset is None:
             raise web.HTTPNotFound
         current = request.match_info["version"] == self.version
-        headers = {"Cache-Control": _FOR_EVER if current else _ASK_AGAIN, "Vary": "Accept-Encoding"}
+        headers = {
+            "Cache-Control": _FOR_EVER if current else _ASK_AGAIN,
+            "Vary": "Accept-Encoding",
+        }
         body = asset.content
-        if asset.compressed is not None and "gzip" in request.headers.get("Accept-Encoding", ""):
+        if asset.compressed is not None and "gzip" in request.headers.get(
+            "Accept-Encoding", ""
+        ):
             body = asset.compressed
             headers["Content-Encoding"] = "gzip"
         return web.Response(body=body, content_type=asset.content_type, headers=headers)
@@ -74,6 +84,10 @@ class Assets:
 
 def _asset(path: Path) -> Asset:
     content = path.read_bytes()
-    kind = _TYPES.get(path.suffix) or mimetypes.guess_type(path.name)[0] or "application/octet-stream"
+    kind = (
+        _TYPES.get(path.suffix)
+        or mimetypes.guess_type(path.name)[0]
+        or "application/octet-stream"
+    )
     worthwhile = path.suffix in _TEXT and len(content) >= MIN_COMPRESSED_BYTES
     return Asset(content, kind, gzip.compress(content, mtime=0) if worthwhile else None)

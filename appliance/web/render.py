@@ -30,7 +30,9 @@ ASSETS = web.AppKey("assets", Assets)
 _HEADERS = {"Cache-Control": "no-store", "Vary": "HX-Request"}
 
 
-def set_up(app: web.Application, *, templates: Path = TEMPLATES, static: Path = STATIC) -> None:
+def set_up(
+    app: web.Application, *, templates: Path = TEMPLATES, static: Path = STATIC
+) -> None:
     """Give ``app`` its templates and static files. Blocking; meant for the start."""
     assets = Assets.load(static)
     app[ASSETS] = assets
@@ -75,7 +77,9 @@ def page(
     """Return a whole page."""
     found = aiohttp_jinja2.get_env(request.app).get_template(template)
     text = found.render(_framed(request, context))
-    return web.Response(text=text, status=status, content_type="text/html", headers=_HEADERS)
+    return web.Response(
+        text=text, status=status, content_type="text/html", headers=_HEADERS
+    )
 
 
 def blocks(
@@ -88,10 +92,14 @@ def blocks(
 ) -> web.Response:
     """Return blocks of a page, one after the other, for htmx to put in place."""
     text = "".join(block(request, template, name, context) for name in names)
-    return web.Response(text=text, status=status, content_type="text/html", headers=_HEADERS)
+    return web.Response(
+        text=text, status=status, content_type="text/html", headers=_HEADERS
+    )
 
 
-def block(request: web.Request, template: str, name: str, context: Mapping[str, Any]) -> str:
+def block(
+    request: web.Request, template: str, name: str, context: Mapping[str, Any]
+) -> str:
     """Return one named block of a page as text."""
     found = aiohttp_jinja2.get_env(request.app).get_template(template)
     return "".join(found.blocks[name](found.new_context(_framed(request, context))))
@@ -104,7 +112,10 @@ def partial(target: str, html: str, *, swap: str = "outerMorph") -> str:
 
 def is_htmx(request: web.Request) -> bool:
     """Return whether htmx asks for a part of the page rather than the browser for the whole."""
-    return request.headers.get("HX-Request") == "true" and "HX-History-Restore-Request" not in request.headers
+    return (
+        request.headers.get("HX-Request") == "true"
+        and "HX-History-Restore-Request" not in request.headers
+    )
 
 
 def _framed(request: web.Request, context: Mapping[str, Any]) -> dict[str, Any]:

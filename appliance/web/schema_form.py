@@ -12,7 +12,9 @@ from typing import Any, Literal
 
 from appliance.core.errors import InvalidError
 
-Kind = Literal["text", "long", "integer", "number", "boolean", "choice", "lines", "json"]
+Kind = Literal[
+    "text", "long", "integer", "number", "boolean", "choice", "lines", "json"
+]
 
 #: Prefix of the controls' names, so that a tool's argument cannot collide with the form's own fields.
 PREFIX = "a."
@@ -69,7 +71,9 @@ def fields_of(schema: Mapping[str, Any]) -> tuple[Field, ...]:
     return tuple(sorted(found, key=lambda field: not field.required))
 
 
-def read_arguments(schema: Mapping[str, Any], form: Mapping[str, str]) -> dict[str, Any]:
+def read_arguments(
+    schema: Mapping[str, Any], form: Mapping[str, str]
+) -> dict[str, Any]:
     """Return the arguments that a filled form means; a control left empty is left out.
 
     Raises:
@@ -84,7 +88,9 @@ def read_arguments(schema: Mapping[str, Any], form: Mapping[str, str]) -> dict[s
                 problems[field.name] = "give a value; the tool requires one"
             continue
         try:
-            arguments[field.name] = _value(field, raw, _resolve(_properties(schema)[field.name], schema))
+            arguments[field.name] = _value(
+                field, raw, _resolve(_properties(schema)[field.name], schema)
+            )
         except ValueError as error:
             problems[field.name] = str(error)
     if problems:
@@ -94,7 +100,11 @@ def read_arguments(schema: Mapping[str, Any], form: Mapping[str, str]) -> dict[s
 
 def _properties(schema: Mapping[str, Any]) -> dict[str, Any]:
     found = schema.get("properties")
-    return {str(name): spec for name, spec in found.items()} if isinstance(found, Mapping) else {}
+    return (
+        {str(name): spec for name, spec in found.items()}
+        if isinstance(found, Mapping)
+        else {}
+    )
 
 
 def _field(name: str, spec: Any, schema: Mapping[str, Any]) -> Field:
@@ -119,13 +129,21 @@ def _resolve(spec: Any, schema: Mapping[str, Any]) -> dict[str, Any]:
     found: dict[str, Any] = dict(spec) if isinstance(spec, Mapping) else {}
     for _ in range(_MAX_REFS):
         if isinstance(reference := found.get("$ref"), str):
-            found = _look_up(schema, reference) | {key: value for key, value in found.items() if key != "$ref"}
+            found = _look_up(schema, reference) | {
+                key: value for key, value in found.items() if key != "$ref"
+            }
             continue
         options = found.get("anyOf") or found.get("oneOf")
-        real = [item for item in options if not _is_null(item)] if isinstance(options, list) else []
+        real = (
+            [item for item in options if not _is_null(item)]
+            if isinstance(options, list)
+            else []
+        )
         if len(real) != 1 or not isinstance(real[0], Mapping):
             break
-        rest = {key: value for key, value in found.items() if key not in {"anyOf", "oneOf"}}
+        rest = {
+            key: value for key, value in found.items() if key not in {"anyOf", "oneOf"}
+        }
         found = dict(real[0]) | rest
     return found
 
@@ -165,7 +183,9 @@ def _kind(spec: Mapping[str, Any]) -> Kind:
             return "lines" if plain else "json"
         case "string":
             default = spec.get("default")
-            long = isinstance(default, str) and ("\n" in default or len(default) > _LONG_DEFAULT)
+            long = isinstance(default, str) and (
+                "\n" in default or len(default) > _LONG_DEFAULT
+            )
             return "long" if long or _wants_room(spec) else "text"
     return "json"
 
@@ -193,10 +213,16 @@ def _as_text(kind: Kind, value: Any) -> str:
 
 
 def _limits(kind: Kind, spec: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
-    names = {"minimum": "min", "maximum": "max"} if kind in {"integer", "number"} else {}
+    names = (
+        {"minimum": "min", "maximum": "max"} if kind in {"integer", "number"} else {}
+    )
     if kind in {"text", "long"}:
         names = {"minLength": "minlength", "maxLength": "maxlength"}
-    found = [(html, str(spec[key])) for key, html in names.items() if _is_number(spec.get(key))]
+    found = [
+        (html, str(spec[key]))
+        for key, html in names.items()
+        if _is_number(spec.get(key))
+    ]
     if kind == "number":
         found.append(("step", "any"))
     return tuple(found)
@@ -217,7 +243,11 @@ def _value(field: Field, raw: str, spec: Mapping[str, Any]) -> Any:
         case "lines":
             lines = [line.strip() for line in raw.splitlines() if line.strip()]
             item = _type(spec["items"])
-            return lines if item == "string" else [_number(line, whole=item == "integer") for line in lines]
+            return (
+                lines
+                if item == "string"
+                else [_number(line, whole=item == "integer") for line in lines]
+            )
         case "json":
             return _json(raw)
         case "text" | "long":
@@ -225,13 +255,13 @@ def _value(field: Field, raw: str, spec: Mapping[str, Any]) -> Any:
 
 
 def _number(raw: str, *, whole: bool) -> int | float:
+    kind = "a whole number, such as 5" if whole else "a number, such as 0.5"
     try:
         found = int(raw) if whole else float(raw)
-        if not math.isfinite(found):
-            raise ValueError(raw)
-    except (ValueError, OverflowError):
-        kind = "a whole number, such as 5" if whole else "a number, such as 0.5"
+    except ValueError:
         raise ValueError(f"give {kind}") from None
+    if isinstance(found, float) and not math.isfinite(found):
+        raise ValueError(f"give {kind}")
     return found
 
 
@@ -253,6 +283,8 @@ def _json(raw: str) -> Any:
     try:
         return json.loads(raw)
     except json.JSONDecodeError as error:
-        raise ValueError(f"this is not JSON: {error.msg} at line {error.lineno}, column {error.colno}") from None
+        raise ValueError(
+            f"this is not JSON: {error.msg} at line {error.lineno}, column {error.colno}"
+        ) from None
     except RecursionError:
         raise ValueError("this JSON is nested too deeply") from None

@@ -35,7 +35,9 @@ def config_values(config: ServerConfig) -> dict[str, str]:
     """Return ``config`` as its form shows it."""
     return {
         "arguments": "\n".join(config.arguments),
-        "environment": "\n".join(f"{name}={value}" for name, value in config.environment.items()),
+        "environment": "\n".join(
+            f"{name}={value}" for name, value in config.environment.items()
+        ),
         "cpu_limit": f"{config.cpu_limit:g}",
         "memory_limit": memory_text(config.memory_limit_bytes),
         "transport": config.transport.value if config.transport else "auto",
@@ -65,7 +67,9 @@ def new_server(form: Mapping[str, str]) -> NewServer:
     if name:
         _collect(problems, lambda: check_name(name))
     if problems or source is None or config is None:
-        raise InvalidError("The server was not created: some fields need mending.", fields=problems)
+        raise InvalidError(
+            "The server was not created: some fields need mending.", fields=problems
+        )
     return NewServer(source=source, name=name or None, config=config)
 
 
@@ -77,7 +81,10 @@ def read_config(form: Mapping[str, str]) -> ServerConfig:
     """
     problems: dict[str, str] = {}
     environment = _environment(form.get("environment", ""), problems)
-    memory = _collect(problems, lambda: parse_memory(form.get("memory_limit") or _DEFAULT.memory_limit_bytes))
+    memory = _collect(
+        problems,
+        lambda: parse_memory(form.get("memory_limit") or _DEFAULT.memory_limit_bytes),
+    )
     cpus = _number(form.get("cpu_limit", ""), "cpu_limit", _DEFAULT.cpu_limit, problems)
     port = _number(form.get("port", ""), "port", None, problems)
     transport = form.get("transport") or "auto"
@@ -86,7 +93,9 @@ def read_config(form: Mapping[str, str]) -> ServerConfig:
     if problems or memory is None:
         raise InvalidError("The configuration is not valid.", fields=problems)
     config = ServerConfig(
-        arguments=tuple(line for line in form.get("arguments", "").splitlines() if line.strip()),
+        arguments=tuple(
+            line for line in form.get("arguments", "").splitlines() if line.strip()
+        ),
         environment=environment,
         cpu_limit=cpus if cpus is not None else _DEFAULT.cpu_limit,
         memory_limit_bytes=memory,
@@ -113,7 +122,9 @@ def _collect(problems: dict[str, str], read: Callable[[], T]) -> T | None:
     try:
         return read()
     except InvalidError as error:
-        problems.update({name.removeprefix("source."): text for name, text in error.fields.items()})
+        problems.update(
+            {name.removeprefix("source."): text for name, text in error.fields.items()}
+        )
         return None
 
 
@@ -139,12 +150,18 @@ def _environment(text: str, problems: dict[str, str]) -> dict[str, str]:
     return found
 
 
-def _number(text: str, name: str, default: float | None, problems: dict[str, str]) -> float | None:
+def _number(
+    text: str, name: str, default: float | None, problems: dict[str, str]
+) -> float | None:
     if not text.strip():
         return default
     try:
         found = int(text) if name == "port" else float(text)
     except ValueError:
-        problems[name] = "give a whole number, such as 8000" if name == "port" else "give a number, such as 0.5"
+        problems[name] = (
+            "give a whole number, such as 8000"
+            if name == "port"
+            else "give a number, such as 0.5"
+        )
         return default
     return found

@@ -5,7 +5,13 @@ from datetime import datetime, timedelta
 from typing import Literal
 
 from appliance.servers.model import Server, Status
-from appliance.sources.model import GitSource, ImageSource, PackageSource, RemoteSource, Source
+from appliance.sources.model import (
+    GitSource,
+    ImageSource,
+    PackageSource,
+    RemoteSource,
+    Source,
+)
 
 Tone = Literal["ok", "warn", "bad", "busy", "idle"]
 
@@ -51,7 +57,12 @@ _OTHER_LOOKS: dict[str, Look] = {
     "down": Look("Down", "circle-x", "bad"),
 }
 
-SOURCE_ICONS = {"package": "package", "git": "git-branch", "image": "container", "remote": "globe"}
+SOURCE_ICONS = {
+    "package": "package",
+    "git": "git-branch",
+    "image": "container",
+    "remote": "globe",
+}
 
 _SPANS = ((86400, "day"), (3600, "hour"), (60, "minute"), (1, "second"))
 _JUST_NOW_S = 5
@@ -61,7 +72,9 @@ _HOUR_S = 3600
 
 def look_of(state: str) -> Look:
     """Return how a deployment, build, job, audit outcome or health part is shown; an unknown word is shown as it is."""
-    return _OTHER_LOOKS.get(state) or Look(state.replace("_", " ").capitalize(), "circle-dot", "idle")
+    return _OTHER_LOOKS.get(state) or Look(
+        state.replace("_", " ").capitalize(), "circle-dot", "idle"
+    )
 
 
 def relative(moment: datetime, now: datetime) -> str:
@@ -70,7 +83,9 @@ def relative(moment: datetime, now: datetime) -> str:
     if abs(distance_s) < _JUST_NOW_S:
         return "just now"
     count, unit = next(
-        (int(abs(distance_s) // span), unit) for span, unit in _SPANS if abs(distance_s) >= span
+        (int(abs(distance_s) // span), unit)
+        for span, unit in _SPANS
+        if abs(distance_s) >= span
     )
     words = f"{count} {unit}{'' if count == 1 else 's'}"
     return f"{words} ago" if distance_s > 0 else f"in {words}"
@@ -87,7 +102,7 @@ def duration(span: timedelta | float) -> str:
     if seconds < 1:
         return f"{max(0, round(seconds * 1000))} ms"
     if seconds < _MINUTE_S:
-        return f"{seconds:.1f} s"
+        return f"{seconds:.1f}".removesuffix(".0") + " s"
     if seconds < _HOUR_S:
         return f"{int(seconds // 60)} min {int(seconds % 60)} s"
     return f"{int(seconds // 3600)} h {int(seconds % 3600 // 60)} min"
@@ -107,8 +122,14 @@ def source_text(source: Source) -> str:
     """Return the source as a person would write it."""
     match source:
         case PackageSource():
-            pin = f"=={source.version}" if source.ecosystem.value == "pypi" else f"@{source.version}"
-            return f"{source.ecosystem.value}:{source.name}{pin if source.version else ''}"
+            pin = (
+                f"=={source.version}"
+                if source.ecosystem.value == "pypi"
+                else f"@{source.version}"
+            )
+            return (
+                f"{source.ecosystem.value}:{source.name}{pin if source.version else ''}"
+            )
         case GitSource():
             branch = f" at {source.branch}" if source.branch else ""
             where = f", {source.subdirectory}" if source.subdirectory else ""

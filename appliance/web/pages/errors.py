@@ -24,17 +24,31 @@ async def error_page(request: web.Request, problem: Problem) -> web.StreamRespon
     if problem.status is HTTPStatus.UNAUTHORIZED:
         return _to_login(request)
     if is_htmx(request):
-        answer = page(request, "partials/refusal_toast.html", {"problem": problem}, status=problem.status)
+        answer = page(
+            request,
+            "partials/refusal_toast.html",
+            {"problem": problem},
+            status=problem.status,
+        )
         answer.headers["HX-Reswap"] = "none"
     else:
         heading = _HEADINGS.get(problem.status, problem.title)
-        answer = page(request, "pages/error.html", {"problem": problem, "heading": heading}, status=problem.status)
+        answer = page(
+            request,
+            "pages/error.html",
+            {"problem": problem, "heading": heading},
+            status=problem.status,
+        )
     answer.headers.update(problem.headers())
     return answer
 
 
 def _to_login(request: web.Request) -> web.Response:
-    wanted = request.path_qs if request.method == hdrs.METH_GET and not is_htmx(request) else "/servers"
+    wanted = (
+        request.path_qs
+        if request.method == hdrs.METH_GET and not is_htmx(request)
+        else "/servers"
+    )
     location = f"/login?next={quote(wanted, safe='/')}"
     if is_htmx(request):
         return web.Response(headers={"HX-Redirect": location})

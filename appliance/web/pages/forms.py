@@ -1,6 +1,7 @@
 """Forms, as the browser sends them."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from http import HTTPStatus
 from typing import Any
 
@@ -8,7 +9,7 @@ from aiohttp import web
 
 from appliance.core.errors import DomainError, InvalidError
 from appliance.web.keys import REQUEST_ID
-from appliance.web.problems import MalformedError, Problem, problem_of
+from appliance.web.problems import MalformedError, problem_of
 from appliance.web.render import page
 
 #: What must not be shown again after a refusal.
@@ -21,7 +22,11 @@ async def read_form(request: web.Request) -> dict[str, str]:
     Raises:
         MalformedError: A value holds NUL, which neither Postgres nor a program's argument can carry.
     """
-    found = {name: value for name, value in (await request.post()).items() if isinstance(value, str)}
+    found = {
+        name: value
+        for name, value in (await request.post()).items()
+        if isinstance(value, str)
+    }
     if any("\0" in value for value in found.values()):
         raise MalformedError("The form holds characters that are not text.")
     return found
@@ -36,6 +41,7 @@ def refused(
     request: web.Request,
     template: str,
     error: DomainError,
+    *,
     form: Mapping[str, str],
     context: Mapping[str, Any],
 ) -> web.Response:
@@ -43,10 +49,6 @@ def refused(
     problem = problem_of(error, request[REQUEST_ID])
     fields = error.fields if isinstance(error, InvalidError) else {}
     kept = {name: value for name, value in form.items() if name not in _SECRET}
-    shown = {"values": kept, "errors": fields, "problem": _above(problem, fields)}
+    # What stands beside the controls is not said twice.
+    shown = {"values": kept, "errors": fields, "problem": replace(problem, fields={})}
     return page(request, template, {**context, **shown}, status=problem.status)
-
-
-def _above(problem: Problem, fields: Mapping[str, str]) -> Problem:
-    """Leave out what stands beside the controls anyway."""
-    return Problem(problem.status, problem.code, problem.detail, problem.request_id, hint=problem.hint) if fields else problem

@@ -30,8 +30,17 @@ async def health(request: web.Request) -> web.Response:
 @routes.get("/health/dot")
 async def dot(request: web.Request) -> web.Response:
     """Show the whole as the one dot of the frame."""
-    return blocks(request, HEALTH, ("health_dot",), _context(await request.app[READINESS].report()))
+    return blocks(
+        request,
+        HEALTH,
+        ("health_dot",),
+        _context(await request.app[READINESS].report()),
+    )
 
 
 def _context(report: Report) -> dict[str, Any]:
-    return {"report": report, "look": words.look_of(report.state.value), "sentence": _SENTENCES[report.state]}
+    return {
+        "report": report,
+        "look": words.look_of(report.state.value),
+        "sentence": _SENTENCES[report.state],
+    }

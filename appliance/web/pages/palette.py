@@ -42,10 +42,20 @@ async def palette(request: web.Request) -> web.Response:
     """Show what matches; every word of a page's name may be meant."""
     principal = principal_of(request)
     query = request.query.get("q", "").strip()[:200]
-    pages = [item for item in PAGES if (principal.is_admin or not item.for_admins) and query.lower() in item.word.lower()]
-    views = await request.app[SERVERS].list(principal, query=query, limit=MAX_SERVERS)
+    pages = [
+        item
+        for item in PAGES
+        if (principal.is_admin or not item.for_admins)
+        and query.lower() in item.word.lower()
+    ]
+    views = await request.app[SERVERS].page(principal, query=query, limit=MAX_SERVERS)
     servers = [
-        Item(view.server.name, words.server_path(view.server), "server", words.SERVER_LOOKS[view.server.status].word)
+        Item(
+            view.server.name,
+            words.server_path(view.server),
+            "server",
+            words.SERVER_LOOKS[view.server.status].word,
+        )
         for view in views
     ]
     found = [*servers, *pages] if query else [*pages[:1], *servers, *pages[1:]]

@@ -36,7 +36,12 @@ CALL_TIMEOUT_S = 60
 @routes.get("/servers/new")
 async def new(request: web.Request) -> web.Response:
     """Show the form of a new server."""
-    context = {**_new_context({}), "values": server_form.empty_form(), "errors": {}, "problem": None}
+    context = {
+        **_new_context({}),
+        "values": server_form.empty_form(),
+        "errors": {},
+        "problem": None,
+    }
     return page(request, NEW, context)
 
 
@@ -48,7 +53,7 @@ async def create(request: web.Request) -> web.Response:
         wanted = server_form.new_server(form)
         view, key = await request.app[SERVERS].create(principal_of(request), wanted)
     except DomainError as error:
-        return refused(request, NEW, error, {**server_form.empty_form(), **form}, _new_context(form))
+        return refused(request, NEW, error, form={**server_form.empty_form(), **form}, context=_new_context(form))
     configs = client_configs(view.server.name, view.endpoint, key)
     live_url = f"/live{words.server_path(view.server)}/created"
     context = {"view": view, "new_key": key, "configs": configs, "live_url": live_url}
@@ -57,26 +62,41 @@ async def create(request: web.Request) -> web.Response:
 
 def _new_context(form: Mapping[str, str]) -> dict[str, Any]:
     default = server_form.empty_form()
-    detailed = any(form.get(name, value) != value for name, value in default.items() if name not in {"kind", "name"})
-    return {"examples": EXAMPLES, "transports": server_form.TRANSPORTS, "is_detailed": detailed}
+    detailed = any(
+        form.get(name, value) != value
+        for name, value in default.items()
+        if name not in {"kind", "name"}
+    )
+    return {
+        "examples": EXAMPLES,
+        "transports": server_form.TRANSPORTS,
+        "is_detailed": detailed,
+    }
 
 
 @routes.post("/servers/{server}/start")
 async def start(request: web.Request) -> web.Response:
     """Want the server running."""
-    return _to(await request.app[SERVERS].start(principal_of(request), server_of(request)))
+    return _to(
+        await request.app[SERVERS].start(principal_of(request), server_of(request))
+    )
 
 
 @routes.post("/servers/{server}/stop")
 async def stop(request: web.Request) -> web.Response:
     """Want the server stopped; a build that runs is cancelled."""
-    return _to(await request.app[SERVERS].stop(principal_of(request), server_of(request)))
+    return _to(
+        await request.app[SERVERS].stop(principal_of(request), server_of(request))
+    )
 
 
 @routes.post("/servers/{server}/redeploy")
 async def redeploy(request: web.Request) -> web.Response:
     """Build and start anew, and show the build."""
-    return _to(await request.app[SERVERS].redeploy(principal_of(request), server_of(request)), "/build")
+    return _to(
+        await request.app[SERVERS].redeploy(principal_of(request), server_of(request)),
+        "/build",
+    )
 
 
 @routes.post("/servers/{server}/delete")
@@ -89,7 +109,9 @@ async def delete(request: web.Request) -> web.Response:
 @routes.post("/servers/{server}/key")
 async def rotate_key(request: web.Request) -> web.Response:
     """Make a new endpoint key, and show it this once."""
-    key = await request.app[SERVERS].rotate_key(principal_of(request), server_of(request))
+    key = await request.app[SERVERS].rotate_key(
+        principal_of(request), server_of(request)
+    )
     return await connect_page(request, new_key=key)
 
 
@@ -100,9 +122,11 @@ async def configure(request: web.Request) -> web.Response:
     context = await config_context(request)
     try:
         config = server_form.read_config(form)
-        view = await request.app[SERVERS].configure(principal_of(request), server_of(request), config)
+        view = await request.app[SERVERS].configure(
+            principal_of(request), server_of(request), config
+        )
     except InvalidError as error:
-        return refused(request, "pages/servers/config.html", error, {**context["values"], **form}, context)
+        return refused(request, "pages/servers/config.html", error, form={**context["values"], **form}, context=context)
     return _to(view, "/build")
 
 
@@ -116,20 +140,33 @@ async def call(request: web.Request) -> web.Response:
     started = time.perf_counter()
     try:
         result = await _call(request, view, form)
-        context |= {"answer": answer_of(result), "seconds": time.perf_counter() - started}
+        context |= {
+            "answer": answer_of(result),
+            "seconds": time.perf_counter() - started,
+        }
     except DomainError as error:
         context["problem"] = problem_of(error, request[REQUEST_ID])
     # An answer that tells of a failure is still the answer to this form: its place is below the form.
     if is_htmx(request):
         return page(request, "partials/answer.html", context)
-    return page(request, "pages/servers/answer.html", {**context, "view": view, "tool": form.get("tool", "")})
+    return page(
+        request,
+        "pages/servers/answer.html",
+        {**context, "view": view, "tool": form.get("tool", "")},
+    )
 
 
-async def _call(request: web.Request, view: ServerView, form: Mapping[str, str]) -> dict[str, Any]:
+async def _call(
+    request: web.Request, view: ServerView, form: Mapping[str, str]
+) -> dict[str, Any]:
     name = form.get("tool", "")
-    schema = next((tool.schema for tool in tools_of(view.live) if tool.name == name), None)
+    schema = next(
+        (tool.schema for tool in tools_of(view.live) if tool.name == name), None
+    )
     if schema is None:
-        raise InvalidError.field("tool", "this server has no tool of that name; reload the page")
+        raise InvalidError.field(
+            "tool", "this server has no tool of that name; reload the page"
+        )
     arguments = read_arguments(schema, form)
     return await request.app[SERVERS].invoke(
         principal_of(request), view.server.id, name, arguments, timeout_s=CALL_TIMEOUT_S

@@ -38,7 +38,7 @@ async def list_context(request: web.Request) -> dict[str, Any]:
     query = request.query.get("q", "")[:200]
     status = request.query.get("status", "")
     after = request.query.get("after", "")[:200]
-    views = await request.app[SERVERS].list(
+    views = await request.app[SERVERS].page(
         principal_of(request),
         query=query,
         status=Status(status) if status in Status else None,
@@ -46,7 +46,9 @@ async def list_context(request: web.Request) -> dict[str, Any]:
         limit=PAGE_SIZE + 1,  # one more tells whether there is a next page
     )
     rows = views[:PAGE_SIZE]
-    filters = {name: value for name, value in (("q", query), ("status", status)) if value}
+    filters = {
+        name: value for name, value in (("q", query), ("status", status)) if value
+    }
     here = filters | ({"after": after} if after else {})
     more = len(views) > PAGE_SIZE
     return {
@@ -57,7 +59,9 @@ async def list_context(request: web.Request) -> dict[str, Any]:
         "own_url": _with_query("/servers", here),
         "live_url": _with_query("/live/servers", here),
         "first_url": _with_query("/servers", filters) if after else "",
-        "next_url": _with_query("/servers", filters | {"after": rows[-1].server.name}) if more else "",
+        "next_url": _with_query("/servers", filters | {"after": rows[-1].server.name})
+        if more
+        else "",
     }
 
 
@@ -84,7 +88,11 @@ async def overview(request: web.Request) -> web.Response:
 
 async def overview_context(request: web.Request) -> dict[str, Any]:
     """Return what the overview shows."""
-    principal, server, servers = principal_of(request), server_of(request), request.app[SERVERS]
+    principal, server, servers = (
+        principal_of(request),
+        server_of(request),
+        request.app[SERVERS],
+    )
     metrics = await servers.metrics(principal, server)
     return {
         **await frame_of(request, "overview"),
@@ -117,13 +125,19 @@ async def build_context(request: web.Request) -> dict[str, Any]:
     """Return what the build tab shows above its log."""
     frame = await frame_of(request, "build")
     view: ServerView = frame["view"]
-    return {**frame, "build": await newest_build(request), "number": view.newest.number if view.newest else 0}
+    return {
+        **frame,
+        "build": await newest_build(request),
+        "number": view.newest.number if view.newest else 0,
+    }
 
 
 async def newest_build(request: web.Request) -> BuildView | None:
     """Return the newest build, if anything was built yet."""
     try:
-        return await request.app[SERVERS].build(principal_of(request), server_of(request))
+        return await request.app[SERVERS].build(
+            principal_of(request), server_of(request)
+        )
     except NoBuildError:
         return None
 
@@ -131,8 +145,12 @@ async def newest_build(request: web.Request) -> BuildView | None:
 @routes.get("/servers/{server}/build.txt")
 async def build_text(request: web.Request) -> web.Response:
     """Send the newest build's log as a file."""
-    lines = await request.app[SERVERS].build_lines(principal_of(request), server_of(request))
-    return _download(f"{request.match_info['server']}-build.txt", [line.text for line in lines])
+    lines = await request.app[SERVERS].build_lines(
+        principal_of(request), server_of(request)
+    )
+    return _download(
+        f"{request.match_info['server']}-build.txt", [line.text for line in lines]
+    )
 
 
 @routes.get("/servers/{server}/logs")
@@ -144,15 +162,22 @@ async def logs(request: web.Request) -> web.Response:
 @routes.get("/servers/{server}/logs.txt")
 async def logs_text(request: web.Request) -> web.Response:
     """Send the last lines of the running instance as a file."""
-    lines = await request.app[SERVERS].logs(principal_of(request), server_of(request), lines=5000)
+    lines = await request.app[SERVERS].logs(
+        principal_of(request), server_of(request), lines=5000
+    )
     text = [f"{line.at.isoformat()} {line.stream} {line.text}" for line in lines]
     return _download(f"{request.match_info['server']}-log.txt", text)
 
 
 def _download(name: str, lines: list[str]) -> web.Response:
     safe = "".join(letter for letter in name if letter.isalnum() or letter in "-.")
-    headers = {"Content-Disposition": f'attachment; filename="{safe}"', "Cache-Control": "no-store"}
-    return web.Response(text="\n".join([*lines, ""]), content_type="text/plain", headers=headers)
+    headers = {
+        "Content-Disposition": f'attachment; filename="{safe}"',
+        "Cache-Control": "no-store",
+    }
+    return web.Response(
+        text="\n".join([*lines, ""]), content_type="text/plain", headers=headers
+    )
 
 
 @routes.get("/servers/{server}/connect")
@@ -165,27 +190,43 @@ async def connect_page(request: web.Request, *, new_key: str = "") -> web.Respon
     """Return the connect tab, with a key that was just made in every snippet."""
     frame = await frame_of(request, "connect")
     view: ServerView = frame["view"]
-    configs = client_configs(view.server.name, view.endpoint, new_key or KEY_PLACEHOLDER)
-    context = {**frame, "configs": configs, "new_key": new_key, "placeholder": KEY_PLACEHOLDER}
+    configs = client_configs(
+        view.server.name, view.endpoint, new_key or KEY_PLACEHOLDER
+    )
+    context = {
+        **frame,
+        "configs": configs,
+        "new_key": new_key,
+        "placeholder": KEY_PLACEHOLDER,
+    }
     return page(request, "pages/servers/connect.html", context)
 
 
 @routes.get("/servers/{server}/deployments")
 async def deployments(request: web.Request) -> web.Response:
     """Show what was tried to make live, newest first."""
-    return page(request, "pages/servers/deployments.html", await deployments_context(request))
+    return page(
+        request, "pages/servers/deployments.html", await deployments_context(request)
+    )
 
 
 async def deployments_context(request: web.Request) -> dict[str, Any]:
     """Return what the deployments tab shows."""
-    found = await request.app[SERVERS].deployments(principal_of(request), server_of(request))
+    found = await request.app[SERVERS].deployments(
+        principal_of(request), server_of(request)
+    )
     return {**await frame_of(request, "deployments"), "deployments": found}
 
 
 @routes.get("/servers/{server}/config")
 async def config(request: web.Request) -> web.Response:
     """Show how the server is run, in a form that changes it."""
-    return page(request, "pages/servers/config.html", await config_context(request), status=HTTPStatus.OK)
+    return page(
+        request,
+        "pages/servers/config.html",
+        await config_context(request),
+        status=HTTPStatus.OK,
+    )
 
 
 async def config_context(request: web.Request) -> dict[str, Any]:
@@ -193,4 +234,10 @@ async def config_context(request: web.Request) -> dict[str, Any]:
     frame = await frame_of(request, "config")
     view: ServerView = frame["view"]
     values = server_form.config_values(view.server.config)
-    return {**frame, "values": values, "errors": {}, "problem": None, "transports": server_form.TRANSPORTS}
+    return {
+        **frame,
+        "values": values,
+        "errors": {},
+        "problem": None,
+        "transports": server_form.TRANSPORTS,
+    }

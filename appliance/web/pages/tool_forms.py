@@ -21,10 +21,19 @@ class ToolForm:
 def tools_of(live: Deployment | None) -> list[ToolForm]:
     """Return the tools that the live deployment's manifest lists; none before one is live."""
     manifest = live.manifest if live and live.manifest else {}
-    return [_form(tool) for tool in manifest.get("tools") or [] if isinstance(tool, dict) and tool.get("name")]
+    return [
+        _form(tool)
+        for tool in manifest.get("tools") or []
+        if isinstance(tool, dict) and tool.get("name")
+    ]
 
 
 def _form(tool: Mapping[str, Any]) -> ToolForm:
     schema = tool.get("inputSchema")
     checked = schema if isinstance(schema, Mapping) else {}
-    return ToolForm(str(tool["name"]), str(tool.get("description") or ""), checked, fields_of(checked))
+    return ToolForm(
+        str(tool["name"]),
+        str(tool.get("description") or ""),
+        checked,
+        fields_of(checked),
+    )

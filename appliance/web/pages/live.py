@@ -1,0 +1,221 @@
+"""Live regions: one stream a page, of blocks that the server renders and the page morphs into place.
+
+A stream tells what is now as soon as it opens, and again whenever an event says that something may have changed; so it does
+not matter what a browser missed while its tab was in the background. Which blocks a stream carries follows from its address.
+"""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any
+
+from aiohttp import web
+
+from appliance.core.errors import NotFoundError
+from appliance.observability.events import Event
+from appliance.web.keys import EVENTS, SERVERS
+from appliance.web.pages import activity, servers
+from appliance.web.pages.live_logs import build_lines, instance_lines
+from appliance.web.render import block, partial
+from appliance.web.requests import move_time_limit, principal_of, server_of
+from appliance.web.sse import Message, stream
+
+routes = web.RouteTableDef()
+
+#: Seconds in which events gather before a page is rendered again: a burst is one change to a reader.
+GATHER_S = 0.15
+#: Tells the page that there is nothing more to come; its element closes the stream.
+GONE = "gone"
+
+Render = Callable[[web.Request], Awaitable[str]]
+
+
+@routes.get("/live/servers")
+async def server_list(request: web.Request) -> web.StreamResponse:
+    """Stream the list of servers, filtered and paged as the page that asks."""
+
+    async def render(request: web.Request) -> str:
+        context = await servers.list_context(request)
+        return partial(
+            "server-list",
+            block(request, "pages/servers/list.html", "server_list", context),
+        )
+
+    return await _serve(
+        request,
+        _states(
+            request, render, kinds={"server.status", "server.created", "server.deleted"}
+        ),
+    )
+
+
+@routes.get("/live/activity/jobs")
+async def job_list(request: web.Request) -> web.StreamResponse:
+    """Stream the queue and the clock."""
+
+    async def render(request: web.Request) -> str:
+        context = await activity.jobs_context(request)
+        template = "pages/activity/jobs.html"
+        return partial(
+            "job-list", block(request, template, "job_list", context)
+        ) + partial("clock", block(request, template, "clock", context))
+
+    return await _serve(request, _states(request, render, kinds={"job.state"}))
+
+
+@routes.get("/live/servers/{server}/{tab}")
+async def server_tab(request: web.Request) -> web.StreamResponse:
+    """Stream what changes on one tab of one server."""
+    tab = request.match_info["tab"]
+    if tab not in TABS:
+        raise web.HTTPNotFound
+    # Whoever may not know of the server gets 404 rather than a silent stream.
+    view = await request.app[SERVERS].get(principal_of(request), server_of(request))
+    states = _states(request, TABS[tab], server_id=view.server.id)
+    lines = _LINES.get(tab)
+    messages = merged(states, lines(request, view.server.id)) if lines else states
+    return await _serve(request, messages)
+
+
+async def _serve(
+    request: web.Request, messages: AsyncIterator[Message]
+) -> web.StreamResponse:
+    move_time_limit(request, None)
+    return await stream(request, messages)
+
+
+async def _states(
+    request: web.Request,
+    render: Render,
+    *,
+    kinds: set[str] | None = None,
+    server_id: int | None = None,
+) -> AsyncIterator[Message]:
+    """Yield what is now, and again after every burst of events."""
+    subscription = request.app[EVENTS].subscribe(kinds=kinds, server_id=server_id)
+    last = ""
+    async with contextlib.aclosing(bursts(subscription)) as wakes:
+        while True:
+            try:
+                html = await render(request)
+            except NotFoundError:
+                yield Message("It is gone.", event=GONE)
+                return
+            if html != last:
+                yield Message(html)
+            last = html
+            if await anext(wakes, None) is None:
+                return
+
+
+async def bursts(
+    events: AsyncIterator[Event], *, gather_s: float = GATHER_S
+) -> AsyncIterator[list[Event]]:
+    """Yield events in lists, so that many at once are one."""
+    gathered: list[Event] = []
+    arrived = asyncio.Event()
+
+    async def gather() -> None:
+        try:
+            async for event in events:
+                gathered.append(event)
+                arrived.set()
+        finally:
+            arrived.set()
+
+    async with _running(gather()) as task:
+        while not task.done() or gathered:
+            await arrived.wait()
+            await asyncio.sleep(gather_s)
+            arrived.clear()
+            if gathered:
+                batch = gathered[:]
+                gathered.clear()
+                yield batch
+
+
+async def merged(*sources: AsyncIterator[Message]) -> AsyncIterator[Message]:
+    """Yield from all sources as they come; ends when the first of them ends."""
+    queue: asyncio.Queue[Message | None] = asyncio.Queue(maxsize=16)
+
+    async def drain(source: AsyncIterator[Message]) -> None:
+        try:
+            async for message in source:
+                await queue.put(message)
+        except Exception:
+            await queue.put(None)
+            raise
+        await queue.put(None)
+
+    async with contextlib.AsyncExitStack() as stack:
+        tasks = [
+            await stack.enter_async_context(_running(drain(source)))
+            for source in sources
+        ]
+        while (message := await queue.get()) is not None:
+            yield message
+        for task in tasks:
+            if task.done():
+                task.result()
+
+
+@contextlib.asynccontextmanager
+async def _running(work: Any) -> AsyncIterator["asyncio.Task[None]"]:
+    task = asyncio.create_task(work)
+    try:
+        yield task
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+
+def _tab(
+    template: str,
+    *names: str,
+    context: Callable[[web.Request], Awaitable[dict[str, Any]]],
+) -> Render:
+    async def render(request: web.Request) -> str:
+        found = await context(request)
+        return "".join(
+            partial(name.replace("_", "-"), block(request, template, name, found))
+            for name in ("server_head", *names)
+        )
+
+    return render
+
+
+async def _head_only(request: web.Request) -> dict[str, Any]:
+    return await servers.frame_of(request, "connect")
+
+
+async def _created(request: web.Request) -> str:
+    context = await servers.frame_of(request, "created")
+    return partial(
+        "created-status",
+        block(request, "pages/servers/created.html", "created_status", context),
+    )
+
+
+#: Address of a tab's stream to what it renders.
+TABS: dict[str, Render] = {
+    "overview": _tab(
+        "pages/servers/overview.html", "overview", context=servers.overview_context
+    ),
+    "tools": _tab("pages/servers/tools.html", "tools", context=servers.tools_context),
+    "build": _tab(
+        "pages/servers/build.html", "build_head", context=servers.build_context
+    ),
+    "logs": _tab("pages/servers/logs.html", context=_head_only),
+    "connect": _tab("pages/servers/connect.html", context=_head_only),
+    "deployments": _tab(
+        "pages/servers/deployments.html",
+        "deployments",
+        context=servers.deployments_context,
+    ),
+    "config": _tab("pages/servers/config.html", context=_head_only),
+    "created": _created,
+}
+_LINES: dict[str, Callable[[web.Request, int], AsyncIterator[Message]]] = {
+    "build": build_lines,
+    "logs": instance_lines,
+}

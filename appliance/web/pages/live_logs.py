@@ -1,0 +1,106 @@
+"""Log lines for the log view: events named ``log``, each ``{reset, lines: [{n, at, stream, text}]}``."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+
+from aiohttp import web
+
+from appliance.core.errors import DomainError
+from appliance.runtimes.model import LogLine
+from appliance.servers.errors import NoBuildError
+from appliance.web.keys import EVENTS, SERVERS
+from appliance.web.requests import principal_of
+from appliance.web.sse import Message
+
+#: Lines an event carries at most.
+CHUNK = 500
+#: Seconds in which an instance's lines gather before they are sent.
+GATHER_S = 0.1
+EVENT = "log"
+
+
+async def build_lines(request: web.Request, server_id: int) -> AsyncIterator[Message]:
+    """Yield the newest build's lines from the table, woken by events; a newer build begins the log anew."""
+    servers, principal = request.app[SERVERS], principal_of(request)
+    shown, after = 0, 0
+    subscription = request.app[EVENTS].subscribe(server_id=server_id)
+    async with contextlib.aclosing(subscription) as events:
+        while True:
+            with contextlib.suppress(NoBuildError):
+                build = await servers.build(principal, server_id)
+                if build.id != shown:
+                    shown, after = build.id, 0
+                    yield Message({"reset": True, "lines": []}, event=EVENT)
+                while lines := await servers.build_lines(
+                    principal, server_id, after=after
+                ):
+                    after = lines[-1].number
+                    for start in range(0, len(lines), CHUNK):
+                        found = [
+                            {"n": line.number, "text": line.text}
+                            for line in lines[start : start + CHUNK]
+                        ]
+                        yield Message({"reset": False, "lines": found}, event=EVENT)
+            if await anext(events, None) is None:
+                return
+
+
+async def instance_lines(
+    request: web.Request, server_id: int
+) -> AsyncIterator[Message]:
+    """Yield what the routed instance prints; a new instance begins the log anew."""
+    servers, principal = request.app[SERVERS], principal_of(request)
+    subscription = request.app[EVENTS].subscribe(
+        server_id=server_id, kinds={"server.status"}
+    )
+    async with contextlib.aclosing(subscription) as events:
+        while True:
+            yield Message({"reset": True, "lines": []}, event=EVENT)
+            async with contextlib.aclosing(
+                _gathered(servers.follow_logs(principal, server_id))
+            ) as batches:
+                async for batch in batches:
+                    yield Message(
+                        {"reset": False, "lines": [_line(line) for line in batch]},
+                        event=EVENT,
+                    )
+            # The instance ended, or there is none: the next one shows itself by the server's status.
+            if await anext(events, None) is None:
+                return
+
+
+async def _gathered(lines: AsyncIterator[LogLine]) -> AsyncIterator[list[LogLine]]:
+    """Yield lines in lists, at most ten lists a second, with an end when the instance or the engine is gone."""
+    queue: asyncio.Queue[LogLine | None] = asyncio.Queue(maxsize=CHUNK)
+
+    async def read() -> None:
+        try:
+            with contextlib.suppress(DomainError):
+                async for line in lines:
+                    await queue.put(line)
+        except Exception:
+            await queue.put(None)
+            raise
+        await queue.put(None)
+
+    reader = asyncio.create_task(read())
+    try:
+        while (first := await queue.get()) is not None:
+            await asyncio.sleep(GATHER_S)
+            batch: list[LogLine | None] = [first]
+            batch.extend(queue.get_nowait() for _ in range(queue.qsize()))
+            yield [line for line in batch if line is not None]
+            if batch[-1] is None:
+                return
+    finally:
+        reader.cancel()
+        await asyncio.gather(reader, return_exceptions=True)
+
+
+def _line(line: LogLine) -> dict[str, str]:
+    return {
+        "at": line.at.strftime("%H:%M:%S"),
+        "stream": line.stream,
+        "text": line.text,
+    }
