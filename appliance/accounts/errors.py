@@ -1,0 +1,58 @@
+"""What is refused about people."""
+
+from appliance.core.errors import (
+    ConflictError,
+    ForbiddenError,
+    InvalidError,
+    LimitedError,
+    NotFoundError,
+    UnauthenticatedError,
+)
+
+
+class WrongCredentialsError(UnauthenticatedError):
+    """E-mail and password do not belong together; which of them is wrong is not told."""
+
+    code = "wrong_credentials"
+
+
+class TooManyAttemptsError(LimitedError):
+    """Too many failed sign-ins."""
+
+    code = "too_many_attempts"
+
+
+class RegistrationClosedError(ForbiddenError):
+    """Only an administrator adds people."""
+
+    code = "registration_closed"
+
+
+class NotAllowedError(ForbiddenError):
+    """The role does not allow it."""
+
+    code = "not_allowed"
+
+
+class EmailTakenError(ConflictError):
+    """Somebody has the address already."""
+
+    code = "email_taken"
+
+
+class WeakPasswordError(InvalidError):
+    """The password is too short, too long, or the address itself."""
+
+    code = "weak_password"
+
+
+class SessionNotFoundError(NotFoundError):
+    """There is no such session of this person."""
+
+    code = "session_not_found"
+
+
+class KeyNotFoundError(NotFoundError):
+    """There is no such key of this person."""
+
+    code = "key_not_found"

@@ -1,0 +1,77 @@
+"""Passwords: what is acceptable, and argon2id.
+
+Hashing takes about 130 ms and 64 MiB, so it runs in threads, two at a time: more would let a flood of sign-ins take the
+box's memory.
+"""
+
+import asyncio
+import unicodedata
+from concurrent.futures import ThreadPoolExecutor
+
+from argon2 import PasswordHasher
+from argon2.exceptions import InvalidHashError, VerificationError
+
+from appliance.accounts.errors import WeakPasswordError
+
+MIN_LENGTH = 10
+MAX_BYTES = 1024
+AT_ONCE = 2
+
+_hasher = PasswordHasher()
+#: Verified against when the address is unknown, so that both answers take the same time.
+_NOBODY = _hasher.hash("nobody has this password")
+
+
+def normalise(password: str) -> str:
+    """Return the one spelling of ``password`` (NFKC), so that keyboards do not matter."""
+    return unicodedata.normalize("NFKC", password)
+
+
+def check_strength(password: str, *, email: str) -> str:
+    """Return the normalised password.
+
+    Raises:
+        WeakPasswordError: It is shorter than 10 characters, longer than 1024 bytes, or the address itself.
+    """
+    normal = normalise(password)
+    if len(normal) < MIN_LENGTH:
+        problem = f"use at least {MIN_LENGTH} characters"
+    elif len(normal.encode()) > MAX_BYTES:
+        problem = f"use at most {MAX_BYTES} bytes"
+    elif normal.casefold() == email.casefold():
+        problem = "use something else than the e-mail address"
+    else:
+        return normal
+    raise WeakPasswordError.field("password", problem)
+
+
+class Passwords:
+    """Hashes and verifies off the event loop."""
+
+    def __init__(self) -> None:
+        """Start no thread yet."""
+        self._threads = ThreadPoolExecutor(AT_ONCE, thread_name_prefix="argon2")
+
+    async def hash(self, password: str) -> str:
+        """Return the PHC string of a normalised password."""
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._threads, _hasher.hash, password)
+
+    async def verify(self, password: str, hashed: str | None) -> bool:
+        """Return whether the password belongs to ``hashed``; ``None`` takes as long and is never right."""
+        loop = asyncio.get_running_loop()
+        matches = await loop.run_in_executor(
+            self._threads, _verify, normalise(password), hashed or _NOBODY
+        )
+        return matches and hashed is not None
+
+    def close(self) -> None:
+        """End the threads."""
+        self._threads.shutdown(wait=False)
+
+
+def _verify(password: str, hashed: str) -> bool:
+    try:
+        return _hasher.verify(hashed, password)
+    except (VerificationError, InvalidHashError):
+        return False

@@ -1,0 +1,276 @@
+"""Queries about people; every function runs inside ``database.run``."""
+
+from datetime import datetime, timedelta
+
+from peewee import IntegrityError, fn
+
+from appliance.accounts.errors import EmailTakenError
+from appliance.accounts.model import ApiKey, Role, Session, User
+from appliance.accounts.tables import ApiKeyRow, LoginAttemptRow, SessionRow, UserRow
+from appliance.core.clock import now
+from appliance.infra.database import proxy
+
+#: Any number that nobody else takes; held while the first person registers.
+FIRST_USER_LOCK = 0x4D43_5055
+
+
+def _user(row: UserRow) -> User:
+    return User(row.id, row.email, Role(row.role), row.created_at, row.disabled_at)
+
+
+def _session(row: SessionRow) -> Session:
+    return Session(
+        id=row.id,
+        user_id=row.user_id,
+        user_agent=row.user_agent,
+        created_at=row.created_at,
+        last_seen_at=row.last_seen_at,
+        expires_at=row.expires_at,
+    )
+
+
+def _key(row: ApiKeyRow) -> ApiKey:
+    return ApiKey(
+        id=row.id,
+        user_id=row.user_id,
+        name=row.name,
+        prefix=row.prefix,
+        created_at=row.created_at,
+        last_used_at=row.last_used_at,
+        expires_at=row.expires_at,
+        revoked_at=row.revoked_at,
+    )
+
+
+# -- people
+
+
+def lock_registration() -> None:
+    """Wait until no other registration is under way; the transaction's end lets the next one in."""
+    proxy.execute_sql("SELECT pg_advisory_xact_lock(%s)", (FIRST_USER_LOCK,))
+
+
+def count_users() -> int:
+    """Return how many people there are."""
+    return int(UserRow.select().count())
+
+
+def add_user(email: str, password_hash: str, role: Role) -> User:
+    """Insert a person.
+
+    Raises:
+        EmailTakenError: Somebody has the address, in any case.
+    """
+    try:
+        row = UserRow.create(
+            email=email,
+            password_hash=password_hash,
+            role=role.value,
+            created_at=now(),
+        )
+    except IntegrityError as error:
+        raise EmailTakenError(f"Somebody is registered as {email} already.") from error
+    return _user(row)
+
+
+def find_user(email: str) -> tuple[User, str] | None:
+    """Return the person of this address, in any case, with their password's hash."""
+    row = UserRow.get_or_none(fn.LOWER(UserRow.email) == email.lower())
+    return (_user(row), row.password_hash) if row else None
+
+
+def get_user(user_id: int) -> tuple[User, str] | None:
+    """Return the person of this number with their password's hash."""
+    row = UserRow.get_or_none(UserRow.id == user_id)
+    return (_user(row), row.password_hash) if row else None
+
+
+def users() -> list[User]:
+    """Return everybody, by address."""
+    return [_user(row) for row in UserRow.select().order_by(UserRow.email)]
+
+
+def set_password(user_id: int, password_hash: str) -> None:
+    """Replace a password's hash."""
+    UserRow.update(password_hash=password_hash).where(UserRow.id == user_id).execute()
+
+
+# -- attempts
+
+
+def add_attempt(subjects: tuple[str, ...], *, succeeded: bool) -> None:
+    """Remember a try to sign in under each of its subjects."""
+    for subject in subjects:
+        LoginAttemptRow.create(subject=subject, succeeded=succeeded, at=now())
+
+
+def failures(subject: str, since: datetime) -> list[datetime]:
+    """Return the moments of failed tries since then, and since the last success, oldest first."""
+    tries = (
+        LoginAttemptRow.select(LoginAttemptRow.succeeded, LoginAttemptRow.at)
+        .where(LoginAttemptRow.subject == subject, LoginAttemptRow.at > since)
+        .order_by(LoginAttemptRow.id)
+    )
+    found: list[datetime] = []
+    for row in tries:
+        found = [] if row.succeeded else [*found, row.at]
+    return found
+
+
+def prune_attempts(before: datetime) -> int:
+    """Remove older tries; return how many rows went."""
+    return int(LoginAttemptRow.delete().where(LoginAttemptRow.at < before).execute())
+
+
+# -- sessions
+
+
+def add_session(
+    user_id: int,
+    *,
+    token_hash: bytes,
+    csrf_token: str,
+    user_agent: str,
+    expires_at: datetime,
+) -> None:
+    """Insert a session."""
+    SessionRow.create(
+        user_id=user_id,
+        token_hash=token_hash,
+        csrf_token=csrf_token,
+        user_agent=user_agent[:300],
+        created_at=now(),
+        last_seen_at=now(),
+        expires_at=expires_at,
+    )
+
+
+def find_session(token_hash: bytes) -> tuple[Session, str, User] | None:
+    """Return a session that is open, with its CSRF token and its person."""
+    row = (
+        SessionRow.select(SessionRow, UserRow)
+        .join(UserRow, on=(UserRow.id == SessionRow.user_id), attr="user")
+        .where(
+            SessionRow.token_hash == token_hash,
+            SessionRow.revoked_at.is_null(),
+            SessionRow.expires_at > now(),
+            UserRow.disabled_at.is_null(),
+        )
+        .first()
+    )
+    return (_session(row), row.csrf_token, _user(row.user)) if row else None
+
+
+def touch_session(session_id: int, *, expires_at: datetime) -> None:
+    """Note that the session is in use, and let it last longer."""
+    SessionRow.update(last_seen_at=now(), expires_at=expires_at).where(
+        SessionRow.id == session_id
+    ).execute()
+
+
+def sessions(user_id: int) -> list[Session]:
+    """Return a person's open sessions, the one used last first."""
+    rows = (
+        SessionRow.select()
+        .where(
+            SessionRow.user_id == user_id,
+            SessionRow.revoked_at.is_null(),
+            SessionRow.expires_at > now(),
+        )
+        .order_by(SessionRow.last_seen_at.desc())
+    )
+    return [_session(row) for row in rows]
+
+
+def revoke_sessions(
+    user_id: int, *, only: int | None = None, but: int | None = None
+) -> int:
+    """End a person's sessions: one, all, or all but one; return how many ended."""
+    query = SessionRow.update(revoked_at=now()).where(
+        SessionRow.user_id == user_id, SessionRow.revoked_at.is_null()
+    )
+    if only is not None:
+        query = query.where(SessionRow.id == only)
+    if but is not None:
+        query = query.where(SessionRow.id != but)
+    return int(query.execute())
+
+
+def prune_sessions(before: datetime) -> int:
+    """Remove sessions that ended before then; return how many rows went."""
+    return int(
+        SessionRow.delete()
+        .where((SessionRow.expires_at < before) | (SessionRow.revoked_at < before))
+        .execute()
+    )
+
+
+# -- keys
+
+
+def add_key(
+    user_id: int,
+    *,
+    name: str,
+    prefix: str,
+    key_hash: bytes,
+    expires_at: datetime | None,
+) -> ApiKey:
+    """Insert a key."""
+    row = ApiKeyRow.create(
+        user_id=user_id,
+        name=name,
+        prefix=prefix,
+        key_hash=key_hash,
+        created_at=now(),
+        expires_at=expires_at,
+    )
+    return _key(row)
+
+
+def find_key(key_hash: bytes) -> tuple[ApiKey, User] | None:
+    """Return a key that works, with its person."""
+    row = (
+        ApiKeyRow.select(ApiKeyRow, UserRow)
+        .join(UserRow, on=(UserRow.id == ApiKeyRow.user_id), attr="user")
+        .where(
+            ApiKeyRow.key_hash == key_hash,
+            ApiKeyRow.revoked_at.is_null(),
+            ApiKeyRow.expires_at.is_null() | (ApiKeyRow.expires_at > now()),
+            UserRow.disabled_at.is_null(),
+        )
+        .first()
+    )
+    return (_key(row), _user(row.user)) if row else None
+
+
+def touch_key(key_id: int, *, unless_since: timedelta) -> None:
+    """Note that the key was used, unless that was noted a moment ago."""
+    ApiKeyRow.update(last_used_at=now()).where(
+        ApiKeyRow.id == key_id,
+        ApiKeyRow.last_used_at.is_null()
+        | (ApiKeyRow.last_used_at < now() - unless_since),
+    ).execute()
+
+
+def keys(user_id: int) -> list[ApiKey]:
+    """Return a person's keys that were not revoked, newest first."""
+    rows = (
+        ApiKeyRow.select()
+        .where(ApiKeyRow.user_id == user_id, ApiKeyRow.revoked_at.is_null())
+        .order_by(ApiKeyRow.id.desc())
+    )
+    return [_key(row) for row in rows]
+
+
+def revoke_key(user_id: int, key_id: int) -> bool:
+    """Revoke one of a person's keys; return whether there was one to revoke."""
+    return bool(
+        ApiKeyRow.update(revoked_at=now())
+        .where(
+            ApiKeyRow.id == key_id,
+            ApiKeyRow.user_id == user_id,
+            ApiKeyRow.revoked_at.is_null(),
+        )
+        .execute()
+    )

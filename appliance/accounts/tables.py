@@ -1,0 +1,66 @@
+"""People, sessions and keys as rows (migration 0001)."""
+
+from peewee import BigAutoField, BigIntegerField, BlobField, BooleanField, TextField
+from playhouse.postgres_ext import DateTimeTZField
+
+from appliance.infra.database import Table
+
+
+class UserRow(Table):
+    """A person."""
+
+    id = BigAutoField()
+    email = TextField()
+    password_hash = TextField()
+    role = TextField()
+    created_at = DateTimeTZField()
+    disabled_at = DateTimeTZField(null=True)
+
+    class Meta:
+        table_name = "users"
+
+
+class SessionRow(Table):
+    """A browser that somebody is signed in with."""
+
+    id = BigAutoField()
+    user_id = BigIntegerField()
+    token_hash = BlobField()
+    csrf_token = TextField()
+    user_agent = TextField()
+    created_at = DateTimeTZField()
+    last_seen_at = DateTimeTZField()
+    expires_at = DateTimeTZField()
+    revoked_at = DateTimeTZField(null=True)
+
+    class Meta:
+        table_name = "sessions"
+
+
+class ApiKeyRow(Table):
+    """A key for programs."""
+
+    id = BigAutoField()
+    user_id = BigIntegerField()
+    name = TextField()
+    prefix = TextField()
+    key_hash = BlobField()
+    created_at = DateTimeTZField()
+    last_used_at = DateTimeTZField(null=True)
+    expires_at = DateTimeTZField(null=True)
+    revoked_at = DateTimeTZField(null=True)
+
+    class Meta:
+        table_name = "api_keys"
+
+
+class LoginAttemptRow(Table):
+    """One try to sign in, by e-mail and by address."""
+
+    id = BigAutoField()
+    subject = TextField()
+    succeeded = BooleanField()
+    at = DateTimeTZField()
+
+    class Meta:
+        table_name = "login_attempts"

@@ -1,0 +1,244 @@
+"""Accounts on a real Postgres."""
+
+import asyncio
+from collections.abc import Iterator
+from datetime import timedelta
+
+import pytest
+
+from appliance.accounts.errors import (
+    EmailTakenError,
+    KeyNotFoundError,
+    RegistrationClosedError,
+    SessionNotFoundError,
+    TooManyAttemptsError,
+    WrongCredentialsError,
+)
+from appliance.accounts.limits import PER_EMAIL
+from appliance.accounts.model import SYSTEM, Principal, Role
+from appliance.accounts.service import AccountService, UnknownKeyError
+from appliance.core.clock import now
+from appliance.infra.database import Database
+from appliance.observability.audit import AuditTrail
+
+ADA = "ada@example.org"
+PASSWORD = "correct horse battery"
+
+
+@pytest.fixture
+def accounts(database: Database) -> Iterator[AccountService]:
+    service = AccountService(database)
+    yield service
+    service.close()
+
+
+async def signed_in(accounts: AccountService, email: str = ADA) -> Principal:
+    opened = await accounts.login(email, PASSWORD, address="192.0.2.1")
+    principal = await accounts.session(opened.token)
+    assert principal
+    return principal
+
+
+async def test_the_first_person_becomes_administrator_even_if_two_ask_at_once(
+    accounts: AccountService,
+) -> None:
+    outcomes = await asyncio.gather(
+        accounts.register(ADA, PASSWORD),
+        accounts.register("bob@example.org", PASSWORD),
+        return_exceptions=True,
+    )
+
+    added = [item for item in outcomes if not isinstance(item, BaseException)]
+    refused = [item for item in outcomes if isinstance(item, RegistrationClosedError)]
+    assert [user.role for user in added] == [Role.ADMIN]
+    assert len(refused) == 1
+
+
+async def test_open_registration_makes_maintainers(database: Database) -> None:
+    accounts = AccountService(database, open_registration=True)
+    await accounts.register(ADA, PASSWORD)
+
+    second = await accounts.register("bob@example.org", PASSWORD)
+
+    assert second.role is Role.MAINTAINER
+    accounts.close()
+
+
+async def test_an_address_is_taken_in_any_case(accounts: AccountService) -> None:
+    await accounts.register(ADA, PASSWORD)
+
+    with pytest.raises(EmailTakenError):
+        await accounts.add_user(SYSTEM, ADA.upper(), PASSWORD, Role.READER)
+
+
+async def test_a_session_is_who_signed_in(accounts: AccountService) -> None:
+    await accounts.register(ADA, PASSWORD)
+
+    principal = await signed_in(accounts)
+
+    assert (principal.email, principal.role, principal.via) == (
+        ADA,
+        Role.ADMIN,
+        "session",
+    )
+    assert principal.csrf_token
+
+
+@pytest.mark.parametrize(
+    ("email", "password"), [(ADA, "wrong password"), ("nobody@example.org", PASSWORD)]
+)
+async def test_wrong_credentials_are_told_alike(
+    accounts: AccountService, email: str, password: str
+) -> None:
+    await accounts.register(ADA, PASSWORD)
+
+    with pytest.raises(WrongCredentialsError, match="do not belong together"):
+        await accounts.login(email, password)
+
+
+async def test_guessing_is_stopped_even_with_the_right_password(
+    accounts: AccountService,
+) -> None:
+    await accounts.register(ADA, PASSWORD)
+    for _ in range(PER_EMAIL.failures):
+        with pytest.raises(WrongCredentialsError):
+            await accounts.login(ADA, "wrong password", address="192.0.2.1")
+
+    with pytest.raises(TooManyAttemptsError) as caught:
+        await accounts.login(ADA, PASSWORD, address="192.0.2.2")
+
+    assert 0 < caught.value.retry_after_s <= 900
+
+
+async def test_a_success_forgives_earlier_failures(accounts: AccountService) -> None:
+    await accounts.register(ADA, PASSWORD)
+    for _ in range(2):
+        for _ in range(PER_EMAIL.failures - 1):
+            with pytest.raises(WrongCredentialsError):
+                await accounts.login(ADA, "wrong password")
+        await accounts.login(ADA, PASSWORD)
+
+
+async def test_signing_out_ends_the_session(accounts: AccountService) -> None:
+    await accounts.register(ADA, PASSWORD)
+    opened = await accounts.login(ADA, PASSWORD)
+    principal = await accounts.session(opened.token)
+    assert principal
+
+    await accounts.logout(principal)
+
+    assert await accounts.session(opened.token) is None
+
+
+async def test_nobody_ends_another_person_s_session(accounts: AccountService) -> None:
+    await accounts.register(ADA, PASSWORD)
+    await accounts.add_user(SYSTEM, "bob@example.org", PASSWORD, Role.MAINTAINER)
+    ada = await signed_in(accounts)
+    bob = await signed_in(accounts, "bob@example.org")
+
+    with pytest.raises(SessionNotFoundError):
+        await accounts.revoke_session(bob, ada.credential_id or 0)
+
+    assert len(await accounts.sessions(ada)) == 1
+
+
+async def test_a_new_password_ends_the_other_sessions(accounts: AccountService) -> None:
+    await accounts.register(ADA, PASSWORD)
+    elsewhere = await accounts.login(ADA, PASSWORD)
+    ada = await signed_in(accounts)
+
+    await accounts.change_password(ada, PASSWORD, "another long password")
+
+    assert await accounts.session(elsewhere.token) is None
+    assert [item.id for item in await accounts.sessions(ada)] == [ada.credential_id]
+    assert await accounts.login(ADA, "another long password")
+
+
+async def test_a_key_works_until_it_is_revoked(accounts: AccountService) -> None:
+    await accounts.register(ADA, PASSWORD)
+    ada = await signed_in(accounts)
+    stored, key = await accounts.create_key(ada, "laptop")
+
+    assert (await accounts.authenticate_key(key)).email == ADA
+    assert key.startswith(stored.prefix)
+    await accounts.revoke_key(ada, stored.id)
+
+    with pytest.raises(UnknownKeyError):
+        await accounts.authenticate_key(key)
+    assert await accounts.keys(ada) == []
+
+
+async def test_a_key_runs_out(accounts: AccountService) -> None:
+    await accounts.register(ADA, PASSWORD)
+    ada = await signed_in(accounts)
+    _, key = await accounts.create_key(
+        ada, "short", expires_at=now() + timedelta(milliseconds=150)
+    )
+
+    await asyncio.sleep(0.2)
+
+    with pytest.raises(UnknownKeyError):
+        await accounts.authenticate_key(key)
+
+
+async def test_nobody_revokes_another_person_s_key(accounts: AccountService) -> None:
+    await accounts.register(ADA, PASSWORD)
+    await accounts.add_user(SYSTEM, "bob@example.org", PASSWORD, Role.ADMIN)
+    ada = await signed_in(accounts)
+    stored, key = await accounts.create_key(ada, "laptop")
+
+    with pytest.raises(KeyNotFoundError):
+        await accounts.revoke_key(
+            await signed_in(accounts, "bob@example.org"), stored.id
+        )
+
+    assert await accounts.authenticate_key(key)
+
+
+async def test_neither_passwords_nor_keys_are_kept(
+    accounts: AccountService, database: Database
+) -> None:
+    await accounts.register(ADA, PASSWORD)
+    ada = await signed_in(accounts)
+    _, key = await accounts.create_key(ada, "laptop")
+
+    def everything() -> str:
+        tables = (
+            "users",
+            "sessions",
+            "api_keys",
+            "audit_events",
+            "login_attempts",
+            "events",
+        )
+        rows = [
+            database.peewee.execute_sql(f"SELECT t::text FROM {table} t").fetchall()  # noqa: S608 - names above
+            for table in tables
+        ]
+        return str(rows)
+
+    kept = await database.run(everything)
+
+    assert PASSWORD not in kept
+    assert key not in kept
+
+
+async def test_every_write_leaves_a_line_in_the_audit_trail(
+    accounts: AccountService, database: Database
+) -> None:
+    await accounts.register(ADA, PASSWORD)
+    with pytest.raises(WrongCredentialsError):
+        await accounts.login(ADA, "wrong password")
+    ada = await signed_in(accounts)
+    stored, _ = await accounts.create_key(ada, "laptop")
+    await accounts.revoke_key(ada, stored.id)
+
+    lines = await AuditTrail(database).list()
+
+    assert [(line.action, line.outcome) for line in reversed(lines)] == [
+        ("user.create", "allowed"),
+        ("session.create", "denied"),
+        ("session.create", "allowed"),
+        ("key.create", "allowed"),
+        ("key.revoke", "allowed"),
+    ]

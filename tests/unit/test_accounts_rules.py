@@ -1,0 +1,106 @@
+"""Who may do what, what a password must be, and how often somebody may fail."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from appliance.accounts.errors import NotAllowedError, WeakPasswordError
+from appliance.accounts.limits import PER_EMAIL, WINDOW, retry_after_s
+from appliance.accounts.model import SYSTEM, Principal, Role
+from appliance.accounts.passwords import check_strength
+from appliance.accounts.roles import (
+    may_create,
+    may_write,
+    require_may_administer,
+    visible_owner,
+)
+from appliance.accounts.service import check_email, csrf_matches
+from appliance.core.errors import InvalidError
+
+NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
+
+
+def somebody(role: Role, user_id: int = 7) -> Principal:
+    return Principal(user_id, "ada@example.org", role, "session", 1, "token")
+
+
+@pytest.mark.parametrize(
+    ("role", "sees"), [(Role.ADMIN, None), (Role.READER, None), (Role.MAINTAINER, 7)]
+)
+def test_a_maintainer_sees_only_their_own(role: Role, sees: int | None) -> None:
+    assert visible_owner(somebody(role)) == sees
+
+
+@pytest.mark.parametrize(
+    ("role", "own", "others"),
+    [
+        (Role.ADMIN, True, True),
+        (Role.MAINTAINER, True, False),
+        (Role.READER, False, False),
+    ],
+)
+def test_who_may_change_a_server(role: Role, *, own: bool, others: bool) -> None:
+    assert may_write(somebody(role), owner_id=7) is own
+    assert may_write(somebody(role), owner_id=8) is others
+
+
+def test_a_reader_creates_nothing() -> None:
+    assert not may_create(somebody(Role.READER))
+
+
+def test_the_system_owns_nothing() -> None:
+    assert not may_create(SYSTEM)
+
+
+@pytest.mark.parametrize("role", [Role.MAINTAINER, Role.READER])
+def test_only_administrators_administer(role: Role) -> None:
+    with pytest.raises(NotAllowedError):
+        require_may_administer(somebody(role))
+
+
+@pytest.mark.parametrize(
+    "password", ["", "short", "x" * 1025, "ADA@example.org", "é" * 600]
+)
+def test_a_weak_password_is_refused_by_field(password: str) -> None:
+    with pytest.raises(WeakPasswordError) as caught:
+        check_strength(password, email="ada@example.org")
+
+    assert "password" in caught.value.fields
+
+
+def test_one_password_has_one_spelling() -> None:
+    composed, decomposed = "caf\u00e9 au lait", "cafe\u0301 au lait"
+
+    assert check_strength(composed, email="a@b") == check_strength(
+        decomposed, email="a@b"
+    )
+
+
+@pytest.mark.parametrize(
+    "email", ["", "ada", "a b@c", "a@b@c", "@c", "a@", "a" * 260 + "@b"]
+)
+def test_an_address_that_is_none_is_refused(email: str) -> None:
+    with pytest.raises(InvalidError) as caught:
+        check_email(email)
+
+    assert "email" in caught.value.fields
+
+
+def test_failures_below_the_limit_do_not_wait() -> None:
+    assert retry_after_s([NOON] * (PER_EMAIL.failures - 1), PER_EMAIL, NOON) == 0
+
+
+def test_the_wait_ends_when_the_oldest_counting_failure_leaves_the_window() -> None:
+    failures = [NOON + timedelta(seconds=n) for n in range(PER_EMAIL.failures)]
+    moment = NOON + timedelta(minutes=1)
+
+    seconds = retry_after_s(failures, PER_EMAIL, moment)
+
+    assert seconds == (WINDOW - timedelta(minutes=1)).total_seconds()
+    assert retry_after_s(failures, PER_EMAIL, moment + timedelta(seconds=seconds)) == 0
+
+
+def test_a_write_needs_the_token_of_its_session() -> None:
+    assert csrf_matches(somebody(Role.ADMIN), "token")
+    assert not csrf_matches(somebody(Role.ADMIN), "")
+    assert not csrf_matches(SYSTEM, "")
