@@ -38,7 +38,14 @@ class Bridge:
         start_timeout_s: Seconds a call waits for a server that is just starting.
     """
 
-    def __init__(self, engine: Engine, files: HandshakeFiles, *, line_limit: int, start_timeout_s: float) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        files: HandshakeFiles,
+        *,
+        line_limit: int,
+        start_timeout_s: float,
+    ) -> None:
         """Know no server yet."""
         self._engine = engine
         self._files = files
@@ -73,7 +80,11 @@ class Bridge:
         for server in self._servers.values():
             await server.close()
 
-    def _methods(self) -> dict[str, Callable[[web.BaseRequest, StdioServer], Awaitable[web.StreamResponse]]]:
+    def _methods(
+        self,
+    ) -> dict[
+        str, Callable[[web.BaseRequest, StdioServer], Awaitable[web.StreamResponse]]
+    ]:
         return {"POST": self._post, "GET": self._get, "DELETE": self._delete}
 
     def _server(self, container_id: str) -> StdioServer:
@@ -92,11 +103,15 @@ class Bridge:
 
     def _forget_idle(self) -> None:
         before = time.monotonic() - FORGET_AFTER_S
-        for container_id in [key for key, used in self._last_used.items() if used < before]:
+        for container_id in [
+            key for key, used in self._last_used.items() if used < before
+        ]:
             if self._servers[container_id].is_idle:
                 del self._servers[container_id], self._last_used[container_id]
 
-    async def _post(self, request: web.BaseRequest, server: StdioServer) -> web.StreamResponse:
+    async def _post(
+        self, request: web.BaseRequest, server: StdioServer
+    ) -> web.StreamResponse:
         try:
             message = wire.decode_body(await http.read_body(request, self._line_limit))
         except wire.WireError as error:
@@ -107,7 +122,9 @@ class Bridge:
         if caller.session in self._ended:
             return _session_ended(wire.id_of(message))
         try:
-            if message.method is UNSET:  # an answer to a request, of which none was made
+            if (
+                message.method is UNSET
+            ):  # an answer to a request, of which none was made
                 return web.Response(status=202)
             if message.id is UNSET:
                 await server.opened()
@@ -124,10 +141,16 @@ class Bridge:
         opened = await server.opened()
         result = initialize_result(opened, _revision(message))
         headers = {http.SESSION_HEADER: secrets.token_hex(16)}
-        return http.json_answer(wire.result_body(wire.id_of(message), result), headers=headers)
+        return http.json_answer(
+            wire.result_body(wire.id_of(message), result), headers=headers
+        )
 
     async def _call(
-        self, request: web.BaseRequest, message: Envelope, server: StdioServer, caller: Caller
+        self,
+        request: web.BaseRequest,
+        message: Envelope,
+        server: StdioServer,
+        caller: Caller,
     ) -> web.StreamResponse:
         call = await server.begin(message, caller)
         try:
@@ -143,7 +166,9 @@ class Bridge:
         finally:
             server.abandon(call)
 
-    async def _get(self, request: web.BaseRequest, server: StdioServer) -> web.StreamResponse:
+    async def _get(
+        self, request: web.BaseRequest, server: StdioServer
+    ) -> web.StreamResponse:
         caller = _caller(request)
         if caller.session in self._ended:
             return _session_ended(wire.NULL)
@@ -154,7 +179,9 @@ class Bridge:
         stream = server.open_stream(caller)
         try:
             response = await http.event_stream(request)
-            with contextlib.suppress(ConnectionError):  # a client that went away is how streams end
+            with contextlib.suppress(
+                ConnectionError
+            ):  # a client that went away is how streams end
                 async with http.keep_alive(response):
                     while (body := await stream.get()) is not None:
                         await response.write(wire.sse_event(body))
@@ -162,7 +189,9 @@ class Bridge:
         finally:
             server.traffic.close_stream(stream)
 
-    async def _delete(self, request: web.BaseRequest, server: StdioServer) -> web.StreamResponse:
+    async def _delete(
+        self, request: web.BaseRequest, server: StdioServer
+    ) -> web.StreamResponse:
         caller = _caller(request)
         if not caller.session or caller.session in self._ended:
             return _session_ended(wire.NULL)
@@ -174,17 +203,24 @@ class Bridge:
 
 
 def _caller(request: web.BaseRequest) -> Caller:
-    return Caller(request.headers.get(http.PRINCIPAL_HEADER, ""), request.headers.get(http.SESSION_HEADER, ""))
+    return Caller(
+        request.headers.get(http.PRINCIPAL_HEADER, ""),
+        request.headers.get(http.SESSION_HEADER, ""),
+    )
 
 
 def _session_ended(request_id: bytes) -> web.Response:
-    body = wire.error_body(request_id, wire.INVALID_REQUEST, "Session not found; initialize again.")
+    body = wire.error_body(
+        request_id, wire.INVALID_REQUEST, "Session not found; initialize again."
+    )
     return http.json_answer(body, status=404)
 
 
 def _revision(message: Envelope) -> str:
     try:
-        params: Any = msgspec.json.decode(b"{}" if message.params is UNSET else message.params)
+        params: Any = msgspec.json.decode(
+            b"{}" if message.params is UNSET else message.params
+        )
         return str(params.get("protocolVersion", ""))
     except (msgspec.DecodeError, AttributeError):
         return ""

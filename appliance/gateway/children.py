@@ -26,7 +26,11 @@ BRIDGE_KEEPALIVE_S = 3600.0
 
 
 def run_worker(
-    config: GatewayConfig, listener: socket.socket, counters: CounterRow, *, retire: Callable[[], None]
+    config: GatewayConfig,
+    listener: socket.socket,
+    counters: CounterRow,
+    *,
+    retire: Callable[[], None],
 ) -> None:
     """Serve clients until told to stop or until enough calls were served. Blocking.
 
@@ -45,7 +49,10 @@ def run_bridge(config: GatewayConfig) -> None:
 
 
 async def _worker(
-    config: GatewayConfig, listener: socket.socket, counters: CounterRow, retire: Callable[[], None]
+    config: GatewayConfig,
+    listener: socket.socket,
+    counters: CounterRow,
+    retire: Callable[[], None],
 ) -> None:
     stop = told_to_stop()
 
@@ -53,7 +60,9 @@ async def _worker(
         retire()
         stop.set()
 
-    table = LiveTable(config.database, changed=lambda: counters.add(Counter.ROUTE_LOADS))
+    table = LiveTable(
+        config.database, changed=lambda: counters.add(Counter.ROUTE_LOADS)
+    )
     async with _in_background(table.follow()), _upstreams(config) as upstreams:
         worker = Worker(config, table, upstreams, counters, retire=enough)
         async with served(

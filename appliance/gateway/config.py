@@ -9,7 +9,9 @@ from urllib.parse import urlsplit
 from appliance.core.ids import derived_key, internal_key, key_hash
 from appliance.infra.connections import connection_arguments
 
-if TYPE_CHECKING:  # the lean process that reads this configuration never loads the settings' libraries
+if (
+    TYPE_CHECKING
+):  # the lean process that reads this configuration never loads the settings' libraries
     from appliance.settings import Settings
 
 DEFAULT_PORTS = {"http": 80, "https": 443}
@@ -65,7 +67,8 @@ def from_settings(settings: "Settings", database_url: str) -> GatewayConfig:
         port=url.port or DEFAULT_PORTS.get(url.scheme, DEFAULT_PORTS["http"]),
         gateway_url=settings.mcp_gateway_url,
         own_hosts=_own_hosts(settings),
-        database={"application_name": "mcp-host-gateway", "connect_timeout": "5"} | connection_arguments(database_url),
+        database={"application_name": "mcp-host-gateway", "connect_timeout": "5"}
+        | connection_arguments(database_url),
         bridge_socket=str(settings.bridge_socket),
         docker_host=settings.docker_host,
         workers=settings.gw_workers,

@@ -8,7 +8,22 @@ import mmap
 from enum import IntEnum
 
 #: Upper bounds in seconds; the last bucket holds the rest.
-BUCKETS_S = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0)
+BUCKETS_S = (
+    0.005,
+    0.01,
+    0.025,
+    0.05,
+    0.1,
+    0.25,
+    0.5,
+    1.0,
+    2.5,
+    5.0,
+    10.0,
+    30.0,
+    60.0,
+    120.0,
+)
 
 
 class Counter(IntEnum):
@@ -36,7 +51,9 @@ class Counters:
 
     def __init__(self, processes: int) -> None:
         """Map zeroed memory that children share."""
-        self._cells = memoryview(mmap.mmap(-1, max(1, processes) * _WIDTH * _BYTES)).cast("Q")
+        self._cells = memoryview(
+            mmap.mmap(-1, max(1, processes) * _WIDTH * _BYTES)
+        ).cast("Q")
 
     def row(self, index: int) -> "CounterRow":
         """Return the row of process ``index``."""
@@ -61,11 +78,17 @@ class Counters:
             "# TYPE mcp_gateway_call_duration_seconds histogram",
         ]
         below = 0
-        for bound, count in zip((*BUCKETS_S, "+Inf"), total[len(Counter) :], strict=True):
+        for bound, count in zip(
+            (*BUCKETS_S, "+Inf"), total[len(Counter) :], strict=True
+        ):
             below += count
-            lines.append(f'mcp_gateway_call_duration_seconds_bucket{{le="{bound}"}} {below}')
+            lines.append(
+                f'mcp_gateway_call_duration_seconds_bucket{{le="{bound}"}} {below}'
+            )
         lines.append(f"mcp_gateway_call_duration_seconds_count {below}")
-        lines.append(f"mcp_gateway_call_duration_seconds_sum {total[Counter.DURATION_NS] / 1e9}")
+        lines.append(
+            f"mcp_gateway_call_duration_seconds_sum {total[Counter.DURATION_NS] / 1e9}"
+        )
         return "\n".join(lines) + "\n"
 
 
@@ -85,5 +108,8 @@ class CounterRow:
         """Count one call and how long it took."""
         self._cells[outcome] += 1
         self._cells[Counter.DURATION_NS] += int(duration_s * 1e9)
-        bucket = next((i for i, bound in enumerate(BUCKETS_S) if duration_s <= bound), len(BUCKETS_S))
+        bucket = next(
+            (i for i, bound in enumerate(BUCKETS_S) if duration_s <= bound),
+            len(BUCKETS_S),
+        )
         self._cells[len(Counter) + bucket] += 1

@@ -44,7 +44,9 @@ class Container:
 class Attachment:
     """One open connection to a container's stdin, stdout and stderr."""
 
-    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    def __init__(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> None:
         """Take over an upgraded connection."""
         self._reader = reader
         self._writer = writer
@@ -95,7 +97,9 @@ class Engine:
         if status == 404:  # noqa: PLR2004 - HTTP's own numbers
             raise InstanceGoneError("The server's container is gone.")
         if status != 200:  # noqa: PLR2004
-            raise EngineAwayError(f"The container engine answered {status} when asked for the server's container.")
+            raise EngineAwayError(
+                f"The container engine answered {status} when asked for the server's container."
+            )
         return _container(msgspec.json.decode(body))
 
     async def attach(self, container_id: str) -> Attachment:
@@ -106,9 +110,7 @@ class Engine:
             EngineAwayError: The engine does not answer.
         """
         path = f"/containers/{_checked(container_id)}/attach?stream=1&stdin=1&stdout=1&stderr=1"
-        request = (
-            f"POST {path} HTTP/1.1\r\nHost: engine\r\nConnection: Upgrade\r\nUpgrade: tcp\r\nContent-Length: 0\r\n\r\n"
-        )
+        request = f"POST {path} HTTP/1.1\r\nHost: engine\r\nConnection: Upgrade\r\nUpgrade: tcp\r\nContent-Length: 0\r\n\r\n"
         reader, writer = await self._connect()
         try:
             async with asyncio.timeout(ANSWER_WITHIN_S):
@@ -120,10 +122,14 @@ class Engine:
             asyncio.LimitOverrunError,
         ) as error:
             writer.close()
-            raise EngineAwayError("The container engine did not attach to the server.") from error
+            raise EngineAwayError(
+                "The container engine did not attach to the server."
+            ) from error
         if status not in {101, 200}:
             writer.close()
-            raise InstanceGoneError(f"The container engine answered {status} when asked to attach to the server.")
+            raise InstanceGoneError(
+                f"The container engine answered {status} when asked to attach to the server."
+            )
         return Attachment(reader, writer)
 
     async def _get(self, path: str) -> tuple[int, bytes]:
@@ -131,7 +137,9 @@ class Engine:
         try:
             async with asyncio.timeout(ANSWER_WITHIN_S):
                 # HTTP/1.0: the answer ends with the connection and is never chunked.
-                status, _ = await _exchange(reader, writer, f"GET {path} HTTP/1.0\r\nHost: engine\r\n\r\n")
+                status, _ = await _exchange(
+                    reader, writer, f"GET {path} HTTP/1.0\r\nHost: engine\r\n\r\n"
+                )
                 return status, await reader.read()
         except (
             OSError,
@@ -148,8 +156,12 @@ class Engine:
         try:
             async with asyncio.timeout(ANSWER_WITHIN_S):
                 if parts.scheme == "unix":
-                    return await asyncio.open_unix_connection(parts.path, limit=_HEAD_LIMIT)
-                return await asyncio.open_connection(parts.hostname, parts.port or 2375, limit=_HEAD_LIMIT)
+                    return await asyncio.open_unix_connection(
+                        parts.path, limit=_HEAD_LIMIT
+                    )
+                return await asyncio.open_connection(
+                    parts.hostname, parts.port or 2375, limit=_HEAD_LIMIT
+                )
         except (OSError, TimeoutError) as error:
             raise EngineAwayError(
                 f"The container engine at {self._address} does not answer.",
@@ -163,7 +175,9 @@ def _checked(container_id: str) -> str:
     return container_id
 
 
-async def _exchange(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, request: str) -> tuple[int, bytes]:
+async def _exchange(
+    reader: asyncio.StreamReader, writer: asyncio.StreamWriter, request: str
+) -> tuple[int, bytes]:
     writer.write(request.encode())
     head = await reader.readuntil(b"\r\n\r\n")
     return int(head.split(b" ", 2)[1]), head
@@ -179,5 +193,7 @@ def _container(found: dict[str, Any]) -> Container:
         started_at=state["StartedAt"],
         exit_code=int(state["ExitCode"]),
         out_of_memory=bool(state["OOMKilled"]),
-        is_attachable=SERVER_LABEL in labels and bool(config["OpenStdin"]) and not config["Tty"],
+        is_attachable=SERVER_LABEL in labels
+        and bool(config["OpenStdin"])
+        and not config["Tty"],
     )

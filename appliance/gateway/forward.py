@@ -54,14 +54,23 @@ class Forwarder:
         max_body_bytes: Of a request.
     """
 
-    def __init__(self, upstreams: Upstreams, signer: SessionSigner, *, timeout_s: float, max_body_bytes: int) -> None:
+    def __init__(
+        self,
+        upstreams: Upstreams,
+        signer: SessionSigner,
+        *,
+        timeout_s: float,
+        max_body_bytes: int,
+    ) -> None:
         """Keep what every call uses."""
         self._upstreams = upstreams
         self._signer = signer
         self._timeout_s = timeout_s
         self._max_body_bytes = max_body_bytes
 
-    async def forward(self, request: web.BaseRequest, admission: Admission) -> web.StreamResponse:
+    async def forward(
+        self, request: web.BaseRequest, admission: Admission
+    ) -> web.StreamResponse:
         """Answer ``request`` with what the server behind it says."""
         exchange = Exchange(request, admission)
         limit_s = None if request.method == "GET" else self._timeout_s
@@ -74,7 +83,9 @@ class Forwarder:
         except TimeoutError:
             return await _end(exchange, _timed_out(exchange, self._timeout_s))
         except (DomainError, OSError, aiohttp.ClientError) as error:
-            return await _end(exchange, error if isinstance(error, DomainError) else _broken(error))
+            return await _end(
+                exchange, error if isinstance(error, DomainError) else _broken(error)
+            )
 
     def _onward(self, exchange: Exchange) -> CIMultiDict[str]:
         """Return the headers for the server.
@@ -88,7 +99,9 @@ class Forwarder:
             onward[http.PRINCIPAL_HEADER] = admission.principal
         session_id = request.headers.get(http.SESSION_HEADER)
         if session_id is not None:
-            upstream_id = self._signer.unwrap(session_id, admission.route.server_id, admission.principal)
+            upstream_id = self._signer.unwrap(
+                session_id, admission.route.server_id, admission.principal
+            )
             if upstream_id is None:
                 raise UnknownSessionError("Session not found; initialize again.")
             onward[http.SESSION_HEADER] = upstream_id
@@ -103,7 +116,9 @@ class Forwarder:
         async with upstream:
             return await self._answer(upstream, exchange)
 
-    async def _send(self, client: aiohttp.ClientSession, url: str, exchange: Exchange) -> aiohttp.ClientResponse:
+    async def _send(
+        self, client: aiohttp.ClientSession, url: str, exchange: Exchange
+    ) -> aiohttp.ClientResponse:
         """Return the server's answer as far as its head; waits for a bridge that is being started."""
         attempts = BRIDGE_ATTEMPTS if client is self._upstreams.bridge else 1
         while True:
@@ -115,29 +130,47 @@ class Forwarder:
                     headers=exchange.onward,
                     allow_redirects=False,
                 )
-            except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:  # nothing was sent
+            except (
+                aiohttp.ClientConnectorError,
+                aiohttp.ConnectionTimeoutError,
+            ) as error:  # nothing was sent
                 attempts -= 1
                 if attempts > 0:
                     await asyncio.sleep(BRIDGE_RETRY_S)
                     continue
                 raise _unreachable(exchange.route, error) from error
 
-    async def _answer(self, upstream: aiohttp.ClientResponse, exchange: Exchange) -> web.StreamResponse:
+    async def _answer(
+        self, upstream: aiohttp.ClientResponse, exchange: Exchange
+    ) -> web.StreamResponse:
         if upstream.status in {401, 403, 407} or 300 <= upstream.status < 400:  # noqa: PLR2004 - HTTP's own numbers
-            raise ConnectionLostError(f"The server behind {exchange.route.name} answered {upstream.status}.")
+            raise ConnectionLostError(
+                f"The server behind {exchange.route.name} answered {upstream.status}."
+            )
         answer_headers = CIMultiDict(headers.to_client(upstream.headers.items()))
+        admission = exchange.admission
+        if admission.principal == "hub":
+            answer_headers[http.INSTANCE_HEADER] = str(admission.route.instance_id)
         if (session_id := upstream.headers.get(http.SESSION_HEADER)) is not None:
-            admission = exchange.admission
             answer_headers[http.SESSION_HEADER] = self._signer.wrap(
                 session_id, admission.route.server_id, admission.principal
             )
-        if upstream.content_length is not None and upstream.content_length <= WHOLE_BYTES:
-            return web.Response(body=await upstream.read(), status=upstream.status, headers=answer_headers)
+        if (
+            upstream.content_length is not None
+            and upstream.content_length <= WHOLE_BYTES
+        ):
+            return web.Response(
+                body=await upstream.read(),
+                status=upstream.status,
+                headers=answer_headers,
+            )
         return await _stream(upstream, exchange, answer_headers)
 
 
 async def _stream(
-    upstream: aiohttp.ClientResponse, exchange: Exchange, answer_headers: CIMultiDict[str]
+    upstream: aiohttp.ClientResponse,
+    exchange: Exchange,
+    answer_headers: CIMultiDict[str],
 ) -> web.StreamResponse:
     """Pass on what comes, when it comes."""
     answer_headers["X-Accel-Buffering"] = "no"
@@ -156,12 +189,21 @@ async def _end(exchange: Exchange, error: DomainError) -> web.StreamResponse:
     if exchange.stream is None:
         route = exchange.route
         state = {"status": route.status, "status_reason": route.status_reason}
-        return http.failure(request_id, error, state if isinstance(error, NotRunningError) else None)
-    if exchange.stream.content_type != http.EVENT_STREAM and exchange.request.transport is not None:
+        return http.failure(
+            request_id, error, state if isinstance(error, NotRunningError) else None
+        )
+    if (
+        exchange.stream.content_type != http.EVENT_STREAM
+        and exchange.request.transport is not None
+    ):
         exchange.request.transport.abort()  # half an answer must not pass for a whole one
     elif request_id != wire.NULL:
-        with contextlib.suppress(ConnectionError):  # perhaps the client is what went wrong
-            await exchange.stream.write(wire.sse_event(http.failure_body(request_id, error)))
+        with contextlib.suppress(
+            ConnectionError
+        ):  # perhaps the client is what went wrong
+            await exchange.stream.write(
+                wire.sse_event(http.failure_body(request_id, error))
+            )
     return exchange.stream
 
 
@@ -180,11 +222,18 @@ def _timed_out(exchange: Exchange, timeout_s: float) -> CallTimeoutError:
 
 def _unreachable(route: Route, error: Exception) -> DomainError:
     if route.transport == "stdio":
-        return BridgeAwayError("The bridge to stdio servers does not answer.", hint="It is started again by itself.")
-    return NotRunningError(f"{route.name} runs, but does not accept connections: {error}.")
+        return BridgeAwayError(
+            "The bridge to stdio servers does not answer.",
+            hint="It is started again by itself.",
+        )
+    return NotRunningError(
+        f"{route.name} runs, but does not accept connections: {error}."
+    )
 
 
 def _broken(error: Exception) -> DomainError:
     if isinstance(error, PermissionError):
         return UnavailableError(f"The server's address may not be called: {error}.")
-    return ConnectionLostError("The connection to the server broke; whether the call was done is not known.")
+    return ConnectionLostError(
+        "The connection to the server broke; whether the call was done is not known."
+    )

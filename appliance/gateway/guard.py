@@ -28,7 +28,9 @@ class Guard:
             return False
         return _hostname(origin) not in self._names
 
-    def refuses_host(self, host: str | None, *, local_address: str | None, is_proxied: bool) -> bool:
+    def refuses_host(
+        self, host: str | None, *, local_address: str | None, is_proxied: bool
+    ) -> bool:
         """Whether the name under which we were called is not ours.
 
         Only asked where a rebound name could lead and where we know every right one: on a direct connection to the

@@ -86,16 +86,27 @@ class HandshakeFiles:
 
 
 def _initialize(revision: str) -> Envelope:
-    params = {"protocolVersion": revision, "capabilities": {}, "clientInfo": CLIENT_INFO}
+    params = {
+        "protocolVersion": revision,
+        "capabilities": {},
+        "clientInfo": CLIENT_INFO,
+    }
     return Envelope(method="initialize", params=Raw(wire.encode(params)))
 
 
 def _result(answer: Envelope) -> dict[str, Any]:
     try:
-        result = msgspec.json.decode(b"" if answer.result is UNSET else answer.result, type=dict[str, Any])
+        result = msgspec.json.decode(
+            b"" if answer.result is UNSET else answer.result, type=dict[str, Any]
+        )
     except msgspec.DecodeError as error:
-        raise HandshakeError("The server answered initialize with something else than an object.") from error
-    return {"capabilities": {}, "serverInfo": {"name": "unknown", "version": ""}} | result
+        raise HandshakeError(
+            "The server answered initialize with something else than an object."
+        ) from error
+    return {
+        "capabilities": {},
+        "serverInfo": {"name": "unknown", "version": ""},
+    } | result
 
 
 def _message(answer: Envelope) -> str:

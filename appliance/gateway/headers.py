@@ -7,10 +7,26 @@ Lists of what may pass, not of what may not: a header that nobody thought of sta
 from collections.abc import Iterable
 
 _REQUEST = frozenset(
-    {"accept", "accept-language", "content-type", "last-event-id", "traceparent", "tracestate", "baggage", "user-agent"}
+    {
+        "accept",
+        "accept-language",
+        "content-type",
+        "last-event-id",
+        "traceparent",
+        "tracestate",
+        "baggage",
+        "user-agent",
+    }
 )
 _RESPONSE = frozenset(
-    {"content-type", "content-language", "cache-control", "retry-after", "allow", "x-accel-buffering"}
+    {
+        "content-type",
+        "content-language",
+        "cache-control",
+        "retry-after",
+        "allow",
+        "x-accel-buffering",
+    }
 )
 _MCP = "mcp-"
 _SESSION = "mcp-session-id"

@@ -7,14 +7,26 @@ from typing import Any
 
 from aiohttp import web
 
-from appliance.core.errors import DomainError, FailedError, LimitedError, NotFoundError, UnavailableError
+from appliance.core.errors import (
+    DomainError,
+    FailedError,
+    LimitedError,
+    NotFoundError,
+    UnavailableError,
+)
 from appliance.gateway import wire
-from appliance.gateway.errors import BodyTooLargeError, CallTimeoutError, ConnectionLostError
+from appliance.gateway.errors import (
+    BodyTooLargeError,
+    CallTimeoutError,
+    ConnectionLostError,
+)
 
 SESSION_HEADER = "Mcp-Session-Id"
 VERSION_HEADER = "MCP-Protocol-Version"
 #: Worker to bridge, never from a client: on whose behalf the call is.
 PRINCIPAL_HEADER = "X-Gateway-Principal"
+#: To the hub alone: which instance answered. Right after a change the routing table may still name the one before.
+INSTANCE_HEADER = "X-Gateway-Instance"
 JSON = "application/json"
 EVENT_STREAM = "text/event-stream"
 #: Proxies between us and the client close what is silent; a comment a quarter minute keeps them from it.
@@ -43,12 +55,16 @@ async def read_body(request: web.BaseRequest, limit: int) -> bytes:
     return b"".join(parts)
 
 
-def json_answer(body: bytes, *, status: int = 200, headers: Mapping[str, str] | None = None) -> web.Response:
+def json_answer(
+    body: bytes, *, status: int = 200, headers: Mapping[str, str] | None = None
+) -> web.Response:
     """Return ``body``, which is JSON already."""
     return web.Response(body=body, status=status, content_type=JSON, headers=headers)
 
 
-def failure(request_id: bytes, error: DomainError, data: Mapping[str, Any] | None = None) -> web.Response:
+def failure(
+    request_id: bytes, error: DomainError, data: Mapping[str, Any] | None = None
+) -> web.Response:
     """Return a domain error as a JSON-RPC error under the HTTP status that fits it."""
     status, _ = _status(error)
     headers = {}
@@ -56,21 +72,33 @@ def failure(request_id: bytes, error: DomainError, data: Mapping[str, Any] | Non
         headers["Retry-After"] = "1"
     if isinstance(error, BodyTooLargeError):
         headers["Connection"] = "close"
-    return json_answer(failure_body(request_id, error, data), status=status, headers=headers)
+    return json_answer(
+        failure_body(request_id, error, data), status=status, headers=headers
+    )
 
 
-def failure_body(request_id: bytes, error: DomainError, data: Mapping[str, Any] | None = None) -> bytes:
+def failure_body(
+    request_id: bytes, error: DomainError, data: Mapping[str, Any] | None = None
+) -> bytes:
     """Return a domain error as JSON-RPC."""
     _, rpc_code = _status(error)
-    return wire.error_body(request_id, rpc_code, error.reason, {"code": error.code} | dict(data or {}))
+    return wire.error_body(
+        request_id, rpc_code, error.reason, {"code": error.code} | dict(data or {})
+    )
 
 
-def refusal(request_id: bytes, error: wire.WireError, status: int = 400) -> web.Response:
+def refusal(
+    request_id: bytes, error: wire.WireError, status: int = 400
+) -> web.Response:
     """Return what is wrong with a body as a JSON-RPC error."""
-    return json_answer(wire.error_body(request_id, error.rpc_code, error.message), status=status)
+    return json_answer(
+        wire.error_body(request_id, error.rpc_code, error.message), status=status
+    )
 
 
-async def event_stream(request: web.BaseRequest, headers: Mapping[str, str] | None = None) -> web.StreamResponse:
+async def event_stream(
+    request: web.BaseRequest, headers: Mapping[str, str] | None = None
+) -> web.StreamResponse:
     """Return a started stream of server-sent events."""
     response = web.StreamResponse(
         headers={
@@ -120,4 +148,6 @@ _STATUS: tuple[tuple[type[DomainError], int, int], ...] = (
 
 
 def _status(error: DomainError) -> tuple[int, int]:
-    return next((status, code) for kind, status, code in _STATUS if isinstance(error, kind))
+    return next(
+        (status, code) for kind, status, code in _STATUS if isinstance(error, kind)
+    )

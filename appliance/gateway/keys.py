@@ -39,7 +39,12 @@ def presented_key(headers: Mapping[str, str]) -> str | None:
 
 
 def admit(
-    table: RoutingTable, internal_key_hash: bytes, key: str | None, name: str, *, at: float
+    table: RoutingTable,
+    internal_key_hash: bytes,
+    key: str | None,
+    name: str,
+    *,
+    at: float,
 ) -> Admission | Denial:
     """Decide whether a key opens a server.
 
@@ -57,11 +62,17 @@ def admit(
     principal, opens = _holder(table, internal_key_hash, hashed, route, at)
     if principal is None:
         return Denial.UNKNOWN_KEY
-    return Admission(route, principal) if route is not None and opens else Denial.NOT_FOUND
+    return (
+        Admission(route, principal) if route is not None and opens else Denial.NOT_FOUND
+    )
 
 
 def _holder(
-    table: RoutingTable, internal_key_hash: bytes, hashed: bytes, route: Route | None, at: float
+    table: RoutingTable,
+    internal_key_hash: bytes,
+    hashed: bytes,
+    route: Route | None,
+    at: float,
 ) -> tuple[str | None, bool]:
     """Return whose key it is (``None``: nobody's) and whether it opens ``route``."""
     if hmac.compare_digest(hashed, internal_key_hash):
@@ -69,7 +80,9 @@ def _holder(
     if (server_id := table.endpoint_keys.get(hashed)) is not None:
         return f"server:{server_id}", route is not None and route.server_id == server_id
     user_key = table.user_keys.get(hashed)
-    if user_key is None or (user_key.expires_at is not None and user_key.expires_at <= at):
+    if user_key is None or (
+        user_key.expires_at is not None and user_key.expires_at <= at
+    ):
         return None, False
     owns = route is not None and user_key.user_id == route.owner_id
     return f"user:{user_key.user_id}", user_key.every_server or owns

@@ -93,7 +93,10 @@ class Master:
 
     def __post_init__(self) -> None:
         """Lay out the slots, the bridge first: workers need it."""
-        self.slots = [Slot(BRIDGE), *(Slot(index) for index in range(self.config.workers))]
+        self.slots = [
+            Slot(BRIDGE),
+            *(Slot(index) for index in range(self.config.workers)),
+        ]
         self.counters = Counters(self.config.workers)
         self._retired_out, self._retired_in = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
         self._woken_out, self._woken_in = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
@@ -171,7 +174,9 @@ class Master:
             with contextlib.suppress(BlockingIOError):
                 os.write(self._retired_in, number)
 
-        run_worker(self.config, self.listener, self.counters.row(slot.index), retire=retire)
+        run_worker(
+            self.config, self.listener, self.counters.row(slot.index), retire=retire
+        )
 
     def _replace_retired(self) -> None:
         for index in _drain(self._retired_out):
@@ -198,7 +203,9 @@ class Master:
             delay_s = min(LONGEST_BACKOFF_S, FIRST_BACKOFF_S * 2 ** (slot.failures - 2))
         slot.pid, slot.due = 0, now + delay_s
         code = os.waitstatus_to_exitcode(status)
-        log.warning("child_ended", child=slot.name, exit_code=code, restart_in_s=delay_s)
+        log.warning(
+            "child_ended", child=slot.name, exit_code=code, restart_in_s=delay_s
+        )
 
     def _stop(self) -> None:
         """End the workers, and the bridge after them because their open calls need it."""
@@ -217,7 +224,9 @@ def supervise(config: GatewayConfig) -> int:
     except OSError as error:
         print(_bind_problem(config, error), file=sys.stderr)  # noqa: T201 - for who started it
         return 1
-    log.info("gateway_listening", host=config.host, port=config.port, workers=config.workers)
+    log.info(
+        "gateway_listening", host=config.host, port=config.port, workers=config.workers
+    )
     Master(config, listener).watch()
     return 0
 
@@ -242,9 +251,7 @@ def _bind_problem(config: GatewayConfig, error: OSError) -> str:
         todo = "Stop that program, or choose another port."
         return f"The gateway cannot listen: {place} is in use by another program. {todo} {settings}"
     if error.errno == errno.EACCES:
-        return (
-            f"The gateway may not listen on {place}: ports below 1024 need privileges. Choose another port. {settings}"
-        )
+        return f"The gateway may not listen on {place}: ports below 1024 need privileges. Choose another port. {settings}"
     return f"The gateway cannot listen on {place}: {error.strerror}. {settings}"
 
 

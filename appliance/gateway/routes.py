@@ -83,7 +83,19 @@ def read_table(connection: psycopg2.extensions.connection) -> RoutingTable:
 
 
 def _route(row: tuple[object, ...]) -> Route:
-    server_id, name, owner_id, _, status, reason, instance_id, container_id, transport, address, tools = row
+    (
+        server_id,
+        name,
+        owner_id,
+        _,
+        status,
+        reason,
+        instance_id,
+        container_id,
+        transport,
+        address,
+        tools,
+    ) = row
     return Route(
         server_id=server_id,  # type: ignore[arg-type]
         name=name,  # type: ignore[arg-type]
@@ -105,7 +117,9 @@ class LiveTable:
         arguments: libpq keywords.
     """
 
-    def __init__(self, arguments: dict[str, str], *, changed: Callable[[], None] = lambda: None) -> None:
+    def __init__(
+        self, arguments: dict[str, str], *, changed: Callable[[], None] = lambda: None
+    ) -> None:
         """Know nothing yet."""
         self._arguments = arguments
         self._changed = changed
@@ -130,7 +144,9 @@ class LiveTable:
             try:
                 self.current = await asyncio.to_thread(self._load)
             except (DatabaseUnavailableError, psycopg2.Error) as error:
-                log.warning("routes_not_loaded", error=str(error).strip().splitlines()[0])
+                log.warning(
+                    "routes_not_loaded", error=str(error).strip().splitlines()[0]
+                )
                 stale.set()
                 await asyncio.sleep(RETRY_S)
             else:

@@ -43,7 +43,11 @@ def told_to_stop() -> asyncio.Event:
 
 @contextlib.asynccontextmanager
 async def served(
-    handler: Handler, listener: socket.socket, *, keepalive_s: float, graceful_timeout_s: float
+    handler: Handler,
+    listener: socket.socket,
+    *,
+    keepalive_s: float,
+    graceful_timeout_s: float,
 ) -> AsyncIterator[None]:
     """Answer requests on ``listener`` while inside; then take no more, and wait for those that are open.
 
@@ -53,8 +57,15 @@ async def served(
         keepalive_s: Seconds an idle connection stays open.
         graceful_timeout_s: Seconds that open requests have at the end.
     """
-    server = web.Server(handler, handler_cancellation=True, keepalive_timeout=keepalive_s, access_log=None)
-    listening = await asyncio.get_running_loop().create_server(server, sock=listener, backlog=ACCEPT_AT_ONCE)
+    server = web.Server(
+        handler,
+        handler_cancellation=True,
+        keepalive_timeout=keepalive_s,
+        access_log=None,
+    )
+    listening = await asyncio.get_running_loop().create_server(
+        server, sock=listener, backlog=ACCEPT_AT_ONCE
+    )
     listener.listen(BACKLOG)
     try:
         yield

@@ -89,7 +89,9 @@ class StdioServer:
 
     def _still_open(self) -> dict[str, Any]:
         if self._opened is None:
-            raise self._failure or ConnectionLostError("The server ended while it was opened.")
+            raise self._failure or ConnectionLostError(
+                "The server ended while it was opened."
+            )
         return self._opened
 
     async def begin(self, request: Envelope, caller: Caller) -> Call:
@@ -97,7 +99,10 @@ class StdioServer:
         call, line = self.traffic.begin(request, caller)
         await self._send(line)
         if self._attachment is None:
-            call.finish(error=self._failure or ConnectionLostError("The connection to the server is gone."))
+            call.finish(
+                error=self._failure
+                or ConnectionLostError("The connection to the server is gone.")
+            )
         return call
 
     def abandon(self, call: Call) -> None:
@@ -114,7 +119,9 @@ class StdioServer:
         if notification.method == "notifications/cancelled":
             line = self.traffic.cancelled_by_client(notification.params, caller)
         else:
-            line = wire.one_line(Envelope(method=notification.method, params=notification.params))
+            line = wire.one_line(
+                Envelope(method=notification.method, params=notification.params)
+            )
         if line is not None:
             await self._send(line)
 
@@ -125,13 +132,21 @@ class StdioServer:
     @property
     def is_idle(self) -> bool:
         """Whether nothing would be lost by forgetting this object."""
-        return self._attachment is None and not self.traffic.in_flight and not self.traffic.open_streams
+        return (
+            self._attachment is None
+            and not self.traffic.in_flight
+            and not self.traffic.open_streams
+        )
 
     def describe(self) -> dict[str, Any]:
         """Return what is known of the server, for people and tests."""
         return {
             "container_id": self.container_id,
-            "state": "open" if self._opened else "attached" if self._attachment else "detached",
+            "state": "open"
+            if self._opened
+            else "attached"
+            if self._attachment
+            else "detached",
             "initialize": self._opened,
             "calls_in_flight": self.traffic.in_flight,
             "streams": self.traffic.open_streams,
@@ -156,7 +171,9 @@ class StdioServer:
     async def _open(self) -> None:
         try:
             container = await self._running_container()
-            known = await asyncio.to_thread(self._files.load, container.container_id, container.started_at)
+            known = await asyncio.to_thread(
+                self._files.load, container.container_id, container.started_at
+            )
             await self._attach(container)
             if known is None:
                 known = await self._shake_hands(container)
@@ -168,7 +185,11 @@ class StdioServer:
             self._detach()
             raise
         self._opened, self._failure = known, None
-        log.info("server_opened", container_id=self.container_id, server_info=known.get("serverInfo"))
+        log.info(
+            "server_opened",
+            container_id=self.container_id,
+            server_info=known.get("serverInfo"),
+        )
 
     async def _running_container(self) -> Container:
         try:
@@ -196,7 +217,9 @@ class StdioServer:
     async def _shake_hands(self, container: Container) -> dict[str, Any]:
         opened = await shake_hands(self._ask)
         await self._send(wire.one_line(Envelope(method="notifications/initialized")))
-        await asyncio.to_thread(self._files.save, container.container_id, container.started_at, opened)
+        await asyncio.to_thread(
+            self._files.save, container.container_id, container.started_at, opened
+        )
         return opened
 
     async def _ask(self, request: Envelope) -> Envelope:
@@ -204,7 +227,9 @@ class StdioServer:
         while not call.is_over:
             await call.news()
         if call.answer is None:
-            raise call.error or ConnectionLostError("The connection to the server is gone.")
+            raise call.error or ConnectionLostError(
+                "The connection to the server is gone."
+            )
         return call.answer
 
     async def _send(self, line: bytes) -> None:
@@ -228,7 +253,9 @@ class StdioServer:
             log.warning("impossible_frame", container_id=self.container_id)
         await self._lost(attachment)
 
-    def _take(self, stream: int, line: bytes | frames.Overlong, attachment: Attachment) -> None:
+    def _take(
+        self, stream: int, line: bytes | frames.Overlong, attachment: Attachment
+    ) -> None:
         if stream == frames.STDERR:
             self._stderr.append(_readable(line))
             return
@@ -258,7 +285,9 @@ class StdioServer:
         self._detach()
         self._failure = await self._why_lost()
         self.traffic.fail(self._failure)
-        log.info("server_lost", container_id=self.container_id, reason=self._failure.reason)
+        log.info(
+            "server_lost", container_id=self.container_id, reason=self._failure.reason
+        )
 
     def _detach(self) -> None:
         self._opened = None
@@ -272,7 +301,9 @@ class StdioServer:
         except (EngineAwayError, InstanceGoneError) as error:
             return error
         if container.is_running:
-            return ConnectionLostError("The connection to the server broke; whether the call was done is not known.")
+            return ConnectionLostError(
+                "The connection to the server broke; whether the call was done is not known."
+            )
         return InstanceEndedError(f"The server {container.ending()}.{self._said()}")
 
     def _said(self) -> str:

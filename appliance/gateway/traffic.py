@@ -90,7 +90,9 @@ class Call:
             self.notes.append(body)
             self._changed.set()
 
-    def finish(self, answer: Envelope | None = None, error: DomainError | None = None) -> None:
+    def finish(
+        self, answer: Envelope | None = None, error: DomainError | None = None
+    ) -> None:
         """End the call; what ends it first counts."""
         if not self.is_over:
             self.answer, self.error = answer, error
@@ -170,20 +172,30 @@ class Traffic:
         if self._calls.pop(call.wire_id, None) is None:
             return None
         params = b'{"requestId":%b,"reason":"The client went away."}' % call.wire_id
-        return wire.one_line(Envelope(method="notifications/cancelled", params=Raw(params)))
+        return wire.one_line(
+            Envelope(method="notifications/cancelled", params=Raw(params))
+        )
 
-    def cancelled_by_client(self, params: Raw | msgspec.UnsetType, caller: Caller) -> bytes | None:
+    def cancelled_by_client(
+        self, params: Raw | msgspec.UnsetType, caller: Caller
+    ) -> bytes | None:
         """Return the line that cancels the call that ``caller`` names by its own id; ``None`` if there is no such call.
 
         A client without a session is known by its key alone. If several of them use the same id, none is cancelled.
         """
         named = bytes(_decode_target(params).requestId)
-        mine = [call for call in self._calls.values() if call.caller == caller and call.client_id == named]
+        mine = [
+            call
+            for call in self._calls.values()
+            if call.caller == caller and call.client_id == named
+        ]
         if len(mine) != 1:
             return None
         fields = msgspec.json.decode(_bytes(params))
         fields["requestId"] = Raw(mine[0].wire_id)
-        return wire.one_line(Envelope(method="notifications/cancelled", params=Raw(wire.encode(fields))))
+        return wire.one_line(
+            Envelope(method="notifications/cancelled", params=Raw(wire.encode(fields)))
+        )
 
     def open_stream(self, caller: Caller) -> Stream:
         """Return a new stream for notifications that belong to no call."""
@@ -232,7 +244,11 @@ class Traffic:
         for wire_id, call in self._calls.items():
             if wire_id in line.head or wire_id in line.tail:
                 del self._calls[wire_id]
-                call.finish(error=OverlongAnswerError(f"The server's answer is longer than {limit} bytes."))
+                call.finish(
+                    error=OverlongAnswerError(
+                        f"The server's answer is longer than {limit} bytes."
+                    )
+                )
                 return True
         return False
 
@@ -265,24 +281,34 @@ class Traffic:
 
     def _recipients(self, message: Envelope) -> Iterator[Stream]:
         if message.method == "notifications/resources/updated":
-            subscribed = self._subscribers.get(_decode_target(message.params).uri, set())
+            subscribed = self._subscribers.get(
+                _decode_target(message.params).uri, set()
+            )
             return (stream for stream in self._streams if stream.caller in subscribed)
         if message.method == "notifications/message" and self._calls:
             principals = {call.caller.principal for call in self._calls.values()}
             if len(principals) > 1:
                 self.dropped += 1
                 return iter(())
-            return (stream for stream in self._streams if stream.caller.principal in principals)
+            return (
+                stream
+                for stream in self._streams
+                if stream.caller.principal in principals
+            )
         return iter(self._streams)
 
-    def _note_subscription(self, method: str, params: Raw | msgspec.UnsetType, caller: Caller) -> None:
+    def _note_subscription(
+        self, method: str, params: Raw | msgspec.UnsetType, caller: Caller
+    ) -> None:
         if method == "resources/subscribe":
             self._subscribers.setdefault(_decode_target(params).uri, set()).add(caller)
         elif method == "resources/unsubscribe":
             self._subscribers.get(_decode_target(params).uri, set()).discard(caller)
 
 
-def _with_token(params: Raw | msgspec.UnsetType, wire_id: bytes) -> tuple[Raw | msgspec.UnsetType, Raw | None]:
+def _with_token(
+    params: Raw | msgspec.UnsetType, wire_id: bytes
+) -> tuple[Raw | msgspec.UnsetType, Raw | None]:
     """Return ``params`` with our id as progress token, and the client's own token."""
     # Nearly no call carries a token; looking for the word spares the others a parse. A token spelled with escapes passes
     # unseen and simply gets no progress: the server then names a token that is none of ours.
@@ -319,5 +345,7 @@ def _reply(message: Envelope) -> bytes:
         return wire.result_body(request_id, b"{}") + b"\n"
     if message.method == "roots/list":
         return wire.result_body(request_id, b'{"roots":[]}') + b"\n"
-    refusal = wire.error_body(request_id, wire.METHOD_NOT_FOUND, f"No client answers {message.method} here.")
+    refusal = wire.error_body(
+        request_id, wire.METHOD_NOT_FOUND, f"No client answers {message.method} here."
+    )
     return refusal + b"\n"

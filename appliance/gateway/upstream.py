@@ -40,7 +40,9 @@ class PublicResolver(AbstractResolver):
         found = await self._inner.resolve(host, port, family)
         public = [item for item in found if is_public(item["host"])]
         if not public:
-            raise OSError(f"{host} leads to a private address; REMOTE_ALLOW_PRIVATE=true would allow it")
+            raise OSError(
+                f"{host} leads to a private address; REMOTE_ALLOW_PRIVATE=true would allow it"
+            )
         return public
 
     async def close(self) -> None:
@@ -69,16 +71,25 @@ class Upstreams:
     async def __aenter__(self) -> Self:
         """Open the clients."""
         resolver = None if self._allow_private else PublicResolver()
-        self.bridge = _session(aiohttp.UnixConnector(self._bridge_socket, limit=0, keepalive_timeout=60.0))
+        self.bridge = _session(
+            aiohttp.UnixConnector(self._bridge_socket, limit=0, keepalive_timeout=60.0)
+        )
         self._local = _session(aiohttp.TCPConnector(limit=0, keepalive_timeout=IDLE_S))
-        self._remote = _session(aiohttp.TCPConnector(limit=0, keepalive_timeout=IDLE_S, resolver=resolver))
+        self._remote = _session(
+            aiohttp.TCPConnector(limit=0, keepalive_timeout=IDLE_S, resolver=resolver)
+        )
         return self
 
     async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
     ) -> None:
         """Close the clients."""
-        await asyncio.gather(self.bridge.close(), self._local.close(), self._remote.close())
+        await asyncio.gather(
+            self.bridge.close(), self._local.close(), self._remote.close()
+        )
 
     def for_route(self, route: Route) -> tuple[aiohttp.ClientSession, str]:
         """Return the client for ``route`` and the URL to call.
@@ -98,7 +109,9 @@ class Upstreams:
         host = urlsplit(address).hostname or ""
         is_literal = host.replace(".", "").isdigit() or ":" in host
         if is_literal and not self._allow_private and not is_public(host):
-            raise PermissionError(f"{host} is a private address; REMOTE_ALLOW_PRIVATE=true would allow it")
+            raise PermissionError(
+                f"{host} is a private address; REMOTE_ALLOW_PRIVATE=true would allow it"
+            )
 
 
 def _session(connector: aiohttp.BaseConnector) -> aiohttp.ClientSession:

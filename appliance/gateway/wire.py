@@ -95,15 +95,23 @@ def decode_body(body: bytes) -> Envelope:
         envelope = _decoder.decode(body)
     except msgspec.ValidationError as error:
         kind = (
-            "a batch; send one message a request" if body.lstrip()[:1] == b"[" else f"not a JSON-RPC message: {error}"
+            "a batch; send one message a request"
+            if body.lstrip()[:1] == b"["
+            else f"not a JSON-RPC message: {error}"
         )
         raise WireError(INVALID_REQUEST, f"The body is {kind}.") from error
     except (ValueError, RecursionError) as error:
         raise WireError(PARSE_ERROR, f"The body is not JSON: {error}.") from error
     if envelope.id is not UNSET and bytes(envelope.id)[:1] not in b'"-0123456789':
         raise WireError(INVALID_REQUEST, "id must be a string or a number.")
-    if envelope.method is UNSET and envelope.result is UNSET and envelope.error is UNSET:
-        raise WireError(INVALID_REQUEST, "The body has neither method, result nor error.")
+    if (
+        envelope.method is UNSET
+        and envelope.result is UNSET
+        and envelope.error is UNSET
+    ):
+        raise WireError(
+            INVALID_REQUEST, "The body has neither method, result nor error."
+        )
     return envelope
 
 

@@ -71,14 +71,19 @@ class Worker:
             return await self._ready()
         if request.path == "/metrics" and _is_local(request):
             return web.Response(text=self._counters.counters.render())
-        return web.Response(status=404, text="There is nothing here. Endpoints are /servers/<name>/mcp.\n")
+        return web.Response(
+            status=404,
+            text="There is nothing here. Endpoints are /servers/<name>/mcp.\n",
+        )
 
     def end_streams(self) -> None:
         """Close the open GET streams; their clients open them again, elsewhere."""
         for task in self._streams:
             task.cancel()
 
-    async def _endpoint(self, request: web.BaseRequest, name: str) -> web.StreamResponse:
+    async def _endpoint(
+        self, request: web.BaseRequest, name: str
+    ) -> web.StreamResponse:
         started = time.perf_counter()
         outcome = Counter.CALLS_FAILED
         try:
@@ -88,10 +93,18 @@ class Worker:
         finally:
             duration_s = time.perf_counter() - started
             self._counters.call(outcome, duration_s)
-            log.debug("call", server=name, method=request.method, outcome=outcome.name, seconds=duration_s)
+            log.debug(
+                "call",
+                server=name,
+                method=request.method,
+                outcome=outcome.name,
+                seconds=duration_s,
+            )
             self._count_down()
 
-    async def _admitted(self, request: web.BaseRequest, name: str) -> web.StreamResponse:
+    async def _admitted(
+        self, request: web.BaseRequest, name: str
+    ) -> web.StreamResponse:
         if self._is_foreign(request):
             return _forbidden()
         table = self._table.current
@@ -102,12 +115,16 @@ class Worker:
         if isinstance(admission, Denial):
             return _denied(admission)
         if request.method not in _METHODS:
-            return web.Response(status=405, headers={"Allow": ", ".join(sorted(_METHODS))})
+            return web.Response(
+                status=405, headers={"Allow": ", ".join(sorted(_METHODS))}
+            )
         if request.method == "GET":
             return await self._stream(request, admission)
         return await self._forwarder.forward(request, admission)
 
-    async def _stream(self, request: web.BaseRequest, admission: Admission) -> web.StreamResponse:
+    async def _stream(
+        self, request: web.BaseRequest, admission: Admission
+    ) -> web.StreamResponse:
         task = asyncio.current_task()
         assert task is not None  # noqa: S101 - a handler runs in a task
         self._streams.add(task)
@@ -130,7 +147,9 @@ class Worker:
 
     async def _ready(self) -> web.Response:
         state = {
-            "routes": "ok" if self._table.current is not None else "not loaded: Postgres does not answer",
+            "routes": "ok"
+            if self._table.current is not None
+            else "not loaded: Postgres does not answer",
             "bridge": "ok" if await self._bridge_answers() else "does not answer",
         }
         is_ready = all(value == "ok" for value in state.values())
@@ -138,7 +157,10 @@ class Worker:
 
     async def _bridge_answers(self) -> bool:
         try:
-            async with asyncio.timeout(2), self._upstreams.bridge.get("http://bridge/healthz") as answer:
+            async with (
+                asyncio.timeout(2),
+                self._upstreams.bridge.get("http://bridge/healthz") as answer,
+            ):
                 return answer.status == 200  # noqa: PLR2004 - HTTP's own number
         except (OSError, TimeoutError, aiohttp.ClientError):
             return False
@@ -165,26 +187,36 @@ def _outcome(status: int) -> Counter:
 
 def _is_local(request: web.BaseRequest) -> bool:
     """Whether somebody on this box asks, and not through a proxy."""
-    return is_loopback(request.remote or "") and "X-Forwarded-For" not in request.headers
+    return (
+        is_loopback(request.remote or "") and "X-Forwarded-For" not in request.headers
+    )
 
 
 def _forbidden() -> web.Response:
     body = wire.error_body(
-        wire.NULL, wire.REFUSED, "This Origin or Host may not call the gateway; PUBLIC_URL names its own."
+        wire.NULL,
+        wire.REFUSED,
+        "This Origin or Host may not call the gateway; PUBLIC_URL names its own.",
     )
     return http.json_answer(body, status=403)
 
 
 def _not_loaded() -> web.Response:
     body = wire.error_body(
-        wire.NULL, wire.UNAVAILABLE, "The gateway has just started and does not know its servers yet."
+        wire.NULL,
+        wire.UNAVAILABLE,
+        "The gateway has just started and does not know its servers yet.",
     )
     return http.json_answer(body, status=503, headers={"Retry-After": "1"})
 
 
 def _denied(denial: Denial) -> web.Response:
     if denial is Denial.NOT_FOUND:
-        body = wire.error_body(wire.NULL, wire.REFUSED, "There is no such server, or this key does not open it.")
+        body = wire.error_body(
+            wire.NULL,
+            wire.REFUSED,
+            "There is no such server, or this key does not open it.",
+        )
         return http.json_answer(body, status=404)
     challenge = 'Bearer realm="mcp-host"'
     if denial is Denial.UNKNOWN_KEY:
