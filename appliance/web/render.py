@@ -14,6 +14,7 @@ import aiohttp_jinja2
 import jinja2
 from aiohttp import web
 
+from appliance.accounts.roles import may_administer
 from appliance.core.clock import now
 from appliance.web import words
 from appliance.web.assets import Assets
@@ -123,6 +124,7 @@ def _framed(request: web.Request, context: Mapping[str, Any]) -> dict[str, Any]:
     principal = request.get(PRINCIPAL)
     return {
         "me": principal,
+        "is_admin": principal is not None and may_administer(principal),
         # Every write of this session carries it; empty when nobody is signed in.
         "csrf": principal.csrf_token if principal else "",
         "path": request.path,

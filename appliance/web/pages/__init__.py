@@ -1,1 +1,39 @@
 """The pages: handlers that parse, call a service and render; templates say the rest."""
+
+from aiohttp import web
+
+from appliance.web.keys import ERROR_PAGE
+from appliance.web.pages import (
+    account,
+    activity,
+    errors,
+    health,
+    live,
+    palette,
+    patterns,
+    server_actions,
+    servers,
+    settings,
+)
+from appliance.web.render import set_up
+
+#: Fixed addresses before those that name a server, so that ``/servers/new`` is the form.
+ROUTES = (
+    account.routes,
+    server_actions.routes,
+    servers.routes,
+    live.routes,
+    activity.routes,
+    settings.routes,
+    health.routes,
+    palette.routes,
+    patterns.routes,
+)
+
+
+def install(app: web.Application) -> None:
+    """Add the pages to the hub's application. Blocking: it reads templates and static files."""
+    set_up(app)
+    app[ERROR_PAGE] = errors.error_page
+    for routes in ROUTES:
+        app.add_routes(routes)

@@ -17,7 +17,13 @@ from appliance.web.keys import EVENTS, SERVERS
 from appliance.web.pages import activity, servers
 from appliance.web.pages.live_logs import build_lines, instance_lines
 from appliance.web.render import block, partial
-from appliance.web.requests import move_time_limit, principal_of, server_of
+from appliance.web.requests import (
+    Access,
+    access,
+    move_time_limit,
+    principal_of,
+    server_of,
+)
 from appliance.web.sse import Message, stream
 
 routes = web.RouteTableDef()
@@ -50,6 +56,7 @@ async def server_list(request: web.Request) -> web.StreamResponse:
 
 
 @routes.get("/live/activity/jobs")
+@access(Access.ADMIN)
 async def job_list(request: web.Request) -> web.StreamResponse:
     """Stream the queue and the clock."""
 

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from aiohttp import web
 
+from appliance.accounts.roles import may_administer
 from appliance.web import words
 from appliance.web.keys import SERVERS
 from appliance.web.render import page
@@ -27,7 +28,7 @@ class Item:
 PAGES = (
     Item("New server", "/servers/new", "plus", "action"),
     Item("Servers", "/servers", "server", "page"),
-    Item("Jobs", "/activity/jobs", "activity", "page"),
+    Item("Jobs", "/activity/jobs", "activity", "page", for_admins=True),
     Item("Audit", "/activity/audit", "file-text", "page", for_admins=True),
     Item("API keys", "/settings/keys", "key-round", "page"),
     Item("Sessions and password", "/settings/sessions", "laptop", "page"),
@@ -45,7 +46,7 @@ async def palette(request: web.Request) -> web.Response:
     pages = [
         item
         for item in PAGES
-        if (principal.is_admin or not item.for_admins)
+        if (may_administer(principal) or not item.for_admins)
         and query.lower() in item.word.lower()
     ]
     views = await request.app[SERVERS].page(principal, query=query, limit=MAX_SERVERS)

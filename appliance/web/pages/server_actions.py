@@ -53,7 +53,13 @@ async def create(request: web.Request) -> web.Response:
         wanted = server_form.new_server(form)
         view, key = await request.app[SERVERS].create(principal_of(request), wanted)
     except DomainError as error:
-        return refused(request, NEW, error, form={**server_form.empty_form(), **form}, context=_new_context(form))
+        return refused(
+            request,
+            NEW,
+            error,
+            form={**server_form.empty_form(), **form},
+            context=_new_context(form),
+        )
     configs = client_configs(view.server.name, view.endpoint, key)
     live_url = f"/live{words.server_path(view.server)}/created"
     context = {"view": view, "new_key": key, "configs": configs, "live_url": live_url}
@@ -126,7 +132,13 @@ async def configure(request: web.Request) -> web.Response:
             principal_of(request), server_of(request), config
         )
     except InvalidError as error:
-        return refused(request, "pages/servers/config.html", error, form={**context["values"], **form}, context=context)
+        return refused(
+            request,
+            "pages/servers/config.html",
+            error,
+            form={**context["values"], **form},
+            context=context,
+        )
     return _to(view, "/build")
 
 

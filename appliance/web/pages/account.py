@@ -1,0 +1,122 @@
+"""The way in and out: landing page, sign in, register, sign out."""
+
+from typing import Any
+
+from aiohttp import hdrs, web
+
+from appliance.core.errors import DomainError
+from appliance.web.keys import ACCOUNTS, PRINCIPAL
+from appliance.web.pages.forms import read_form, refused, see_other
+from appliance.web.render import page
+from appliance.web.requests import Access, access, client_address, principal_of
+from appliance.web.sessions import drop_session_cookie, set_session_cookie
+
+routes = web.RouteTableDef()
+LOGIN = "pages/account/login.html"
+REGISTER = "pages/account/register.html"
+HOME = "/servers"
+
+
+@routes.get("/")
+@access(Access.PUBLIC)
+async def landing(request: web.Request) -> web.Response:
+    """Say what this is; who is signed in goes to the servers."""
+    if PRINCIPAL in request:
+        return see_other(HOME)
+    return page(request, "pages/landing.html", await _doors(request))
+
+
+@routes.get("/login")
+@access(Access.PUBLIC)
+async def login_form(request: web.Request) -> web.Response:
+    """Show the form; who is signed in already goes on."""
+    wanted = own_path(request.query.get("next", ""))
+    if PRINCIPAL in request:
+        return see_other(wanted)
+    doors = await _doors(request)
+    if doors["is_fresh"]:
+        return see_other("/register")
+    return page(request, LOGIN, {**doors, "next": wanted, **_empty()})
+
+
+@routes.post("/login")
+@access(Access.PUBLIC)
+async def login(request: web.Request) -> web.Response:
+    """Open a session and go where the person wanted to go."""
+    form = await read_form(request)
+    wanted = own_path(form.get("next", ""))
+    try:
+        return await _open_session(request, form, wanted)
+    except DomainError as error:
+        context = {**await _doors(request), "next": wanted}
+        return refused(request, LOGIN, error, form=form, context=context)
+
+
+@routes.get("/register")
+@access(Access.PUBLIC)
+async def register_form(request: web.Request) -> web.Response:
+    """Show the form, or say who can add people."""
+    return page(request, REGISTER, {**await _doors(request), **_empty()})
+
+
+@routes.post("/register")
+@access(Access.PUBLIC)
+async def register(request: web.Request) -> web.Response:
+    """Add the person and sign them in."""
+    form = await read_form(request)
+    doors = await _doors(request)
+    try:
+        await request.app[ACCOUNTS].register(
+            form.get("email", ""), form.get("password", "")
+        )
+        return await _open_session(request, form, HOME)
+    except DomainError as error:
+        return refused(request, REGISTER, error, form=form, context=doors)
+
+
+@routes.post("/logout")
+async def logout(request: web.Request) -> web.Response:
+    """End the session."""
+    await request.app[ACCOUNTS].logout(principal_of(request))
+    response = see_other("/")
+    drop_session_cookie(request, response)
+    return response
+
+
+async def _open_session(
+    request: web.Request, form: dict[str, str], wanted: str
+) -> web.Response:
+    signed_in = await request.app[ACCOUNTS].login(
+        form.get("email", ""),
+        form.get("password", ""),
+        address=client_address(request),
+        user_agent=request.headers.get(hdrs.USER_AGENT, "")[:400],
+    )
+    response = see_other(wanted)
+    set_session_cookie(
+        request, response, signed_in.token, expires_at=signed_in.expires_at
+    )
+    return response
+
+
+def own_path(wanted: str) -> str:
+    """Return ``wanted`` if it is a path of this site, else the list of servers: no address may lead elsewhere."""
+    # Browsers read a backslash as a slash and drop control characters, so that "/\evil" and "/\t/evil" are other hosts.
+    is_plain = wanted.isascii() and wanted.isprintable() and "\\" not in wanted
+    return (
+        wanted
+        if is_plain and wanted.startswith("/") and not wanted.startswith("//")
+        else HOME
+    )
+
+
+async def _doors(request: web.Request) -> dict[str, Any]:
+    accounts = request.app[ACCOUNTS]
+    return {
+        "is_open": await accounts.may_register(),
+        "is_fresh": not await accounts.has_users(),
+    }
+
+
+def _empty() -> dict[str, Any]:
+    return {"values": {}, "errors": {}, "problem": None}

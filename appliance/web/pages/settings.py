@@ -1,0 +1,156 @@
+"""A person's keys, sessions and password, and for administrators the people."""
+
+from datetime import timedelta
+from typing import Any
+
+from aiohttp import web
+
+from appliance.accounts.model import Role
+from appliance.core.clock import now
+from appliance.core.errors import DomainError, InvalidError, NotFoundError
+from appliance.web.keys import ACCOUNTS
+from appliance.web.pages.forms import read_form, refused, see_other
+from appliance.web.render import page
+from appliance.web.requests import Access, access, principal_of
+
+routes = web.RouteTableDef()
+KEYS = "pages/settings/keys.html"
+SESSIONS = "pages/settings/sessions.html"
+PEOPLE = "pages/settings/people.html"
+LIFETIMES = (
+    ("", "No end"),
+    ("7", "7 days"),
+    ("30", "30 days"),
+    ("90", "90 days"),
+    ("365", "a year"),
+)
+ROLES = tuple(
+    (role.value, role.value.capitalize())
+    for role in (Role.MAINTAINER, Role.READER, Role.ADMIN)
+)
+_EMPTY: dict[str, Any] = {"values": {}, "errors": {}, "problem": None}
+
+
+@routes.get("/settings/keys")
+async def keys(request: web.Request) -> web.Response:
+    """Show the person's keys."""
+    return page(request, KEYS, {**await _keys(request), **_EMPTY})
+
+
+@routes.post("/settings/keys")
+async def create_key(request: web.Request) -> web.Response:
+    """Make a key and show it this once."""
+    form = await read_form(request)
+    try:
+        days = _days(form.get("days", ""))
+        expires_at = now() + timedelta(days=days) if days else None
+        _, key = await request.app[ACCOUNTS].create_key(
+            principal_of(request), form.get("name", ""), expires_at=expires_at
+        )
+    except DomainError as error:
+        return refused(request, KEYS, error, form=form, context=await _keys(request))
+    return page(request, KEYS, {**await _keys(request), **_EMPTY, "new_key": key})
+
+
+@routes.post("/settings/keys/{id:[0-9]{1,18}}/revoke")
+async def revoke_key(request: web.Request) -> web.Response:
+    """Revoke a key; it stops working at once."""
+    await request.app[ACCOUNTS].revoke_key(
+        principal_of(request), int(request.match_info["id"])
+    )
+    return see_other("/settings/keys")
+
+
+def _days(text: str) -> int:
+    if text not in dict(LIFETIMES):
+        raise InvalidError.field("days", "choose one of the list")
+    return int(text or 0)
+
+
+async def _keys(request: web.Request) -> dict[str, Any]:
+    found = await request.app[ACCOUNTS].keys(principal_of(request))
+    return {"keys": found, "lifetimes": LIFETIMES, "new_key": ""}
+
+
+@routes.get("/settings/sessions")
+async def sessions(request: web.Request) -> web.Response:
+    """Show where the person is signed in."""
+    changed = "changed" in request.query
+    return page(
+        request, SESSIONS, {**await _sessions(request), **_EMPTY, "changed": changed}
+    )
+
+
+@routes.post("/settings/sessions/{id:[0-9]{1,18}}/revoke")
+async def revoke_session(request: web.Request) -> web.Response:
+    """End a session; one's own leads to the way in."""
+    principal, session_id = principal_of(request), int(request.match_info["id"])
+    await request.app[ACCOUNTS].revoke_session(principal, session_id)
+    return see_other(
+        "/" if session_id == principal.credential_id else "/settings/sessions"
+    )
+
+
+@routes.post("/settings/password")
+async def change_password(request: web.Request) -> web.Response:
+    """Change the password and end the other sessions."""
+    form = await read_form(request)
+    try:
+        await request.app[ACCOUNTS].change_password(
+            principal_of(request), form.get("current", ""), form.get("new", "")
+        )
+    except NotFoundError:
+        raise
+    except DomainError as error:
+        context = {**await _sessions(request), "changed": False}
+        return refused(request, SESSIONS, _named(error), form=form, context=context)
+    return see_other("/settings/sessions?changed")
+
+
+def _named(error: DomainError) -> DomainError:
+    """Put what is wrong with a new password beside the control that it was typed into."""
+    if isinstance(error, InvalidError) and "password" in error.fields:
+        return InvalidError(
+            error.detail, fields={"new": error.fields["password"]}, hint=error.hint
+        )
+    return error
+
+
+async def _sessions(request: web.Request) -> dict[str, Any]:
+    return {"sessions": await request.app[ACCOUNTS].sessions(principal_of(request))}
+
+
+@routes.get("/settings/people")
+@access(Access.ADMIN)
+async def people(request: web.Request) -> web.Response:
+    """Show everybody."""
+    return page(request, PEOPLE, {**await _people(request), **_EMPTY})
+
+
+@routes.post("/settings/people")
+@access(Access.ADMIN)
+async def add_person(request: web.Request) -> web.Response:
+    """Add somebody."""
+    form = await read_form(request)
+    try:
+        role = form.get("role", "")
+        if role not in Role:
+            raise InvalidError.field("role", "choose one of the list")
+        await request.app[ACCOUNTS].add_user(
+            principal_of(request),
+            form.get("email", ""),
+            form.get("password", ""),
+            Role(role),
+        )
+    except DomainError as error:
+        return refused(
+            request, PEOPLE, error, form=form, context=await _people(request)
+        )
+    return see_other("/settings/people")
+
+
+async def _people(request: web.Request) -> dict[str, Any]:
+    return {
+        "users": await request.app[ACCOUNTS].users(principal_of(request)),
+        "roles": ROLES,
+    }
