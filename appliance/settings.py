@@ -26,6 +26,7 @@ from pydantic_settings import (
 MIN_SECRET_BYTES = 32
 
 Port = Annotated[int, Field(ge=1, le=65535)]
+LogLevel = Literal["debug", "info", "warning", "error"]
 Seconds = Annotated[float, Field(gt=0)]
 
 
@@ -80,7 +81,9 @@ class Settings(BaseSettings):
     hub_keepalive: Seconds = Field(
         75, description="Seconds an idle connection to the hub stays open."
     )
-    hub_log_level: str | None = Field(None, description="LOG_LEVEL for the hub alone.")
+    hub_log_level: LogLevel | None = Field(
+        None, description="LOG_LEVEL for the hub alone."
+    )
 
     # -- state
     data_dir: Path = Field(
@@ -191,7 +194,7 @@ class Settings(BaseSettings):
         True,
         description="Load the code once and fork workers from it, which shares its memory.",
     )
-    gw_log_level: str | None = Field(
+    gw_log_level: LogLevel | None = Field(
         None, description="LOG_LEVEL for the gateway alone."
     )
     gw_max_body_bytes: int = Field(
@@ -201,9 +204,7 @@ class Settings(BaseSettings):
     )
 
     # -- logs
-    log_level: Literal["debug", "info", "warning", "error"] = Field(
-        "info", description="What is logged."
-    )
+    log_level: LogLevel = Field("info", description="What is logged.")
     log_format: Literal["json", "console"] = Field(
         "json", description="JSON lines, or colours for a person."
     )

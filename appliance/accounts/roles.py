@@ -38,10 +38,15 @@ def may_administer(principal: Principal) -> bool:
     return principal.role is Role.ADMIN
 
 
-def require_may_create(principal: Principal) -> None:
-    """Raise ``NotAllowedError`` unless the principal may add servers."""
-    if not may_create(principal):
+def require_may_create(principal: Principal) -> int:
+    """Return who will own what the principal adds.
+
+    Raises:
+        NotAllowedError: The principal may not add servers.
+    """
+    if principal.user_id is None or not may_create(principal):
         raise _not_allowed(principal, "add servers")
+    return principal.user_id
 
 
 def require_may_write(principal: Principal, *, owner_id: int | None) -> None:

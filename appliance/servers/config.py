@@ -46,17 +46,21 @@ def check_name(name: str) -> str:
 
 def name_from_source(source: Source) -> str:
     """Return the name that a server gets when nobody gave one."""
+    slug = re.sub(r"[^a-z0-9]+", "-", _raw_name(source).lower())
+    return slug.strip("-")[:MAX_NAME].strip("-") or "server"
+
+
+def _raw_name(source: Source) -> str:
     match source:
         case PackageSource():
-            raw = source.name.removeprefix("@")
+            return source.name
         case GitSource():
-            raw = source.url.rstrip("/").rsplit("/", 1)[-1].removesuffix(".git")
+            return source.url.rstrip("/").rsplit("/", 1)[-1].removesuffix(".git")
         case ImageSource():
-            raw = source.reference.partition("@")[0].rsplit("/", 1)[-1].partition(":")[0]
+            path = source.reference.partition("@")[0]
+            return path.rsplit("/", 1)[-1].partition(":")[0]
         case RemoteSource():
-            raw = source.url.split("//", 1)[-1].split("/", 1)[0].partition(":")[0]
-    slug = re.sub(r"[^a-z0-9]+", "-", raw.lower()).strip("-")[:MAX_NAME].strip("-")
-    return slug or "server"
+            return source.url.split("//", 1)[-1].split("/", 1)[0].partition(":")[0]
 
 
 def parse_memory(value: str | int) -> int:
@@ -80,7 +84,9 @@ def check_config(config: ServerConfig) -> ServerConfig:
     """
     problems = _argument_problems(config) | _environment_problems(config)
     if not 0 < config.cpu_limit <= MAX_CPUS:
-        problems["cpu_limit"] = f"give a number of CPUs above 0 and at most {MAX_CPUS}, such as 0.5"
+        problems["cpu_limit"] = (
+            f"give a number of CPUs above 0 and at most {MAX_CPUS}, such as 0.5"
+        )
     if config.memory_limit_bytes < MIN_MEMORY_BYTES:
         problems["memory_limit"] = MEMORY_HELP
     if config.port is not None and not 1 <= config.port <= MAX_PORT:
@@ -96,16 +102,22 @@ def _argument_problems(config: ServerConfig) -> dict[str, str]:
     arguments = config.arguments
     if len(arguments) <= MAX_ARGUMENTS and not any("\0" in item for item in arguments):
         return {}
-    return {"arguments": f"give at most {MAX_ARGUMENTS} arguments without NUL characters"}
+    return {
+        "arguments": f"give at most {MAX_ARGUMENTS} arguments without NUL characters"
+    }
 
 
 def _environment_problems(config: ServerConfig) -> dict[str, str]:
     problems = {}
     for name, value in config.environment.items():
         if not _VARIABLE.fullmatch(name):
-            problems[f"environment.{name}"] = "a name has letters, digits and _, and does not start with a digit"
+            problems[f"environment.{name}"] = (
+                "a name has letters, digits and _, and does not start with a digit"
+            )
         elif "\0" in value or len(value.encode()) > MAX_VALUE_BYTES:
-            problems[f"environment.{name}"] = "a value has at most 32 KiB and no NUL character"
+            problems[f"environment.{name}"] = (
+                "a value has at most 32 KiB and no NUL character"
+            )
     return problems
 
 
@@ -130,7 +142,9 @@ def config_from_dict(data: Mapping[str, Any]) -> ServerConfig:
         arguments=tuple(data.get("arguments", ())),
         environment=dict(data.get("environment", {})),
         cpu_limit=float(data.get("cpu_limit", default.cpu_limit)),
-        memory_limit_bytes=parse_memory(data.get("memory_limit", default.memory_limit_bytes)),
+        memory_limit_bytes=parse_memory(
+            data.get("memory_limit", default.memory_limit_bytes)
+        ),
         transport=None if transport == "auto" else Transport(transport),
         port=data.get("port"),
         path=data.get("path") or default.path,

@@ -33,7 +33,9 @@ def instance_spec(server: Server, deployment: Deployment) -> InstanceSpec:
     )
 
 
-def record_of(deployment: Deployment, instance: Instance, *, executor: str) -> InstanceRecord:
+def record_of(
+    deployment: Deployment, instance: Instance, *, executor: str
+) -> InstanceRecord:
     """Return what the gateway is told of ``instance``."""
     return InstanceRecord(
         deployment_id=deployment.id,

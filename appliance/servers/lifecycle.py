@@ -91,6 +91,8 @@ class Probe:
     """Ask the server over the path that its users take; what it answers decides."""
 
     deployment: Deployment
+    #: The instance that must answer, by its number in what the gateway was told.
+    record_id: int
 
 
 @dataclass(frozen=True)
@@ -174,7 +176,11 @@ def _towards_running(facts: Facts) -> Step:
         return _keep_up(facts, facts.live)
     if facts.instances:
         return RemoveInstances(tuple(instance.name for instance in facts.instances))
-    reason = facts.newest.reason if facts.newest else "Nothing was deployed yet. Redeploy it."
+    reason = (
+        facts.newest.reason
+        if facts.newest
+        else "Nothing was deployed yet. Redeploy it."
+    )
     return Settled(Status.ERROR, reason)
 
 
@@ -182,8 +188,10 @@ def _bring_up(facts: Facts, pending: Deployment) -> Step:
     if pending.image is None:
         return Build(pending)
     if isinstance(pending.source, RemoteSource):
-        routed = facts.server.deployment_id == pending.id and _record(facts, pending)
-        return Probe(pending) if routed else Launch(pending)
+        record = _record(facts, pending)
+        if record is None or facts.server.deployment_id != pending.id:
+            return Launch(pending)
+        return Probe(pending, record.id)
     instance = _instance(facts, pending)
     if instance is None or instance.state is InstanceState.CREATED:
         return Launch(pending)
@@ -191,11 +199,13 @@ def _bring_up(facts: Facts, pending: Deployment) -> Step:
         return FailDeployment(pending, instance)
     if not _is_recorded(facts, pending, instance):
         return Record(pending, instance)
-    return Probe(pending)
+    return Probe(pending, _record_id(facts, pending))
 
 
 def _keep_up(facts: Facts, live: Deployment) -> Step:
-    strays = tuple(item.name for item in facts.instances if item.deployment_id != live.id)
+    strays = tuple(
+        item.name for item in facts.instances if item.deployment_id != live.id
+    )
     if strays:
         return RemoveInstances(strays)
     if isinstance(live.source, RemoteSource):
@@ -219,7 +229,7 @@ def _keep_remote(facts: Facts, live: Deployment) -> Step:
 def _keep_answering(facts: Facts, live: Deployment) -> Step:
     if facts.server.status is Status.RUNNING or facts.is_unwell:
         return Settled(facts.server.status, facts.server.status_reason)
-    return Probe(live)
+    return Probe(live, _record_id(facts, live))
 
 
 def _start_again(facts: Facts, live: Deployment) -> Step:
@@ -241,11 +251,20 @@ def _clear_ended(facts: Facts, live: Deployment, instance: Instance) -> Step:
 
 
 def _instance(facts: Facts, deployment: Deployment) -> Instance | None:
-    return next((item for item in facts.instances if item.deployment_id == deployment.id), None)
+    return next(
+        (item for item in facts.instances if item.deployment_id == deployment.id), None
+    )
 
 
 def _record(facts: Facts, deployment: Deployment) -> InstanceRecord | None:
-    return next((item for item in facts.records if item.deployment_id == deployment.id), None)
+    return next(
+        (item for item in facts.records if item.deployment_id == deployment.id), None
+    )
+
+
+def _record_id(facts: Facts, deployment: Deployment) -> int:
+    record = _record(facts, deployment)
+    return record.id if record else 0
 
 
 def _is_recorded(facts: Facts, deployment: Deployment, instance: Instance) -> bool:

@@ -119,6 +119,8 @@ class InstanceRecord:
     container_id: str
     transport: Transport
     address: str
+    #: The row's number; 0 before it is stored.
+    id: int = 0
 
 
 @dataclass(frozen=True)

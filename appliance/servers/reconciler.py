@@ -69,7 +69,9 @@ class Reconciler:
         except UnavailableError as error:
             # What runs may go on running without its engine's manager; only work that needs it is told to wait.
             if not server.status.is_settled:
-                await self._database.run(store.set_status, server_id, server.status, error.reason)
+                await self._database.run(
+                    store.set_status, server_id, server.status, error.reason
+                )
             raise
         return Facts(
             server=server,

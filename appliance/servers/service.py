@@ -121,9 +121,13 @@ class ServerService:
         """Return one server."""
         return await self._database.run(lambda: self._view(_visible(principal, server)))
 
-    async def deployments(self, principal: Principal, server: int | str) -> list[Deployment]:
+    async def deployments(
+        self, principal: Principal, server: int | str
+    ) -> list[Deployment]:
         """Return the newest 20 deployments, newest first."""
-        return await self._database.run(lambda: store.deployments(_visible(principal, server).id))
+        return await self._database.run(
+            lambda: store.deployments(_visible(principal, server).id)
+        )
 
     async def build(self, principal: Principal, server: int | str) -> BuildView:
         """Return the newest build.
@@ -137,24 +141,32 @@ class ServerService:
             raise NoBuildError(f"Nothing was built for {found.name} yet.")
         return view
 
-    async def build_lines(self, principal: Principal, server: int | str, *, after: int = 0) -> list[BuildLine]:
+    async def build_lines(
+        self, principal: Principal, server: int | str, *, after: int = 0
+    ) -> list[BuildLine]:
         """Return the newest build's log from the line after number ``after``."""
         view = await self.build(principal, server)
         return await self._builds.lines(view.id, after=after)
 
-    async def logs(self, principal: Principal, server: int | str, *, lines: int = 200) -> list[LogLine]:
+    async def logs(
+        self, principal: Principal, server: int | str, *, lines: int = 200
+    ) -> list[LogLine]:
         """Return the last lines that the routed instance printed; a stdio server's protocol traffic is not among them."""
         name = await self._instance_name(principal, server)
         return await self._executor.tail(name, lines=lines) if name else []
 
-    async def follow_logs(self, principal: Principal, server: int | str) -> AsyncIterator[LogLine]:
+    async def follow_logs(
+        self, principal: Principal, server: int | str
+    ) -> AsyncIterator[LogLine]:
         """Yield the last lines and then new ones until the instance ends."""
         name = await self._instance_name(principal, server)
         if name:
             async for line in self._executor.follow(name):
                 yield line
 
-    async def metrics(self, principal: Principal, server: int | str, *, limit: int = 200) -> list[UsageMetric]:
+    async def metrics(
+        self, principal: Principal, server: int | str, *, limit: int = 200
+    ) -> list[UsageMetric]:
         """Return the newest usage metrics, newest first."""
 
         def read() -> list[UsageMetric]:
@@ -164,14 +176,16 @@ class ServerService:
 
     # -- writing
 
-    async def create(self, principal: Principal, new: NewServer) -> tuple[ServerView, str]:
+    async def create(
+        self, principal: Principal, new: NewServer
+    ) -> tuple[ServerView, str]:
         """Add a server that wants to run, and return it with its endpoint key, which is shown this once.
 
         Raises:
             InvalidError: The name or the configuration is wrong.
             ServerNameTakenError: Another server has the name.
         """
-        require_may_create(principal)
+        owner_id = require_may_create(principal)
         name = check_name(new.name) if new.name else name_from_source(new.source)
         check_config(new.config)
         key = new_key(KEY_PREFIX)
@@ -180,7 +194,7 @@ class ServerService:
             server = store.add(
                 new,
                 name=name,
-                owner_id=principal.user_id,
+                owner_id=owner_id,
                 key_hash=key_hash(key),
                 key_prefix=key[:KEY_VISIBLE],
             )
@@ -196,7 +210,12 @@ class ServerService:
 
         def write(found: Server) -> None:
             store.set_desired(found.id, DesiredState.RUNNING)
-            if store.deployment_in(found.id, DeploymentState.PENDING, DeploymentState.LIVE) is None:
+            if (
+                store.deployment_in(
+                    found.id, DeploymentState.PENDING, DeploymentState.LIVE
+                )
+                is None
+            ):
                 store.add_deployment(found, requested_by=principal.name)
 
         return await self._change(principal, server, "server.start", write)
@@ -220,7 +239,9 @@ class ServerService:
 
         return await self._change(principal, server, "server.redeploy", write)
 
-    async def configure(self, principal: Principal, server: int | str, config: ServerConfig) -> ServerView:
+    async def configure(
+        self, principal: Principal, server: int | str, config: ServerConfig
+    ) -> ServerView:
         """Change how the server is run, and redeploy it.
 
         Raises:
@@ -251,7 +272,9 @@ class ServerService:
 
         def write() -> None:
             found = _writable(principal, server)
-            store.set_key(found.id, key_hash=key_hash(key), key_prefix=key[:KEY_VISIBLE])
+            store.set_key(
+                found.id, key_hash=key_hash(key), key_prefix=key[:KEY_VISIBLE]
+            )
             _audit(principal, "server.rotate_key", found)
 
         await self._database.run(write)
@@ -278,7 +301,9 @@ class ServerService:
 
         def check() -> Server:
             found = _writable(principal, server)
-            if found.status not in {Status.RUNNING, Status.DEGRADED} and not _serves(found):
+            if found.status not in {Status.RUNNING, Status.DEGRADED} and not _serves(
+                found
+            ):
                 raise ServerNotRunningError(
                     f"{found.name} is {found.status.value}.",
                     hint=found.status_reason or "Start it first.",
@@ -287,7 +312,9 @@ class ServerService:
             return found
 
         found = await self._database.run(check)
-        return await self._mcp.call_tool(found.name, tool, arguments, timeout_s=timeout_s)
+        return await self._mcp.call_tool(
+            found.name, tool, arguments, timeout_s=timeout_s
+        )
 
     # -- inside
 
@@ -299,7 +326,9 @@ class ServerService:
             live=store.deployment_in(server.id, DeploymentState.LIVE),
         )
 
-    async def _change(self, principal: Principal, server: int | str, action: str, write: Any) -> ServerView:
+    async def _change(
+        self, principal: Principal, server: int | str, action: str, write: Any
+    ) -> ServerView:
         def run() -> ServerView:
             found = _writable(principal, server)
             write(found)
@@ -311,10 +340,14 @@ class ServerService:
 
         return await self._database.run(run)
 
-    async def _instance_name(self, principal: Principal, server: int | str) -> str | None:
+    async def _instance_name(
+        self, principal: Principal, server: int | str
+    ) -> str | None:
         def read() -> str | None:
             found = _visible(principal, server)
-            newest = store.deployment_in(found.id, DeploymentState.PENDING, DeploymentState.LIVE)
+            newest = store.deployment_in(
+                found.id, DeploymentState.PENDING, DeploymentState.LIVE
+            )
             if newest is None or isinstance(newest.source, RemoteSource):
                 return None
             return instance_spec(found, newest).name

@@ -77,8 +77,8 @@ class Steps:
                 await self._launch(facts, deployment)
             case lifecycle.Record(deployment, instance):
                 await self._record(server, deployment, instance)
-            case lifecycle.Probe(deployment):
-                return await self._probe(facts, deployment)
+            case lifecycle.Probe(deployment, record_id):
+                return await self._probe(facts, deployment, record_id)
             case lifecycle.FailDeployment(deployment, instance):
                 await self._fail(facts, deployment, await self._ended(instance))
             case lifecycle.RecordCrash(_, instance):
@@ -138,14 +138,20 @@ class Steps:
             log.info("server.build_failed", server_id=server.id, code=error.code)
             await self._fail(facts, deployment, error.reason)
             return
-        await self._database.run(store.set_built, deployment.id, image=built.image, resolved=built.resolved)
+        await self._database.run(
+            store.set_built, deployment.id, image=built.image, resolved=built.resolved
+        )
 
     async def _launch(self, facts: Facts, deployment: Deployment) -> None:
         server = facts.server
-        await self._status(server.id, Status.STARTING, server.status_reason if server.crashes else "")
+        await self._status(
+            server.id, Status.STARTING, server.status_reason if server.crashes else ""
+        )
         if isinstance(deployment.source, RemoteSource):
             record = remote_record(server, deployment)
-            await self._database.run(store.record_instance, server.id, record, started_at=now())
+            await self._database.run(
+                store.record_instance, server.id, record, started_at=now()
+            )
             return
         try:
             instance = await self._executor.start(instance_spec(server, deployment))
@@ -155,23 +161,39 @@ class Steps:
             if deployment.state is DeploymentState.PENDING:
                 await self._fail(facts, deployment, error.reason)
             else:
-                await self._count_crash(server, instance_spec(server, deployment).name, error.reason)
+                await self._count_crash(
+                    server, instance_spec(server, deployment).name, error.reason
+                )
             return
         event = "restart" if server.crashes else "start"
-        await self._database.run(record_usage, server.id, event, {"deployment": deployment.number})
+        await self._database.run(
+            record_usage, server.id, event, {"deployment": deployment.number}
+        )
         await self._record(server, deployment, instance)
 
-    async def _record(self, server: Server, deployment: Deployment, instance: Instance) -> None:
-        record = record_of(deployment, instance, executor=self._executor.descriptor.name)
-        await self._database.run(store.record_instance, server.id, record, started_at=instance.started_at)
+    async def _record(
+        self, server: Server, deployment: Deployment, instance: Instance
+    ) -> None:
+        record = record_of(
+            deployment, instance, executor=self._executor.descriptor.name
+        )
+        await self._database.run(
+            store.record_instance, server.id, record, started_at=instance.started_at
+        )
 
     async def _fail(self, facts: Facts, deployment: Deployment, reason: str) -> None:
         serving = wording.still_serving(facts.live)
-        failed = f"Deployment {deployment.number} failed: {reason} {serving}" if serving else reason
+        failed = (
+            f"Deployment {deployment.number} failed: {reason} {serving}"
+            if serving
+            else reason
+        )
 
         def close() -> None:
             store.fail_deployment(deployment, reason)
-            store.set_status(facts.server.id, Status.STARTING if facts.live else Status.ERROR, failed)
+            store.set_status(
+                facts.server.id, Status.STARTING if facts.live else Status.ERROR, failed
+            )
 
         await self._database.run(close)
         log.info(
@@ -182,25 +204,39 @@ class Steps:
 
     # -- answers
 
-    async def _probe(self, facts: Facts, deployment: Deployment) -> bool:
+    async def _probe(
+        self, facts: Facts, deployment: Deployment, record_id: int
+    ) -> bool:
         """Ask until there is an answer; return whether one came, or the next facts will show that none can."""
         server = facts.server
-        allowed_s = RECHECK_S if server.status is Status.DEGRADED else self._start_timeout_s
+        allowed_s = (
+            RECHECK_S if server.status is Status.DEGRADED else self._start_timeout_s
+        )
         deadline = time.monotonic() + allowed_s
         pauses = itertools.chain(PROBE_PAUSES_S, itertools.repeat(PROBE_PAUSES_S[-1]))
         while True:
             try:
-                manifest = await self._mcp.probe(server.name)
+                manifest = await self._mcp.probe(server.name, instance_id=record_id)
             except DomainError as error:
                 if await self._has_ended(server, deployment):
                     return True
                 if time.monotonic() > deadline:
-                    return await self._never_answered(facts, deployment, error, allowed_s)
+                    return await self._never_answered(
+                        facts, deployment, error, allowed_s
+                    )
                 await asyncio.sleep(next(pauses))
             else:
-                kept = server.status_reason if wording.names_failed_deployment(server.status_reason) else ""
-                await self._database.run(_go_live, server, deployment, manifest.as_dict(), kept)
-                log.info("server.running", server_id=server.id, deployment_id=deployment.id)
+                kept = (
+                    server.status_reason
+                    if wording.names_failed_deployment(server.status_reason)
+                    else ""
+                )
+                await self._database.run(
+                    _go_live, server, deployment, manifest.as_dict(), kept
+                )
+                log.info(
+                    "server.running", server_id=server.id, deployment_id=deployment.id
+                )
                 return True
 
     async def _has_ended(self, server: Server, deployment: Deployment) -> bool:
@@ -208,10 +244,14 @@ class Steps:
             return False
         instances = await self._executor.instances(server.id)
         return not any(
-            item.deployment_id == deployment.id and item.state is InstanceState.RUNNING for item in instances
+            item.deployment_id == deployment.id and item.state is InstanceState.RUNNING
+            for item in instances
         )
 
-    async def _never_answered(self, facts: Facts, deployment: Deployment, error: DomainError, allowed_s: float) -> None:
+    async def _never_answered(
+        self, facts: Facts, deployment: Deployment, error: DomainError, allowed_s: float
+    ) -> bool:
+        """Say so; return whether the next facts lead on, ``False`` when asking again now would not help."""
         server = facts.server
         is_remote = isinstance(deployment.source, RemoteSource)
         output = "" if is_remote else await self._output(server, deployment)
@@ -223,7 +263,9 @@ class Steps:
         return False
 
     async def _output(self, server: Server, deployment: Deployment) -> str:
-        lines = await self._executor.tail(instance_spec(server, deployment).name, lines=REASON_LINES)
+        lines = await self._executor.tail(
+            instance_spec(server, deployment).name, lines=REASON_LINES
+        )
         return wording.last_output(lines)
 
     async def _ended(self, instance: Instance) -> str:
@@ -236,17 +278,23 @@ class Steps:
     async def _count_crash(self, server: Server, name: str, what: str) -> None:
         crashes = lifecycle.count_crash(server, now())
         gave_up = crashes >= lifecycle.MAX_CRASHES
-        reason = wording.crashed(what, crashes, lifecycle.backoff(crashes), gave_up=gave_up)
+        reason = wording.crashed(
+            what, crashes, lifecycle.backoff(crashes), gave_up=gave_up
+        )
 
         def count() -> None:
             store.record_crash(server, crashes=crashes, instance_name=name)
-            store.set_status(server.id, Status.ERROR if gave_up else Status.STARTING, reason)
+            store.set_status(
+                server.id, Status.ERROR if gave_up else Status.STARTING, reason
+            )
 
         await self._database.run(count)
         log.warning("server.crashed", server_id=server.id, crashes=crashes)
 
 
-def _go_live(server: Server, deployment: Deployment, manifest: dict[str, object], reason: str) -> None:
+def _go_live(
+    server: Server, deployment: Deployment, manifest: dict[str, object], reason: str
+) -> None:
     store.promote(deployment, manifest)
     store.set_status(server.id, Status.RUNNING, reason)
 

@@ -101,7 +101,12 @@ def page(
         owner_id: Only this person's; ``None``: everybody's.
         query: Part of the name, any case; empty: all.
     """
-    rows = ServerRow.select().where(ServerRow.name > after).order_by(ServerRow.name).limit(limit)
+    rows = (
+        ServerRow.select()
+        .where(ServerRow.name > after)
+        .order_by(ServerRow.name)
+        .limit(limit)
+    )
     if owner_id is not None:
         rows = rows.where(ServerRow.owner_id == owner_id)
     if query:
@@ -116,7 +121,9 @@ def all_ids() -> list[int]:
     return [row.id for row in ServerRow.select(ServerRow.id).order_by(ServerRow.id)]
 
 
-def add(new: NewServer, *, name: str, owner_id: int, key_hash: bytes, key_prefix: str) -> Server:
+def add(
+    new: NewServer, *, name: str, owner_id: int, key_hash: bytes, key_prefix: str
+) -> Server:
     """Insert a server that wants to run.
 
     Raises:
@@ -151,7 +158,10 @@ def add_deployment(server: Server, *, requested_by: str) -> Deployment:
     """Insert a pending deployment of the server as it is configured now; an older pending one is cancelled."""
     cancel_pending(server.id, "A newer deployment was asked for.")
     number = (
-        DeploymentRow.select(fn.MAX(DeploymentRow.number)).where(DeploymentRow.server_id == server.id).scalar() or 0
+        DeploymentRow.select(fn.MAX(DeploymentRow.number))
+        .where(DeploymentRow.server_id == server.id)
+        .scalar()
+        or 0
     )
     row = DeploymentRow.create(
         server_id=server.id,
@@ -169,7 +179,9 @@ def add_deployment(server: Server, *, requested_by: str) -> Deployment:
 
 def cancel_pending(server_id: int, reason: str) -> None:
     """Mark what is pending as cancelled."""
-    DeploymentRow.update(state=DeploymentState.CANCELLED.value, reason=reason, finished_at=now()).where(
+    DeploymentRow.update(
+        state=DeploymentState.CANCELLED.value, reason=reason, finished_at=now()
+    ).where(
         DeploymentRow.server_id == server_id,
         DeploymentRow.state == DeploymentState.PENDING.value,
     ).execute()
@@ -213,12 +225,10 @@ def images_of(server_id: int) -> list[str]:
         DeploymentRow.select(DeploymentRow.image)
         .where(
             DeploymentRow.server_id == server_id,
-            ~DeploymentRow.image.is_null(),
-            DeploymentRow.image != "",
         )
         .distinct()
     )
-    return [row.image for row in rows]
+    return [row.image for row in rows if row.image]
 
 
 def records(server_id: int) -> tuple[InstanceRecord, ...]:
@@ -232,6 +242,7 @@ def records(server_id: int) -> tuple[InstanceRecord, ...]:
             container_id=row.container_id,
             transport=Transport(row.transport),
             address=row.address,
+            id=row.id,
         )
         for row in rows
     )
@@ -239,23 +250,25 @@ def records(server_id: int) -> tuple[InstanceRecord, ...]:
 
 def set_desired(server_id: int, desired: DesiredState) -> Server:
     """Write what is wanted; crashes so far are forgiven."""
-    ServerRow.update(desired_state=desired.value, crashes=0, last_crash_at=None, updated_at=now()).where(
-        ServerRow.id == server_id
-    ).execute()
+    ServerRow.update(
+        desired_state=desired.value, crashes=0, last_crash_at=None, updated_at=now()
+    ).where(ServerRow.id == server_id).execute()
     return get(server_id)
 
 
 def set_config(server_id: int, config: Mapping[str, Any]) -> Server:
     """Write the configuration that the next deployment takes."""
-    ServerRow.update(config=dict(config), updated_at=now()).where(ServerRow.id == server_id).execute()
+    ServerRow.update(config=dict(config), updated_at=now()).where(
+        ServerRow.id == server_id
+    ).execute()
     return get(server_id)
 
 
 def set_key(server_id: int, *, key_hash: bytes, key_prefix: str) -> None:
     """Replace the endpoint key."""
-    ServerRow.update(endpoint_key_hash=key_hash, endpoint_key_prefix=key_prefix, updated_at=now()).where(
-        ServerRow.id == server_id
-    ).execute()
+    ServerRow.update(
+        endpoint_key_hash=key_hash, endpoint_key_prefix=key_prefix, updated_at=now()
+    ).where(ServerRow.id == server_id).execute()
 
 
 def set_status(server_id: int, status: Status, reason: str = "") -> None:
@@ -274,25 +287,35 @@ def set_status(server_id: int, status: Status, reason: str = "") -> None:
         .execute()
     )
     if changed:
-        publish_in_transaction("server.status", server_id, {"status": status.value, "reason": reason})
+        publish_in_transaction(
+            "server.status", server_id, {"status": status.value, "reason": reason}
+        )
 
 
 def _since(status: Status) -> Any:
     # A new reason for the same status does not restart its clock.
-    return Case(None, [(ServerRow.status == status.value, ServerRow.status_since)], now())
+    return Case(
+        None, [(ServerRow.status == status.value, ServerRow.status_since)], now()
+    )
 
 
 def set_built(deployment_id: int, *, image: str, resolved: Mapping[str, Any]) -> None:
     """Write what the build made."""
-    DeploymentRow.update(image=image, resolved=dict(resolved)).where(DeploymentRow.id == deployment_id).execute()
+    DeploymentRow.update(image=image, resolved=dict(resolved)).where(
+        DeploymentRow.id == deployment_id
+    ).execute()
 
 
 def route_to(server_id: int, deployment_id: int | None) -> None:
     """Make the gateway route to this deployment's instance."""
-    ServerRow.update(deployment_id=deployment_id).where(ServerRow.id == server_id).execute()
+    ServerRow.update(deployment_id=deployment_id).where(
+        ServerRow.id == server_id
+    ).execute()
 
 
-def record_instance(server_id: int, record: InstanceRecord, *, started_at: datetime | None) -> None:
+def record_instance(
+    server_id: int, record: InstanceRecord, *, started_at: datetime | None
+) -> None:
     """Tell the gateway where the deployment's instance is, and route to it."""
     values = {
         "executor": record.executor,
@@ -321,7 +344,9 @@ def forget_instances(server_id: int, names: tuple[str, ...] | None = None) -> No
 
 def promote(deployment: Deployment, manifest: Mapping[str, Any]) -> None:
     """Make ``deployment`` the live one; what was live before is superseded."""
-    DeploymentRow.update(state=DeploymentState.SUPERSEDED.value, finished_at=now()).where(
+    DeploymentRow.update(
+        state=DeploymentState.SUPERSEDED.value, finished_at=now()
+    ).where(
         DeploymentRow.server_id == deployment.server_id,
         DeploymentRow.id != deployment.id,
         DeploymentRow.state == DeploymentState.LIVE.value,
@@ -334,7 +359,9 @@ def promote(deployment: Deployment, manifest: Mapping[str, Any]) -> None:
     ).where(DeploymentRow.id == deployment.id).execute()
 
 
-def fail_deployment(deployment: Deployment, reason: str, state: DeploymentState = DeploymentState.FAILED) -> None:
+def fail_deployment(
+    deployment: Deployment, reason: str, state: DeploymentState = DeploymentState.FAILED
+) -> None:
     """Close a pending deployment; the gateway goes back to what was live."""
     DeploymentRow.update(state=state.value, reason=reason, finished_at=now()).where(
         DeploymentRow.id == deployment.id,
@@ -346,7 +373,9 @@ def fail_deployment(deployment: Deployment, reason: str, state: DeploymentState 
 
 def record_crash(server: Server, *, crashes: int, instance_name: str) -> None:
     """Count a crash and take the instance away from the gateway, together."""
-    ServerRow.update(crashes=crashes, last_crash_at=now()).where(ServerRow.id == server.id).execute()
+    ServerRow.update(crashes=crashes, last_crash_at=now()).where(
+        ServerRow.id == server.id
+    ).execute()
     forget_instances(server.id, (instance_name,))
 
 

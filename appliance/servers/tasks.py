@@ -27,7 +27,9 @@ class ReconcileTask:
         """Keep the reconciler."""
         self._reconciler = reconciler
 
-    async def __call__(self, _context: JobContext, payload: Mapping[str, Any]) -> Again | None:
+    async def __call__(
+        self, _context: JobContext, payload: Mapping[str, Any]
+    ) -> Again | None:
         """Reconcile ``payload["server_id"]``; ask to be run again when something is due later."""
         moment = await self._reconciler.run(int(payload["server_id"]))
         if moment is None:
@@ -52,7 +54,9 @@ def _enqueue_all() -> None:
         enqueue(RECONCILE, {"server_id": server_id}, lane=lane_of(server_id))
 
 
-async def watch_executor(events: AsyncIterator[ExecutorEvent], database: Database, sweep: Sweep) -> None:
+async def watch_executor(
+    events: AsyncIterator[ExecutorEvent], database: Database, sweep: Sweep
+) -> None:
     """Turn what happens to instances into reconciliations, for ever."""
     async for event in events:
         if event.action not in ACTIONS:

@@ -22,7 +22,9 @@ def names_failed_deployment(reason: str) -> bool:
 
 def last_output(lines: Sequence[LogLine]) -> str:
     """Return the output as one line, oldest first; empty if there was none."""
-    return " | ".join(line.text.strip()[:MAX_LINE] for line in lines if line.text.strip())
+    return " | ".join(
+        line.text.strip()[:MAX_LINE] for line in lines if line.text.strip()
+    )
 
 
 def ended(instance: Instance, lines: Sequence[LogLine]) -> str:

@@ -46,7 +46,12 @@ def a_server(**changes: object) -> Server:
 
 
 def a_deployment(
-    number: int, state: DeploymentState, *, image: str | None = "sha256:1", source: Source = PACKAGE, reason: str = ""
+    number: int,
+    state: DeploymentState,
+    *,
+    image: str | None = "sha256:1",
+    source: Source = PACKAGE,
+    reason: str = "",
 ) -> Deployment:
     return Deployment(
         id=number * 10,
@@ -65,7 +70,9 @@ def a_deployment(
     )
 
 
-def an_instance(deployment: Deployment, state: InstanceState = InstanceState.RUNNING) -> Instance:
+def an_instance(
+    deployment: Deployment, state: InstanceState = InstanceState.RUNNING
+) -> Instance:
     return Instance(
         name=f"mcp-time-{deployment.id}",
         container_id=f"c{deployment.id}",
@@ -83,15 +90,26 @@ def a_record(deployment: Deployment, container_id: str | None = None) -> Instanc
         container_id=f"c{deployment.id}" if container_id is None else container_id,
         transport=Transport.STDIO,
         address="",
+        id=5,
     )
 
 
 def facts(server: Server, *deployments: Deployment, **more: object) -> Facts:
-    pending = next((item for item in deployments if item.state is DeploymentState.PENDING), None)
-    live = next((item for item in deployments if item.state is DeploymentState.LIVE), None)
+    pending = next(
+        (item for item in deployments if item.state is DeploymentState.PENDING), None
+    )
+    live = next(
+        (item for item in deployments if item.state is DeploymentState.LIVE), None
+    )
     newest = max(deployments, key=lambda item: item.number, default=None)
     base = Facts(
-        server=server, pending=pending, live=live, newest=newest, instances=(), records=(), now=NOON
+        server=server,
+        pending=pending,
+        live=live,
+        newest=newest,
+        instances=(),
+        records=(),
+        now=NOON,
     )
     return replace(base, **more)  # type: ignore[arg-type]
 
@@ -112,7 +130,9 @@ def test_a_built_deployment_is_launched() -> None:
 def test_a_container_left_created_by_a_crash_is_launched_again() -> None:
     created = an_instance(PENDING, InstanceState.CREATED)
 
-    assert next_step(facts(a_server(), PENDING, instances=(created,))) == lifecycle.Launch(PENDING)
+    assert next_step(
+        facts(a_server(), PENDING, instances=(created,))
+    ) == lifecycle.Launch(PENDING)
 
 
 def test_a_running_instance_that_the_gateway_does_not_know_is_recorded() -> None:
@@ -126,9 +146,16 @@ def test_a_running_instance_that_the_gateway_does_not_know_is_recorded() -> None
 def test_a_recorded_instance_is_probed_before_it_counts_as_live() -> None:
     server = a_server(deployment_id=PENDING.id, status=Status.STARTING)
 
-    step = next_step(facts(server, PENDING, instances=(an_instance(PENDING),), records=(a_record(PENDING),)))
+    step = next_step(
+        facts(
+            server,
+            PENDING,
+            instances=(an_instance(PENDING),),
+            records=(a_record(PENDING),),
+        )
+    )
 
-    assert step == lifecycle.Probe(PENDING)
+    assert step == lifecycle.Probe(PENDING, 5)
 
 
 def test_a_new_instance_that_ended_before_answering_fails_its_deployment() -> None:
@@ -141,9 +168,15 @@ def test_a_new_instance_that_ended_before_answering_fails_its_deployment() -> No
 
 def test_an_http_server_that_moved_to_another_port_is_recorded_again() -> None:
     moved = replace(an_instance(LIVE), address="http://127.0.0.1:2/mcp")
-    old = replace(a_record(LIVE), transport=Transport.STREAMABLE_HTTP, address="http://127.0.0.1:1/mcp")
+    old = replace(
+        a_record(LIVE),
+        transport=Transport.STREAMABLE_HTTP,
+        address="http://127.0.0.1:1/mcp",
+    )
 
-    step = next_step(facts(a_server(deployment_id=LIVE.id), LIVE, instances=(moved,), records=(old,)))
+    step = next_step(
+        facts(a_server(deployment_id=LIVE.id), LIVE, instances=(moved,), records=(old,))
+    )
 
     assert step == lifecycle.Record(LIVE, moved)
 
@@ -151,7 +184,9 @@ def test_an_http_server_that_moved_to_another_port_is_recorded_again() -> None:
 def test_a_live_server_that_runs_needs_nothing() -> None:
     server = a_server(deployment_id=LIVE.id)
 
-    step = next_step(facts(server, LIVE, instances=(an_instance(LIVE),), records=(a_record(LIVE),)))
+    step = next_step(
+        facts(server, LIVE, instances=(an_instance(LIVE),), records=(a_record(LIVE),))
+    )
 
     assert step == lifecycle.Settled(Status.RUNNING)
 
@@ -160,7 +195,11 @@ def test_what_an_older_deployment_left_running_is_removed() -> None:
     old = an_instance(a_deployment(0, DeploymentState.SUPERSEDED))
     server = a_server(deployment_id=LIVE.id)
 
-    step = next_step(facts(server, LIVE, instances=(old, an_instance(LIVE)), records=(a_record(LIVE),)))
+    step = next_step(
+        facts(
+            server, LIVE, instances=(old, an_instance(LIVE)), records=(a_record(LIVE),)
+        )
+    )
 
     assert step == lifecycle.RemoveInstances((old.name,))
 
@@ -168,7 +207,15 @@ def test_what_an_older_deployment_left_running_is_removed() -> None:
 def test_the_live_instance_stays_while_a_new_deployment_builds() -> None:
     server = a_server(deployment_id=LIVE.id)
 
-    step = next_step(facts(server, LIVE, UNBUILT, instances=(an_instance(LIVE),), records=(a_record(LIVE),)))
+    step = next_step(
+        facts(
+            server,
+            LIVE,
+            UNBUILT,
+            instances=(an_instance(LIVE),),
+            records=(a_record(LIVE),),
+        )
+    )
 
     assert step == lifecycle.Build(UNBUILT)
 
@@ -177,7 +224,9 @@ def test_an_end_is_counted_as_a_crash_once() -> None:
     ended = an_instance(LIVE, InstanceState.EXITED)
     server = a_server(deployment_id=LIVE.id)
 
-    first = next_step(facts(server, LIVE, instances=(ended,), records=(a_record(LIVE),)))
+    first = next_step(
+        facts(server, LIVE, instances=(ended,), records=(a_record(LIVE),))
+    )
     second = next_step(facts(server, LIVE, instances=(ended,)))
 
     assert first == lifecycle.RecordCrash(LIVE, ended)
@@ -199,18 +248,26 @@ def test_a_crashed_server_starts_again_after_the_wait() -> None:
 
 
 def test_a_server_that_keeps_crashing_is_left_alone() -> None:
-    server = a_server(crashes=lifecycle.MAX_CRASHES, last_crash_at=NOON - timedelta(hours=1), status_reason="why")
+    server = a_server(
+        crashes=lifecycle.MAX_CRASHES,
+        last_crash_at=NOON - timedelta(hours=1),
+        status_reason="why",
+    )
 
     assert next_step(facts(server, LIVE)) == lifecycle.Settled(Status.ERROR, "why")
 
 
 def test_crashes_long_ago_do_not_count() -> None:
-    server = a_server(crashes=4, last_crash_at=NOON - lifecycle.CRASH_WINDOW - timedelta(seconds=1))
+    server = a_server(
+        crashes=4, last_crash_at=NOON - lifecycle.CRASH_WINDOW - timedelta(seconds=1)
+    )
 
     assert lifecycle.count_crash(server, NOON) == 1
 
 
-@pytest.mark.parametrize(("crashes", "seconds"), [(1, 1), (2, 2), (3, 4), (6, 32), (7, 60), (60, 60)])
+@pytest.mark.parametrize(
+    ("crashes", "seconds"), [(1, 1), (2, 2), (3, 4), (6, 32), (7, 60), (60, 60)]
+)
 def test_the_pause_doubles_up_to_a_minute(crashes: int, seconds: int) -> None:
     assert lifecycle.backoff(crashes) == timedelta(seconds=seconds)
 
@@ -218,7 +275,9 @@ def test_the_pause_doubles_up_to_a_minute(crashes: int, seconds: int) -> None:
 def test_without_anything_live_the_last_reason_is_the_status() -> None:
     failed = a_deployment(1, DeploymentState.FAILED, reason="no such package")
 
-    assert next_step(facts(a_server(), failed)) == lifecycle.Settled(Status.ERROR, "no such package")
+    assert next_step(facts(a_server(), failed)) == lifecycle.Settled(
+        Status.ERROR, "no such package"
+    )
 
 
 def test_instances_of_failed_deployments_are_removed() -> None:
@@ -246,7 +305,9 @@ def test_stopping_ends_every_instance() -> None:
 def test_stopping_takes_a_remote_server_from_the_gateway() -> None:
     server = a_server(desired_state=DesiredState.STOPPED)
 
-    assert next_step(facts(server, LIVE, records=(a_record(LIVE),))) == lifecycle.StopInstances(())
+    assert next_step(
+        facts(server, LIVE, records=(a_record(LIVE),))
+    ) == lifecycle.StopInstances(())
 
 
 def test_a_stopped_server_with_nothing_left_is_stopped() -> None:
@@ -258,7 +319,10 @@ def test_a_stopped_server_with_nothing_left_is_stopped() -> None:
 def test_deleting_comes_before_everything() -> None:
     server = a_server(desired_state=DesiredState.DELETED)
 
-    assert next_step(facts(server, UNBUILT, LIVE, instances=(an_instance(LIVE),))) == lifecycle.Destroy()
+    assert (
+        next_step(facts(server, UNBUILT, LIVE, instances=(an_instance(LIVE),)))
+        == lifecycle.Destroy()
+    )
 
 
 def test_a_remote_server_is_recorded_then_probed() -> None:
@@ -266,12 +330,18 @@ def test_a_remote_server_is_recorded_then_probed() -> None:
     routed = a_server(deployment_id=remote.id)
 
     assert next_step(facts(a_server(), remote)) == lifecycle.Launch(remote)
-    assert next_step(facts(routed, remote, records=(a_record(remote, ""),))) == lifecycle.Probe(remote)
+    assert next_step(
+        facts(routed, remote, records=(a_record(remote, ""),))
+    ) == lifecycle.Probe(remote, 5)
 
 
 def test_an_unwell_server_is_asked_once_a_run() -> None:
-    server = a_server(deployment_id=LIVE.id, status=Status.DEGRADED, status_reason="silent")
+    server = a_server(
+        deployment_id=LIVE.id, status=Status.DEGRADED, status_reason="silent"
+    )
     there = {"instances": (an_instance(LIVE),), "records": (a_record(LIVE),)}
 
-    assert next_step(facts(server, LIVE, **there)) == lifecycle.Probe(LIVE)
-    assert next_step(facts(server, LIVE, **there, is_unwell=True)) == lifecycle.Settled(Status.DEGRADED, "silent")
+    assert next_step(facts(server, LIVE, **there)) == lifecycle.Probe(LIVE, 5)
+    assert next_step(facts(server, LIVE, **there, is_unwell=True)) == lifecycle.Settled(
+        Status.DEGRADED, "silent"
+    )

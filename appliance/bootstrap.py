@@ -1,0 +1,288 @@
+"""Builds every object of the hub in visible order; the only module that knows all rooms.
+
+Reading ``make_hub`` from top to bottom is reading what the hub is made of.
+"""
+
+import asyncio
+import contextlib
+import errno
+import secrets
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import closing
+from pathlib import Path
+
+import aiohttp
+import structlog
+from aiohttp import web
+
+from appliance.accounts.model import SYSTEM, Role
+from appliance.accounts.service import AccountService
+from appliance.builds.service import BuildService
+from appliance.core.errors import ConflictError, DomainError
+from appliance.core.ids import internal_key
+from appliance.infra import migrations
+from appliance.infra.database import (
+    Database,
+    DatabaseUnavailableError,
+    connect,
+    connection_arguments,
+)
+from appliance.infra.docker import Engine
+from appliance.infra.identity import installation_id
+from appliance.infra.postgres import database_url
+from appliance.jobs.clock import Clock
+from appliance.jobs.queue import JobQueue
+from appliance.jobs.worker import JobWorker
+from appliance.observability import logs
+from appliance.observability.audit import AuditTrail
+from appliance.observability.events import EventLog
+from appliance.observability.metrics import Metrics
+from appliance.runtimes.docker import DockerExecutor
+from appliance.servers.mcp import McpClient
+from appliance.servers.reconciler import Reconciler
+from appliance.servers.service import RECONCILE, ServerService
+from appliance.servers.steps import Steps
+from appliance.servers.tasks import ReconcileTask, Sweep, watch_executor
+from appliance.settings import Settings
+from appliance.web import pages
+from appliance.web.app import Services, make_app
+from appliance.web.health import DegradedError, Readiness
+
+log = structlog.get_logger("hub")
+
+MIGRATIONS = Path(__file__).parent.parent / "migrations"
+#: Postgres and the hub start together; so long the hub waits for the other.
+DATABASE_START_S = 60.0
+#: Everybody is reconciled this often, whatever was missed.
+SWEEP_EVERY_S = 30.0
+PRUNE_EVERY_S = 3600.0
+#: A worker that has not looked at the queue for so long cannot.
+WORKER_SILENT_S = 15.0
+
+
+class PortTakenError(ConflictError):
+    """Another program listens where the hub should."""
+
+    code = "port_in_use"
+
+
+def run_hub(settings: Settings) -> None:
+    """Run the hub until it is told to stop. Blocking.
+
+    Raises:
+        PortTakenError: BIND_PORT is in use.
+        DatabaseUnavailableError: Postgres did not answer within a minute.
+        MigrationError: The schema could not be brought up to date, and ALLOW_MIGRATION_FAILURE is not set.
+    """
+    logs.configure(settings.hub_log_level or settings.log_level, settings.log_format)
+    problem = bring_schema_up(settings)
+    try:
+        web.run_app(
+            make_hub(settings, migration_problem=problem),
+            host=settings.bind_address,
+            port=settings.bind_port,
+            access_log=None,
+            print=None,
+            shutdown_timeout=settings.hub_graceful_timeout,
+            keepalive_timeout=settings.hub_keepalive,
+            handler_cancellation=True,
+        )
+    except OSError as error:
+        if error.errno != errno.EADDRINUSE:
+            raise
+        raise PortTakenError(
+            f"Port {settings.bind_port} is in use.",
+            hint="Stop the other program or set BIND_PORT to another port.",
+        ) from error
+
+
+def bring_schema_up(settings: Settings) -> str | None:
+    """Apply pending migrations; return what went wrong if the hub may start all the same. Blocking."""
+    arguments = connection_arguments(database_url(settings))
+    deadline = time.monotonic() + DATABASE_START_S
+    while True:
+        try:
+            with closing(connect(arguments)) as connection:
+                applied = migrations.migrate(connection, MIGRATIONS)
+        except DatabaseUnavailableError:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.1)
+        except migrations.MigrationError as error:
+            if not settings.allow_migration_failure:
+                raise
+            log.exception("migrations.failed")
+            return error.reason
+        else:
+            log.info("migrations.done", applied=applied)
+            return None
+
+
+async def make_hub(  # noqa: PLR0915 - one object after another, which is the point
+    settings: Settings, *, migration_problem: str | None = None
+) -> web.Application:
+    """Return the hub's application; its worker, clock and watchers start and stop with it."""
+    owner = installation_id(settings.data_dir)
+    database = Database(database_url(settings), size=settings.database_pool)
+    engine = Engine(settings.docker_host)
+    session = aiohttp.ClientSession(
+        connector=aiohttp.TCPConnector(limit=0), cookie_jar=aiohttp.DummyCookieJar()
+    )
+    metrics = Metrics()
+    events = EventLog(database)
+    accounts = AccountService(database, open_registration=settings.open_registration)
+
+    executor = DockerExecutor(
+        engine, owner=owner, subnet_pool=settings.server_subnet_pool
+    )
+    builds = BuildService(database, engine, settings, owner=owner)
+    secret = settings.jwt_secret.get_secret_value().encode()
+    mcp = McpClient(session, settings.mcp_gateway_url, internal_key(secret))
+    public_url = settings.gateway_public_url or settings.mcp_gateway_url
+    servers = ServerService(
+        database, executor, builds, mcp, gateway_public_url=public_url
+    )
+    steps = Steps(
+        database, executor, builds, mcp, start_timeout_s=settings.start_timeout
+    )
+    reconcile = ReconcileTask(Reconciler(database, executor, steps))
+    sweep = Sweep(database)
+
+    queue = JobQueue(database)
+    worker = JobWorker(database, {RECONCILE: reconcile}, metrics=metrics)
+    clock = Clock(database, metrics=metrics)
+    clock.every(SWEEP_EVERY_S, "servers.sweep", sweep)
+    clock.every(PRUNE_EVERY_S, "jobs.prune", _discard(queue.prune))
+    clock.every(PRUNE_EVERY_S, "events.prune", _discard(events.prune))
+    clock.every(PRUNE_EVERY_S, "accounts.prune", accounts.prune)
+
+    readiness = Readiness(
+        {
+            "database": _say(database.ping, "Postgres answers."),
+            "migrations": _migrations_check(migration_problem),
+            "engine": executor.check,
+            "gateway": _gateway_check(session, settings.mcp_gateway_url),
+            "worker": _worker_check(worker),
+            "clock": clock.check,
+        }
+    )
+    services = Services(
+        settings=settings,
+        accounts=accounts,
+        servers=servers,
+        jobs=queue,
+        events=events,
+        audit=AuditTrail(database),
+        metrics=metrics,
+        readiness=readiness,
+    )
+
+    async def running(_app: web.Application) -> AsyncIterator[None]:
+        await worker.start()
+        await clock.start()
+        watcher = asyncio.create_task(
+            watch_executor(executor.events(), database, sweep), name="executor-events"
+        )
+        log.info("hub.started", port=settings.bind_port)
+        yield
+        watcher.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await watcher
+        await clock.stop()
+        await worker.stop()
+
+    async def doors(_app: web.Application) -> AsyncIterator[None]:
+        yield
+        await events.close()
+        await session.close()
+        await engine.close()
+        accounts.close()
+        await asyncio.to_thread(database.close)
+
+    return make_app(services, setups=(pages.install,), contexts=(doors, running))
+
+
+def _discard(
+    function: Callable[[], Awaitable[object]],
+) -> Callable[[], Awaitable[None]]:
+    async def call() -> None:
+        await function()
+
+    return call
+
+
+def _say(
+    check: Callable[[], Awaitable[None]], words: str
+) -> Callable[[], Awaitable[str]]:
+    async def call() -> str:
+        await check()
+        return words
+
+    return call
+
+
+def _migrations_check(problem: str | None) -> Callable[[], Awaitable[str]]:
+    async def check() -> str:
+        if problem:
+            raise DegradedError(problem)
+        return "The schema is that of this version."
+
+    return check
+
+
+def _worker_check(worker: JobWorker) -> Callable[[], Awaitable[str]]:
+    async def check() -> str:
+        if worker.seconds_since_look > WORKER_SILENT_S:
+            raise DegradedError(
+                f"No look at the queue for {worker.seconds_since_look:.0f} s."
+            )
+        return f"{worker.running} jobs run."
+
+    return check
+
+
+def _gateway_check(
+    session: aiohttp.ClientSession, url: str
+) -> Callable[[], Awaitable[str]]:
+    async def check() -> str:
+        try:
+            async with session.get(f"{url}/readyz") as response:
+                if response.ok:
+                    return f"It answers at {url}."
+                raise GatewayDownError(
+                    f"The gateway at {url} is not ready: {await response.text()}"
+                )
+        except aiohttp.ClientError as error:
+            raise GatewayDownError(
+                f"The gateway at {url} does not answer: {error}."
+            ) from error
+
+    return check
+
+
+class GatewayDownError(DomainError):
+    """The gateway does not answer."""
+
+    code = "gateway_down"
+
+
+async def create_user(
+    settings: Settings, *, email: str, is_admin: bool, password: str | None
+) -> dict[str, str]:
+    """Add a person from the box itself; return address and password, generated unless given.
+
+    Raises:
+        EmailTakenError: Somebody has the address.
+    """
+    await asyncio.to_thread(bring_schema_up, settings)
+    database = Database(database_url(settings), size=2)
+    accounts = AccountService(database)
+    chosen = password or secrets.token_urlsafe(15)
+    try:
+        role = Role.ADMIN if is_admin else Role.MAINTAINER
+        user = await accounts.add_user(SYSTEM, email, chosen, role)
+    finally:
+        accounts.close()
+        await asyncio.to_thread(database.close)
+    return {"email": user.email, "password": chosen, "role": user.role.value}
