@@ -6,11 +6,13 @@ A client library would bring its own HTTP stack into the process; inspecting and
 import asyncio
 import re
 from dataclasses import dataclass
+from http import HTTPStatus
 from typing import Any
 from urllib.parse import urlsplit
 
 import msgspec
 
+from appliance.gateway import frames
 from appliance.gateway.errors import EngineAwayError, InstanceGoneError
 
 DEFAULT_SOCKET = "/var/run/docker.sock"
@@ -94,9 +96,9 @@ class Engine:
             EngineAwayError: The engine does not answer.
         """
         status, body = await self._get(f"/containers/{_checked(container_id)}/json")
-        if status == 404:  # noqa: PLR2004 - HTTP's own numbers
+        if status == HTTPStatus.NOT_FOUND:
             raise InstanceGoneError("The server's container is gone.")
-        if status != 200:  # noqa: PLR2004
+        if status != HTTPStatus.OK:
             raise EngineAwayError(
                 f"The container engine answered {status} when asked for the server's container."
             )
@@ -131,6 +133,30 @@ class Engine:
                 f"The container engine answered {status} when asked to attach to the server."
             )
         return Attachment(reader, writer)
+
+    async def stderr_tail(self, container_id: str, lines: int) -> list[str]:
+        """Return what the container printed last on stderr, also before we attached; empty if that is not to be had."""
+        path = f"/containers/{_checked(container_id)}/logs?stderr=1&tail={lines}"
+        try:
+            status, body = await self._get(path)
+        except EngineAwayError:
+            return []
+        demultiplexer, splitter = (
+            frames.Demultiplexer(),
+            frames.LineSplitter(_HEAD_LIMIT),
+        )
+        try:
+            parts = (
+                [payload for _, payload in demultiplexer.feed(body)]
+                if status == HTTPStatus.OK
+                else []
+            )
+        except frames.FrameError:
+            return []
+        found = splitter.feed(b"".join(parts))
+        return [
+            line.decode(errors="replace") for line in found if isinstance(line, bytes)
+        ]
 
     async def _get(self, path: str) -> tuple[int, bytes]:
         reader, writer = await self._connect()

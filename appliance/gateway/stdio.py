@@ -82,7 +82,7 @@ class StdioServer:
                 await asyncio.shield(self._opening)
         except TimeoutError as error:
             raise SilentServerError(
-                f"The server runs but has not answered initialize for {self._start_timeout_s:g} seconds.{self._said()}",
+                f"The server runs but has not answered initialize for {self._start_timeout_s:g} seconds.{await self._said()}",
                 hint="Does it speak MCP on its standard output?",
             ) from error
         return self._still_open()
@@ -200,7 +200,9 @@ class StdioServer:
         if not container.is_attachable:
             raise InstanceGoneError("That container was not made for a stdio server.")
         if not container.is_running:
-            raise InstanceEndedError(f"The server {container.ending()}.{self._said()}")
+            raise InstanceEndedError(
+                f"The server {container.ending()}.{await self._said()}"
+            )
         return container
 
     async def _attach(self, container: Container) -> None:
@@ -210,7 +212,7 @@ class StdioServer:
         now = await self._engine.inspect(container.container_id)
         if not now.is_running or now.started_at != container.started_at:
             attachment.close()
-            raise InstanceEndedError(f"The server {now.ending()}.{self._said()}")
+            raise InstanceEndedError(f"The server {now.ending()}.{await self._said()}")
         self._attachment = attachment
         self._reading = asyncio.create_task(self._read(attachment))
 
@@ -304,10 +306,19 @@ class StdioServer:
             return ConnectionLostError(
                 "The connection to the server broke; whether the call was done is not known."
             )
-        return InstanceEndedError(f"The server {container.ending()}.{self._said()}")
+        return InstanceEndedError(
+            f"The server {container.ending()}.{await self._said()}"
+        )
 
-    def _said(self) -> str:
+    async def _said(self) -> str:
         """Return the server's last words as the end of a sentence, or nothing."""
+        if not self._stderr:
+            self._stderr.extend(
+                line[:KEPT_LINE_BYTES]
+                for line in await self._engine.stderr_tail(
+                    self.container_id, KEPT_LINES
+                )
+            )
         if self._stderr:
             return f" Last on its standard error: {self._stderr[-1]}"
         if self._garbage:

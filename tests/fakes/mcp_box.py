@@ -10,11 +10,11 @@ import subprocess
 import sys
 import time
 import urllib.error
-import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import Any
+from urllib.request import Request, urlopen
 
 import psycopg2
 from psycopg2.extras import Json
@@ -28,7 +28,10 @@ SECRET = "a secret for tests, long enough to be one"
 IMAGE = "mcp-host-test/python"
 PORTS = range(5200, 5300)
 FAKE_SERVER = (Path(__file__).parent / "mcp_stdio.py").read_text()
-BOTH = {"Accept": "application/json, text/event-stream", "Content-Type": "application/json"}
+BOTH = {
+    "Accept": "application/json, text/event-stream",
+    "Content-Type": "application/json",
+}
 
 
 def free_port() -> int:
@@ -41,27 +44,59 @@ def free_port() -> int:
 
 def ensure_image() -> None:
     """Assemble the image with bare Python from a Debian mirror, once a machine."""
-    if subprocess.run(["docker", "image", "inspect", IMAGE], capture_output=True, check=False).returncode == 0:
+    if (
+        subprocess.run(
+            ["docker", "image", "inspect", IMAGE], capture_output=True, check=False
+        ).returncode
+        == 0
+    ):
         return
-    command = ["mmdebstrap", "--variant=minbase", "--include=python3-minimal", "trixie", "-"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as made:
-        subprocess.run(["docker", "import", "-", IMAGE], stdin=made.stdout, check=True, capture_output=True)
+    command = [
+        "mmdebstrap",
+        "--variant=minbase",
+        "--include=python3-minimal",
+        "trixie",
+        "-",
+    ]
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
+    ) as made:
+        subprocess.run(
+            ["docker", "import", "-", IMAGE],
+            stdin=made.stdout,
+            check=True,
+            capture_output=True,
+        )
 
 
 @contextlib.contextmanager
-def stdio_container(environment: dict[str, str] | None = None, *options: str, script: str = FAKE_SERVER) -> Iterator[str]:
+def stdio_container(
+    environment: dict[str, str] | None = None, *options: str, script: str = FAKE_SERVER
+) -> Iterator[str]:
     """Run a stdio server as the executor would, and yield its container's id."""
     ensure_image()
     variables = [f"--env={name}={value}" for name, value in (environment or {}).items()]
-    command = ["docker", "run", "--detach", "--interactive", "--network=none", "--label=mcp-host.server=1"]
+    command = [
+        "docker",
+        "run",
+        "--detach",
+        "--interactive",
+        "--network=none",
+        "--label=mcp-host.server=1",
+    ]
     started = subprocess.run(
-        [*command, *variables, *options, IMAGE, "python3", "-u", "-c", script], capture_output=True, text=True, check=True
+        [*command, *variables, *options, IMAGE, "python3", "-u", "-c", script],
+        capture_output=True,
+        text=True,
+        check=True,
     )
     container_id = started.stdout.strip()
     try:
         yield container_id
     finally:
-        subprocess.run(["docker", "rm", "--force", container_id], capture_output=True, check=False)
+        subprocess.run(
+            ["docker", "rm", "--force", container_id], capture_output=True, check=False
+        )
 
 
 class Box:
@@ -77,9 +112,12 @@ class Box:
             mcp_gateway_url=self.url,
             run_dir=run_dir,
             gateway_bind_address="127.0.0.1",
-            **{"gw_workers": 2, "gw_graceful_timeout": 5, "start_timeout": 10} | settings,
+            **{"gw_workers": 2, "gw_graceful_timeout": 5, "start_timeout": 10}
+            | settings,
         )
         self.process: subprocess.Popen[bytes] | None = None
+        self.owner = 0
+        self.key = ""
         self.log = run_dir / "gateway.log"
 
     @property
@@ -93,7 +131,7 @@ class Box:
 
     # -- processes
 
-    def spawn(self, **options: Any) -> "subprocess.Popen[bytes]":
+    def spawn(self, *, capture: bool = False) -> "subprocess.Popen[bytes]":
         """Start the lean process as ``master.run`` does."""
         self.log.parent.mkdir(parents=True, exist_ok=True)
         descriptor = os.memfd_create("config", 0)
@@ -104,7 +142,8 @@ class Box:
                 [sys.executable, "-m", "appliance.gateway", str(descriptor)],
                 pass_fds=[descriptor],
                 cwd=ROOT,
-                **{"stdout": log, "stderr": subprocess.STDOUT} | options,
+                stdout=log,
+                stderr=subprocess.PIPE if capture else subprocess.STDOUT,
             )
         os.close(descriptor)
         return started
@@ -140,11 +179,14 @@ class Box:
             connection.autocommit = True
             with connection.cursor() as cursor:
                 cursor.execute(sql, arguments)
-                return cursor.fetchone()[0] if cursor.description else None
+                row = cursor.fetchone() if cursor.description else None
+                return row[0] if row else None
 
-    def add_user(self, role: str = "maintainer") -> int:
+    def add_user(self, role: str = "maintainer") -> Any:
         return self.execute(
-            "INSERT INTO users (email, password_hash, role) VALUES (%s, '', %s) RETURNING id", f"{secrets.token_hex(4)}@x", role
+            "INSERT INTO users (email, password_hash, role) VALUES (%s, '', %s) RETURNING id",
+            f"{secrets.token_hex(4)}@x",
+            role,
         )
 
     def add_user_key(self, user_id: int, expires: str | None = None) -> str:
@@ -157,12 +199,20 @@ class Box:
         )
         return key
 
-    def add_server(self, name: str, owner: int, *, status: str = "running", reason: str = "", tools: Any = None) -> str:
+    def add_server(
+        self,
+        name: str,
+        owner: int,
+        *,
+        status: str = "running",
+        reason: str = "",
+        tools: Any = None,
+    ) -> str:
         """Add a server without an instance and return its endpoint key."""
         key = new_key("mcps_")
         server_id = self.execute(
-            "INSERT INTO servers (name, owner_id, source, config, status, status_reason, endpoint_key_hash, endpoint_key_prefix)"
-            " VALUES (%s, %s, '{}', %s, %s, %s, %s, '') RETURNING id",
+            "INSERT INTO servers (name, owner_id, source, config, status, status_reason,"
+            " endpoint_key_hash, endpoint_key_prefix) VALUES (%s, %s, '{}', %s, %s, %s, %s, '') RETURNING id",
             name,
             owner,
             Json({} if tools is None else {"tools": tools}),
@@ -171,13 +221,18 @@ class Box:
             key_hash(key),
         )
         deployment = self.execute(
-            "INSERT INTO deployments (server_id, number, source, config, requested_by) VALUES (%s, 1, '{}', '{}', 'x') RETURNING id",
+            "INSERT INTO deployments (server_id, number, source, config, requested_by)"
+            " VALUES (%s, 1, '{}', '{}', 'x') RETURNING id",
             server_id,
         )
-        self.execute("UPDATE servers SET deployment_id = %s WHERE id = %s", deployment, server_id)
+        self.execute(
+            "UPDATE servers SET deployment_id = %s WHERE id = %s", deployment, server_id
+        )
         return key
 
-    def add_instance(self, name: str, transport: str, *, container_id: str = "", address: str = "") -> None:
+    def add_instance(
+        self, name: str, transport: str, *, container_id: str = "", address: str = ""
+    ) -> None:
         self.execute(
             "INSERT INTO instances (server_id, deployment_id, executor, name, container_id, transport, address)"
             " SELECT id, deployment_id, 'docker', name, %s, %s, %s FROM servers WHERE name = %s",
@@ -187,29 +242,165 @@ class Box:
             name,
         )
 
+    def host_stdio(self, name: str, container_id: str, **server: Any) -> str:
+        """Add a running stdio server with an owner of its own, wait until it is routed, and return its key."""
+        self.owner = self.add_user()
+        self.key = self.add_server(name, self.owner, **server)
+        self.add_instance(name, "stdio", container_id=container_id)
+        self.wait_routed(name)
+        return self.key
+
+    def host_http(
+        self, name: str, address: str, *, container_id: str = "c0ffee", **server: Any
+    ) -> str:
+        """Add a running HTTP server as ``host_stdio`` does; without a container it counts as remote."""
+        self.owner = self.add_user()
+        self.key = self.add_server(name, self.owner, **server)
+        self.add_instance(
+            name, "streamable-http", container_id=container_id, address=address
+        )
+        self.wait_routed(name)
+        return self.key
+
+    def wait_routed(self, name: str) -> None:
+        """Wait until every worker knows ``name``; 405 says that the key opens it."""
+        seen = 0
+        while seen < 8:
+            request = Request(
+                f"{self.url}/servers/{name}/mcp",
+                headers={"Authorization": f"Bearer {self.internal_key}"},
+                method="PUT",
+            )
+            seen = seen + 1 if self._ask(request)[0] == 405 else 0
+            time.sleep(0.01)
+
     # -- requests
 
     def get(self, path: str, headers: dict[str, str] | None = None) -> tuple[int, str]:
-        return self._ask(urllib.request.Request(self.url + path, headers=headers or {}))
+        return self._ask(Request(self.url + path, headers=headers or {}))
 
-    def post(self, name: str, message: Any, *, key: str | None = None, headers: dict[str, str] | None = None) -> tuple[int, Any]:
+    def post(
+        self,
+        name: str,
+        message: Any,
+        *,
+        key: str | None = None,
+        headers: dict[str, str] | None = None,
+    ) -> tuple[int, Any]:
         """POST a message (or raw bytes) to an endpoint; returns the status and the JSON answered."""
         body = message if isinstance(message, bytes) else json.dumps(message).encode()
-        request = urllib.request.Request(
+        request = Request(
             f"{self.url}/servers/{name}/mcp",
             data=body,
-            headers=BOTH | ({"Authorization": f"Bearer {key}"} if key else {}) | (headers or {}),
+            headers=BOTH
+            | ({"Authorization": f"Bearer {key}"} if key else {})
+            | (headers or {}),
         )
         status, text = self._ask(request)
         return status, _parsed(text)
 
-    def call(self, name: str, tool: str, arguments: dict[str, Any] | None = None, *, key: str | None = None, **more: Any) -> Any:
+    def call(
+        self,
+        name: str,
+        tool: str,
+        arguments: dict[str, Any] | None = None,
+        *,
+        key: str | None = None,
+        **more: Any,
+    ) -> Any:
         """Call a tool and return the whole JSON-RPC answer."""
-        return self.post(name, tool_call(tool, arguments), key=key or self.internal_key, **more)[1]
+        return self.post(
+            name, tool_call(tool, arguments), key=key or self.internal_key, **more
+        )[1]
 
-    def _ask(self, request: urllib.request.Request) -> tuple[int, str]:
+    def events(self, name: str, message: Any, *, key: str | None = None) -> list[Any]:
+        """POST a message and return all messages of the event stream that answers it."""
+        request = Request(
+            f"{self.url}/servers/{name}/mcp",
+            data=json.dumps(message).encode(),
+            headers=BOTH | {"Authorization": f"Bearer {key or self.internal_key}"},
+        )
+        with urlopen(request, timeout=30) as answer:
+            assert answer.headers["Content-Type"].startswith("text/event-stream"), (
+                answer.read()
+            )
+            lines = answer.read().decode().splitlines()
+        return [json.loads(line[6:]) for line in lines if line.startswith("data: ")]
+
+    def open_session(self, name: str, *, key: str | None = None) -> str:
+        """Initialize and return the session id."""
+        message = {
+            "jsonrpc": "2.0",
+            "id": 0,
+            "method": "initialize",
+            "params": {"protocolVersion": "2025-11-25"},
+        }
+        request = Request(
+            f"{self.url}/servers/{name}/mcp",
+            data=json.dumps(message).encode(),
+            headers=BOTH | {"Authorization": f"Bearer {key or self.internal_key}"},
+        )
+        with urlopen(request, timeout=30) as answer:
+            return str(answer.headers["Mcp-Session-Id"])
+
+    @contextlib.contextmanager
+    def stream(
+        self, name: str, session: str = "", *, key: str | None = None
+    ) -> Iterator[Callable[[], Any]]:
+        """Open a GET stream and yield what returns its next message."""
+        headers = {
+            "Accept": "text/event-stream",
+            "Authorization": f"Bearer {key or self.internal_key}",
+        }
+        if session:
+            headers["Mcp-Session-Id"] = session
+        with urlopen(
+            Request(f"{self.url}/servers/{name}/mcp", headers=headers), timeout=5
+        ) as answer:
+
+            def next_event() -> Any:
+                while not (line := answer.readline()).startswith(b"data: "):
+                    assert line, "the stream ended"
+                return json.loads(line[6:])
+
+            yield next_event
+
+    @contextlib.contextmanager
+    def raw_post(self, name: str, message: Any) -> Iterator[socket.socket]:
+        """Send a request and yield the open connection without reading an answer."""
+        body = json.dumps(message).encode()
+        head = (
+            f"POST /servers/{name}/mcp HTTP/1.1\r\nHost: 127.0.0.1:{self.port}\r\n"
+            f"Authorization: Bearer {self.internal_key}\r\nAccept: application/json, text/event-stream\r\n"
+            f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
+        )
+        with socket.create_connection(("127.0.0.1", self.port)) as connection:
+            connection.sendall(head.encode() + body)
+            yield connection
+
+    def container_id(self, name: str) -> str:
+        """The container that a server is routed to."""
+        return str(
+            self.execute(
+                "SELECT container_id FROM gateway_routes WHERE name = %s", name
+            )
+        )
+
+    def instance_state(self, name: str) -> Any:
+        """What the bridge says of a server."""
+        with socket.socket(socket.AF_UNIX) as connection:
+            connection.connect(self.config.bridge_socket)
+            connection.sendall(
+                f"GET /instances/{self.container_id(name)} HTTP/1.0\r\n\r\n".encode()
+            )
+            answer = b""
+            while chunk := connection.recv(65536):
+                answer += chunk
+        return json.loads(answer.partition(b"\r\n\r\n")[2])
+
+    def _ask(self, request: Request) -> tuple[int, str]:
         try:
-            with urllib.request.urlopen(request, timeout=30) as answer:
+            with urlopen(request, timeout=30) as answer:
                 return answer.status, answer.read().decode()
         except urllib.error.HTTPError as error:
             with error:
@@ -218,16 +409,23 @@ class Box:
             return 0, ""
 
 
-def tool_call(tool: str, arguments: dict[str, Any] | None = None, request_id: Any = 1, **meta: Any) -> dict[str, Any]:
+def tool_call(
+    tool: str, arguments: dict[str, Any] | None = None, request_id: Any = 1, **meta: Any
+) -> dict[str, Any]:
     params: dict[str, Any] = {"name": tool, "arguments": arguments or {}}
     if meta:
         params["_meta"] = meta
-    return {"jsonrpc": "2.0", "id": request_id, "method": "tools/call", "params": params}
+    return {
+        "jsonrpc": "2.0",
+        "id": request_id,
+        "method": "tools/call",
+        "params": params,
+    }
 
 
 def text_of(answer: Any) -> str:
     """The text of a tool's result."""
-    return answer["result"]["content"][0]["text"]
+    return str(answer["result"]["content"][0]["text"])
 
 
 def _parsed(text: str) -> Any:

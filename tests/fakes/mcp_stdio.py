@@ -5,116 +5,213 @@ import os
 import sys
 import threading
 import time
+from collections.abc import Callable
+from typing import Any
 
 LOCK = threading.Lock()
-SEEN_CANCELLED = []
-INITIALIZED = 0
-TOOLS = [
-    {"name": name, "description": name, "inputSchema": {"type": "object", "properties": {}}}
-    for name in ("echo", "slow", "progress", "die", "garbage", "big", "log", "cancelled", "ask", "pid", "environment")
-]
+CANCELLED: list[Any] = []
+COUNT = {"initialize": 0}
 
 
-def send(message):
+def send(message: Any) -> None:
     with LOCK:
         sys.stdout.write(json.dumps(message) + "\n")
         sys.stdout.flush()
 
 
-def notify(method, params):
+def notify(method: str, params: Any) -> None:
     send({"jsonrpc": "2.0", "method": method, "params": params})
 
 
-def text(value):
-    return {"content": [{"type": "text", "text": str(value)}], "isError": False}
+def complain(words: str) -> None:
+    sys.stderr.write(words + "\n")
+    sys.stderr.flush()
 
 
-def initialize(params):
-    global INITIALIZED
-    INITIALIZED += 1
-    if os.environ.get("REFUSE_SECOND") and INITIALIZED > 1:
+def echo(params: Any) -> Any:
+    return f"Echo: {params['arguments'].get('message')}"
+
+
+def slow(params: Any) -> Any:
+    time.sleep(float(params["arguments"].get("seconds", 1)))
+    return "slept"
+
+
+def progress(params: Any) -> Any:
+    token = (params.get("_meta") or {}).get("progressToken")
+    for step in range(1, 4):
+        notify(
+            "notifications/progress",
+            {"progressToken": token, "progress": step, "total": 3},
+        )
+        time.sleep(float(params["arguments"].get("pause", 0.05)))
+    return f"done with {token}"
+
+
+def die(params: Any) -> Any:
+    complain("fatal: told to die")
+    os._exit(int(params["arguments"].get("code", 3)))
+
+
+def garbage(_params: Any) -> Any:
+    with LOCK:
+        sys.stdout.write("Listening on http://localhost\n[1, 2]\n\x00\n")
+        sys.stdout.flush()
+    return "sorry"
+
+
+def big(params: Any) -> Any:
+    return "x" * int(params["arguments"]["bytes"])
+
+
+def log(params: Any) -> Any:
+    notify(
+        "notifications/message",
+        {"level": "info", "data": params["arguments"].get("data", "hello")},
+    )
+    return "logged"
+
+
+def changed(_params: Any) -> Any:
+    notify("notifications/tools/list_changed", {})
+    return "changed"
+
+
+def updated(params: Any) -> Any:
+    notify("notifications/resources/updated", {"uri": params["arguments"]["uri"]})
+    return "updated"
+
+
+def cancelled(_params: Any) -> Any:
+    return json.dumps(CANCELLED)
+
+
+def ask(params: Any) -> Any:
+    send(
+        {
+            "jsonrpc": "2.0",
+            "id": "mine",
+            "method": params["arguments"]["method"],
+            "params": {},
+        }
+    )
+    return "asked"
+
+
+def count(_params: Any) -> Any:
+    return str(COUNT["initialize"])
+
+
+def meta(params: Any) -> Any:
+    return json.dumps(params.get("_meta"))
+
+
+TOOLS: dict[str, Callable[[Any], Any]] = {
+    tool.__name__: tool
+    for tool in (
+        echo,
+        slow,
+        progress,
+        die,
+        garbage,
+        big,
+        log,
+        changed,
+        updated,
+        cancelled,
+        ask,
+        count,
+        meta,
+    )
+}
+
+
+def initialize(params: Any) -> Any:
+    COUNT["initialize"] += 1
+    if os.environ.get("REFUSE_SECOND") and COUNT["initialize"] > 1:
         raise ValueError("already initialized")
     wanted = os.environ.get("REVISION", params["protocolVersion"])
     if os.environ.get("REFUSE_NEWER") and params["protocolVersion"] != wanted:
         raise ValueError("unsupported protocol version")
     return {
         "protocolVersion": wanted,
-        "capabilities": {"tools": {"listChanged": True}, "logging": {}},
+        "capabilities": {
+            "tools": {"listChanged": True},
+            "logging": {},
+            "resources": {"subscribe": True},
+        },
         "serverInfo": {"name": "fake", "version": "1"},
         "instructions": "Do as you like.",
     }
 
 
-def call(request_id, params):
-    name, arguments = params["name"], params.get("arguments") or {}
-    if name == "slow":
-        time.sleep(float(arguments.get("seconds", 1)))
-        return text("slept")
-    if name == "progress":
-        token = (params.get("_meta") or {}).get("progressToken")
-        for step in range(1, 4):
-            notify("notifications/progress", {"progressToken": token, "progress": step, "total": 3})
-            time.sleep(0.05)
-        return text("done")
-    if name == "die":
-        print("fatal: told to die", file=sys.stderr, flush=True)
-        os._exit(int(arguments.get("code", 3)))
-    if name == "garbage":
-        with LOCK:
-            sys.stdout.write("Listening on http://localhost\n[1, 2]\n\x00\xff\n")
-            sys.stdout.flush()
-        return text("sorry")
-    if name == "big":
-        return text("x" * int(arguments["bytes"]))
-    if name == "log":
-        notify("notifications/message", {"level": "info", "data": arguments.get("data", "hello")})
-        return text("logged")
-    if name == "changed":
-        notify("notifications/tools/list_changed", {})
-        return text("changed")
-    if name == "cancelled":
-        return text(json.dumps(SEEN_CANCELLED))
-    if name == "ask":
-        send({"jsonrpc": "2.0", "id": "mine", "method": arguments["method"], "params": {}})
-        return text("asked")
-    if name == "pid":
-        return text(f"{os.getpid()} {INITIALIZED}")
-    return text(f"Echo: {arguments.get('message')}")
+def list_tools(_params: Any) -> Any:
+    schema = {"type": "object", "properties": {}}
+    return {
+        "tools": [
+            {"name": name, "description": name, "inputSchema": schema} for name in TOOLS
+        ]
+    }
 
 
-def answer(message):
-    method, request_id, params = message.get("method"), message.get("id"), message.get("params") or {}
+def call_tool(params: Any) -> Any:
+    params.setdefault("arguments", {})
+    if params["name"] not in TOOLS:
+        raise ValueError(f"Unknown tool: {params['name']}")
+    return {
+        "content": [{"type": "text", "text": TOOLS[params["name"]](params)}],
+        "isError": False,
+    }
+
+
+METHODS: dict[str, Callable[[Any], Any]] = {
+    "initialize": initialize,
+    "tools/list": list_tools,
+    "tools/call": call_tool,
+    "ping": lambda _: {},
+    "resources/subscribe": lambda _: {},
+    "logging/setLevel": lambda _: {},
+}
+
+
+def answer(message: Any) -> None:
+    method, request_id = message.get("method"), message.get("id")
+    if method is None:
+        complain(f"answered: {json.dumps(message)}")
+        return
     if request_id is None:
         if method == "notifications/cancelled":
-            SEEN_CANCELLED.append(params)
-        return
-    if method is None:
-        print(f"answered: {json.dumps(message)}", file=sys.stderr, flush=True)
+            CANCELLED.append(message["params"])
         return
     try:
-        if method == "initialize":
-            result = initialize(params)
-        elif method == "tools/list":
-            result = {"tools": TOOLS}
-        elif method == "tools/call":
-            result = call(request_id, params)
-        elif method in ("ping", "resources/subscribe", "logging/setLevel"):
-            result = {}
-        else:
-            send({"jsonrpc": "2.0", "id": request_id, "error": {"code": -32601, "message": f"no {method}"}})
+        if method not in METHODS:
+            error = {"code": -32601, "message": f"no {method}"}
+            send({"jsonrpc": "2.0", "id": request_id, "error": error})
             return
-    except ValueError as error:
-        send({"jsonrpc": "2.0", "id": request_id, "error": {"code": -32602, "message": str(error)}})
-        return
-    send({"jsonrpc": "2.0", "id": request_id, "result": result})
+        send(
+            {
+                "jsonrpc": "2.0",
+                "id": request_id,
+                "result": METHODS[method](message.get("params") or {}),
+            }
+        )
+    except ValueError as problem:
+        send(
+            {
+                "jsonrpc": "2.0",
+                "id": request_id,
+                "error": {"code": -32602, "message": str(problem)},
+            }
+        )
 
 
-def main():
-    print("fake server starting", file=sys.stderr, flush=True)
+def main() -> None:
+    complain("fake server starting")
     if os.environ.get("SILENT"):
         time.sleep(3600)
     if os.environ.get("GARBAGE_FIRST"):
-        print("Welcome to the fake server!", flush=True)
+        sys.stdout.write("Welcome to the fake server!\n")
+        sys.stdout.flush()
     time.sleep(float(os.environ.get("START_DELAY", "0")))
     for line in sys.stdin:
         try:
@@ -124,4 +221,5 @@ def main():
         threading.Thread(target=answer, args=(message,), daemon=True).start()
 
 
-main()
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,56 @@
+"""An executor on which nothing runs: for tests of what people ask for, not of what becomes of it."""
+
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime
+
+from appliance.runtimes.model import (
+    ExecutorDescriptor,
+    ExecutorEvent,
+    Instance,
+    InstanceSpec,
+    LogLine,
+)
+
+PRINTED = [
+    LogLine(datetime(2026, 1, 1, 12, 0, 0, number, tzinfo=UTC), "stderr", f"line {number}") for number in (1, 2, 3)
+]
+
+
+class IdleExecutor:
+    """Starts nothing; every instance has printed the same three lines."""
+
+    @property
+    def descriptor(self) -> ExecutorDescriptor:
+        return ExecutorDescriptor("idle", frozenset(), frozenset())
+
+    async def check(self) -> str:
+        return "idle"
+
+    async def start(self, spec: InstanceSpec) -> Instance:
+        raise AssertionError(f"{spec.name} was started")
+
+    async def stop(self, name: str, *, grace_s: float = 10) -> None:
+        """Nothing runs."""
+
+    async def remove(self, name: str) -> None:
+        """Nothing is there."""
+
+    async def remove_server(self, server_id: int) -> None:
+        """Nothing is there."""
+
+    async def remove_image(self, reference: str) -> None:
+        """Nothing is there."""
+
+    async def instances(self, server_id: int | None = None) -> list[Instance]:
+        return []
+
+    async def tail(self, name: str, *, lines: int = 50) -> list[LogLine]:
+        return PRINTED[-lines:]
+
+    async def follow(self, name: str, *, lines: int = 200) -> AsyncIterator[LogLine]:
+        for line in PRINTED[-lines:]:
+            yield line
+
+    async def events(self) -> AsyncIterator[ExecutorEvent]:
+        for event in ():
+            yield event
