@@ -1,0 +1,125 @@
+# shellcheck shell=bash
+# What this box lacks. A need is a word; every word has a reason, and packages once the package lists are known.
+
+readonly OLDEST_PYTHON_MINOR=11
+readonly NEWEST_PYTHON_MINOR=13
+readonly DEBIAN_KEYS=/usr/share/keyrings/debian-archive-keyring.gpg
+
+# needs: the words for what is missing to run the appliance, one a line.
+needs() {
+  can_make_venv || printf 'python\n'
+  has git || printf 'git\n'
+  engine_answers || printf 'engine\n'
+  docker buildx version >/dev/null 2>&1 || printf 'buildx\n'
+  has mmdebstrap || printf 'mmdebstrap\n'
+}
+
+# test_needs: what the tests want beyond that.
+test_needs() {
+  has chromium || has chromium-browser || printf 'chromium\n'
+}
+
+# reason NEED: what it is and what it is for.
+reason() {
+  case $1 in
+    python) printf 'Python 3.%s to 3.%s with venv: runs the appliance\n' "${OLDEST_PYTHON_MINOR}" "${NEWEST_PYTHON_MINOR}" ;;
+    git) printf 'git: fetches servers from repositories\n' ;;
+    engine)
+      if has dockerd; then
+        printf 'a Docker engine that this user reaches: the installed one will be started\n'
+      else
+        printf 'Docker engine: builds and runs hosted servers\n'
+      fi
+      ;;
+    buildx) printf 'docker buildx: builds images\n' ;;
+    mmdebstrap) printf 'mmdebstrap: makes the base image of builds where no registry can be reached\n' ;;
+    chromium) printf 'Chromium: the browser in which the pages are tested\n' ;;
+    *) printf '%s\n' "$1" ;;
+  esac
+}
+
+# packages_for NEED: the packages, one a line; none where there is another way. Needs fresh package lists.
+packages_for() {
+  case $1 in
+    python) python_packages ;;
+    git) printf '%s\n' git ca-certificates ;;
+    engine)
+      if ! has dockerd; then
+        printf 'docker.io\n'
+        # Debian 13 has the client in a package of its own; elsewhere it is in docker.io.
+        if apt_knows docker-cli; then
+          printf 'docker-cli\n'
+        fi
+      fi
+      ;;
+    buildx)
+      if apt_knows docker-buildx; then
+        printf 'docker-buildx\n'
+      fi
+      ;;
+    mmdebstrap)
+      printf 'mmdebstrap\n'
+      if [[ ! -e ${DEBIAN_KEYS} ]]; then
+        printf 'debian-archive-keyring\n'
+      fi
+      ;;
+    *) printf '%s\n' "$1" ;;
+  esac
+}
+
+# The newest Python that the project runs on, or nothing.
+find_python() {
+  local candidate
+  for candidate in python3.13 python3.12 python3.11 python3; do
+    if has "${candidate}" && fits "${candidate}"; then
+      printf '%s\n' "${candidate}"
+      return
+    fi
+  done
+}
+
+fits() {
+  "$1" -c "import sys; sys.exit(not (3, ${OLDEST_PYTHON_MINOR}) <= sys.version_info[:2] <= (3, ${NEWEST_PYTHON_MINOR}))" \
+    2>/dev/null
+}
+
+can_make_venv() {
+  local python
+  python=$(find_python)
+  [[ -n ${python} ]] && "${python}" -c 'import venv, ensurepip' 2>/dev/null
+}
+
+python_packages() {
+  local python default name
+  python=$(find_python)
+  default=$(candidate_of python3)
+  if [[ -n ${python} ]]; then
+    printf '%s-venv\n' "${python}"
+  elif [[ ${default} =~ ^3\.([0-9]+) ]] && ((BASH_REMATCH[1] >= OLDEST_PYTHON_MINOR && BASH_REMATCH[1] <= NEWEST_PYTHON_MINOR)); then
+    printf '%s\n' python3 python3-venv
+  else
+    # The distribution's own is too old or too new; some have others beside it.
+    for name in python3.13 python3.12 python3.11; do
+      if apt_knows "${name}-venv"; then
+        printf '%s\n' "${name}" "${name}-venv"
+        return
+      fi
+    done
+  fi
+}
+
+engine_answers() {
+  docker version --format '{{.Server.Version}}' >/dev/null 2>&1
+}
+
+apt_knows() {
+  local candidate
+  candidate=$(candidate_of "$1")
+  [[ -n ${candidate} && ${candidate} != '(none)' ]]
+}
+
+candidate_of() {
+  local policy
+  policy=$(apt-cache policy "$1")
+  sed -n 's/^ *Candidate: //p' <<<"${policy}"
+}
