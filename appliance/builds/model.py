@@ -2,6 +2,7 @@
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
+from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
@@ -57,3 +58,26 @@ class BuildLine:
 
 #: Told when a build goes from one stage to the next.
 StageListener = Callable[[Stage], Awaitable[None]]
+
+
+@dataclass(frozen=True)
+class BuildView:
+    """One build as it is stored."""
+
+    id: int
+    deployment_id: int
+    server_id: int
+    state: BuildState
+    #: 1, or more when the hub stopped in the middle and began again.
+    attempt: int
+    #: The tag that holds the image, and the image's id, which is what instances run. ``None`` until the build succeeded, and
+    #: for remote servers, which have none.
+    image: str | None
+    image_digest: str | None
+    base_image: str | None
+    dockerfile: str
+    resolved: dict[str, Any]
+    #: Why it failed, with what to do; empty otherwise.
+    error: str
+    started_at: datetime
+    finished_at: datetime | None

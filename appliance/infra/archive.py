@@ -1,5 +1,6 @@
 """Reading one small file out of a container that need not run, and making the tar that changes one directory's owner."""
 
+import asyncio
 import io
 import tarfile
 
@@ -26,7 +27,8 @@ async def read_file(engine: Engine, container_id: str, path: str, *, limit: int 
                     return None
     except aiodocker.DockerError:
         return None
-    return _only_file(bytes(collected), limit)
+    # The file is in memory, but tarfile's own reader may block for all that a watchful loop knows.
+    return await asyncio.to_thread(_only_file, bytes(collected), limit)
 
 
 def _only_file(data: bytes, limit: int) -> bytes | None:

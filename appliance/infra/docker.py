@@ -5,9 +5,11 @@ nothing that the hub has not loaded already, where the synchronous SDK adds 7.5 
 """
 
 import asyncio
+import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from http import HTTPStatus
+from pathlib import Path
 from typing import Any
 
 import aiodocker
@@ -24,7 +26,7 @@ class Engine:
     """A pool of connections to one engine, opened at first use.
 
     Args:
-        address: ``unix:///var/run/docker.sock`` or ``tcp://…``; ``None``: as the docker command finds it.
+        address: ``unix:///var/run/docker.sock`` or ``tcp://…``; ``None``: the first socket of ``local_sockets``.
     """
 
     def __init__(self, address: str | None = None) -> None:
@@ -32,27 +34,26 @@ class Engine:
         self._address = address
         self._client: aiodocker.Docker | None = None
 
-    @property
-    def client(self) -> aiodocker.Docker:
-        """The client; needs a running event loop.
+    async def address(self) -> str:
+        """Return the engine's address; programs meet the same engine with it as their ``DOCKER_HOST``.
+
+        Raises:
+            EngineUnavailableError: None was given, and no engine's socket is on this box.
+        """
+        if self._address is None:
+            self._address = await asyncio.to_thread(local_socket)
+        return self._address
+
+    async def client(self) -> aiodocker.Docker:
+        """Return the client.
 
         Raises:
             EngineUnavailableError: No engine's socket was found on this box.
         """
+        address = await self.address()
         if self._client is None:
-            try:
-                self._client = aiodocker.Docker(url=self._address)
-            except (AssertionError, ValueError) as error:
-                raise EngineUnavailableError(
-                    "No container engine was found on this box.",
-                    hint="Install Docker and start it, or name its address in DOCKER_HOST.",
-                ) from error
+            self._client = aiodocker.Docker(url=address)
         return self._client
-
-    @property
-    def address(self) -> str | None:
-        """What ``DOCKER_HOST`` must be for a program to meet the same engine; ``None``: its default."""
-        return self._address
 
     @asynccontextmanager
     async def reach(self, *, timeout_s: float | None = CONTROL_TIMEOUT_S) -> AsyncIterator[aiodocker.Docker]:
@@ -64,7 +65,7 @@ class Engine:
         """
         try:
             async with asyncio.timeout(timeout_s):
-                yield self.client
+                yield await self.client()
         except aiodocker.DockerError as error:
             if error.status == _NO_CONNECTION:
                 raise _unreachable(error.message) from error
@@ -100,6 +101,27 @@ class Engine:
         if self._client is not None:
             await self._client.close()
             self._client = None
+
+
+def local_sockets() -> list[Path]:
+    """Return where an engine on this box listens: the system's, the user's own, Docker Desktop's."""
+    own = [Path(f"/run/user/{os.geteuid()}/docker.sock"), Path.home() / ".docker/run/docker.sock"]
+    return [Path("/run/docker.sock"), Path("/var/run/docker.sock"), *own]
+
+
+def local_socket() -> str:
+    """Return the address of the engine on this box. Blocking.
+
+    Raises:
+        EngineUnavailableError: There is none.
+    """
+    found = next((path for path in local_sockets() if path.is_socket()), None)
+    if found is None:
+        raise EngineUnavailableError(
+            "No container engine was found on this box.",
+            hint="Install Docker and start it, or name its address in DOCKER_HOST.",
+        )
+    return f"unix://{found}"
 
 
 def _unreachable(words: str) -> EngineUnavailableError:

@@ -67,6 +67,14 @@ class Finished:
         return "\n".join(self.lines)
 
 
+PROXIES = tuple(name for name in sorted(INHERITED) if name.lower().endswith("_proxy"))
+
+
+def proxies() -> dict[str, str]:
+    """Return the proxy settings of this process's environment, which a build container does not inherit by itself."""
+    return {name: os.environ[name] for name in PROXIES if os.environ.get(name)}
+
+
 def child_environment(
     own: Mapping[str, str], extra: Mapping[str, str] | None = None, *, mark: str = ""
 ) -> dict[str, str]:
@@ -102,7 +110,7 @@ async def run(
     watch = _Watch(LineSplitter(on_line or lines.append))
     transport, _ = await asyncio.get_running_loop().subprocess_exec(
         lambda: watch,
-        *_dying_with_us(argv),
+        *await asyncio.to_thread(_dying_with_us, argv),
         stdin=asyncio.subprocess.DEVNULL,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.STDOUT,

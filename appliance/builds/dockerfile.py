@@ -1,0 +1,82 @@
+"""The Dockerfiles that are written for servers, and the commands that build them. Pure; tested by equality."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from appliance.builds.project import NodeProject, PythonProject
+from appliance.sources.model import PackageSource
+
+#: The base's ordinary user, who builds and runs.
+USER = "10001:10001"
+INSTALL = "/opt/mcp/install"
+ENTRY = "/opt/mcp/entry"
+APP = "/opt/mcp/server/app"
+
+
+def package_dockerfile(base: str, source: PackageSource, *, resolved_for: str) -> str:
+    """Return the Dockerfile of a published package.
+
+    Args:
+        base: Tag of the base image.
+        resolved_for: Names the build. A pinned package may come from the cache; one that is not pinned is resolved anew for
+            every build, because this takes part in the cache's key. A build that is tried again finds what it had.
+    """
+    lines = [f"FROM {base}", f"USER {USER}"]
+    if source.version is None:
+        lines.append(f"ARG MCP_HOST_RESOLVED_FOR={resolved_for}")
+    lines.append(_run(source.ecosystem.value, {"name": source.name, "version": source.version}))
+    return _finished(lines)
+
+
+def project_dockerfile(base: str, project: PythonProject | NodeProject) -> str:
+    """Return the Dockerfile of a repository that has none of its own; its context is the repository."""
+    if isinstance(project, PythonProject):
+        kind = "python"
+        plan: dict[str, object] = {
+            "name": project.name,
+            "install": project.install,
+            "scripts": list(project.scripts),
+            "main": project.main,
+        }
+    else:
+        kind = "node"
+        plan = {"lock": project.has_lock, "build": project.has_build, "command": list(project.command)}
+    return _finished([f"FROM {base}", f"USER {USER}", f"COPY --chown={USER} . {APP}", _run(kind, plan)])
+
+
+def _run(kind: str, plan: Mapping[str, object]) -> str:
+    # The exec form, in ASCII: no shell reads it, and no character of it can end the line.
+    return f"RUN {json.dumps([INSTALL, kind, json.dumps(plan)])}"
+
+
+def _finished(lines: list[str]) -> str:
+    return "\n".join([*lines, f"ENTRYPOINT {json.dumps([ENTRY])}", ""])
+
+
+@dataclass(frozen=True)
+class BuildxCommand:
+    """One run of ``buildx build``."""
+
+    tag: str
+    dockerfile: Path
+    context: Path
+    labels: Mapping[str, str] = field(default_factory=dict)
+    #: ``None``: the engine's own builder, which alone sees the base images on this box.
+    builder: str | None = None
+    #: Secret id to file; there only while a step that asks for it runs.
+    secrets: Mapping[str, Path] = field(default_factory=dict)
+    build_arguments: Mapping[str, str] = field(default_factory=dict)
+
+    def argv(self, program: tuple[str, ...]) -> list[str]:
+        """Return the program and its arguments.
+
+        Args:
+            program: How buildx is started: the plugin itself, or ``docker buildx``.
+        """
+        options = ["--builder", self.builder or "default", "--progress=plain", "--load", f"--tag={self.tag}"]
+        options += [f"--label={name}={value}" for name, value in sorted(self.labels.items())]
+        options += [f"--secret=id={name},src={path}" for name, path in sorted(self.secrets.items())]
+        options += [f"--build-arg={name}={value}" for name, value in sorted(self.build_arguments.items())]
+        return [*program, "build", *options, f"--file={self.dockerfile}", str(self.context)]

@@ -1,0 +1,159 @@
+"""Builds and their log lines in Postgres; every function runs inside ``Database.run``."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from peewee import fn
+
+from appliance.builds.model import BuildLine, BuildRequest, BuildState, BuildView, BuiltImage
+from appliance.builds.tables import BuildLogLineRow, BuildRow
+from appliance.core.clock import now
+from appliance.observability.events import publish_in_transaction
+
+
+@dataclass(frozen=True)
+class Begun:
+    """A build that may go on."""
+
+    view: BuildView
+    #: Number of the last line that is stored.
+    last_line: int
+
+
+def begin(request: BuildRequest) -> Begun:
+    """Make the deployment's row, or count one more attempt; a build that succeeded is returned as it is."""
+    moment = now()
+    fresh = (
+        BuildRow.insert(
+            deployment_id=request.deployment_id,
+            server_id=request.server_id,
+            state=BuildState.RUNNING,
+            attempt=1,
+            dockerfile="",
+            resolved={},
+            error="",
+            started_at=moment,
+        )
+        .on_conflict(conflict_target=[BuildRow.deployment_id], action="IGNORE")
+        .execute()
+    )
+    row = BuildRow.select().where(BuildRow.deployment_id == request.deployment_id).for_update().get()
+    if not fresh and row.state != BuildState.SUCCEEDED:
+        _again(row)
+    last = BuildLogLineRow.select(fn.MAX(BuildLogLineRow.number)).where(BuildLogLineRow.build_id == row.id).scalar()
+    return Begun(_view(row), last or 0)
+
+
+def begin_again(build_id: int) -> Begun:
+    """Count one more attempt of a build that had succeeded, because its image is gone."""
+    row = BuildRow.select().where(BuildRow.id == build_id).for_update().get()
+    _again(row)
+    last = BuildLogLineRow.select(fn.MAX(BuildLogLineRow.number)).where(BuildLogLineRow.build_id == row.id).scalar()
+    return Begun(_view(row), last or 0)
+
+
+def _again(row: BuildRow) -> None:
+    row.state = BuildState.RUNNING
+    row.attempt += 1
+    row.error = ""
+    row.finished_at = None
+    row.save()
+
+
+def set_recipe(build_id: int, *, dockerfile: str, base_image: str | None) -> None:
+    """Keep what is being built."""
+    BuildRow.update(dockerfile=dockerfile, base_image=base_image).where(BuildRow.id == build_id).execute()
+
+
+def succeed(build_id: int, server_id: int, *, tag: str | None, built: BuiltImage) -> None:
+    """Write the one result of the build."""
+    BuildRow.update(
+        state=BuildState.SUCCEEDED,
+        image=tag,
+        image_digest=built.image or None,
+        resolved=built.resolved,
+        finished_at=now(),
+    ).where(BuildRow.id == build_id).execute()
+    _announce(build_id, server_id, BuildState.SUCCEEDED)
+
+
+def end(build_id: int, server_id: int, state: BuildState, error: str = "") -> None:
+    """Write that the build failed or was cancelled; one that succeeded stays so."""
+    BuildRow.update(state=state, error=error, finished_at=now()).where(
+        (BuildRow.id == build_id) & (BuildRow.state == BuildState.RUNNING)
+    ).execute()
+    _announce(build_id, server_id, state)
+
+
+def _announce(build_id: int, server_id: int, state: BuildState) -> None:
+    publish_in_transaction("build.state", server_id, {"build_id": build_id, "state": state.value})
+
+
+def append_lines(build_id: int, server_id: int, lines: Sequence[BuildLine]) -> None:
+    """Store ``lines`` and tell whoever watches, in one transaction; a build whose server is gone keeps none."""
+    if not BuildRow.select().where(BuildRow.id == build_id).for_update().exists():
+        return
+    moment = now()
+    BuildLogLineRow.insert_many(
+        [{"build_id": build_id, "number": line.number, "at": moment, "line": line.text} for line in lines]
+    ).on_conflict(action="IGNORE").execute()
+    data: dict[str, Any] = {"build_id": build_id, "from": lines[0].number, "to": lines[-1].number}
+    publish_in_transaction("build.log", server_id, data)
+
+
+def lines(build_id: int, *, after: int, limit: int) -> list[BuildLine]:
+    """Return lines after number ``after``, oldest first."""
+    rows = (
+        BuildLogLineRow.select(BuildLogLineRow.number, BuildLogLineRow.line)
+        .where((BuildLogLineRow.build_id == build_id) & (BuildLogLineRow.number > after))
+        .order_by(BuildLogLineRow.number)
+        .limit(limit)
+    )
+    return [BuildLine(row.number, row.line) for row in rows]
+
+
+def last_lines(build_id: int, count: int) -> list[str]:
+    """Return the texts of the last lines, oldest first."""
+    rows = (
+        BuildLogLineRow.select(BuildLogLineRow.line)
+        .where(BuildLogLineRow.build_id == build_id)
+        .order_by(BuildLogLineRow.number.desc())
+        .limit(count)
+    )
+    return [row.line for row in rows][::-1]
+
+
+def of_deployment(deployment_id: int) -> BuildView | None:
+    """Return the deployment's build, if it has one."""
+    row = BuildRow.get_or_none(BuildRow.deployment_id == deployment_id)
+    return _view(row) if row else None
+
+
+def latest(server_id: int) -> BuildView | None:
+    """Return the server's newest build, if it has one."""
+    row = BuildRow.select().where(BuildRow.server_id == server_id).order_by(BuildRow.id.desc()).first()
+    return _view(row) if row else None
+
+
+def built_image(view: BuildView) -> BuiltImage:
+    """Return what a build that succeeded came to."""
+    return BuiltImage(image=view.image_digest or "", resolved=view.resolved)
+
+
+def _view(row: BuildRow) -> BuildView:
+    return BuildView(
+        id=row.id,
+        deployment_id=row.deployment_id,
+        server_id=row.server_id,
+        state=BuildState(row.state),
+        attempt=row.attempt,
+        image=row.image,
+        image_digest=row.image_digest,
+        base_image=row.base_image,
+        dockerfile=row.dockerfile,
+        resolved=row.resolved,
+        error=row.error,
+        started_at=row.started_at,
+        finished_at=row.finished_at,
+    )
