@@ -153,8 +153,8 @@ async def make_hub(  # noqa: PLR0915 - one object after another, which is the po
     worker = JobWorker(database, {RECONCILE: reconcile}, metrics=metrics)
     clock = Clock(database, metrics=metrics)
     clock.every(SWEEP_EVERY_S, "servers.sweep", sweep)
-    clock.every(PRUNE_EVERY_S, "jobs.prune", _discard(queue.prune))
-    clock.every(PRUNE_EVERY_S, "events.prune", _discard(events.prune))
+    clock.every(PRUNE_EVERY_S, "jobs.prune", queue.prune)
+    clock.every(PRUNE_EVERY_S, "events.prune", events.prune)
     clock.every(PRUNE_EVERY_S, "accounts.prune", accounts.prune)
 
     readiness = Readiness(
@@ -164,7 +164,7 @@ async def make_hub(  # noqa: PLR0915 - one object after another, which is the po
             "engine": executor.check,
             "gateway": _gateway_check(session, settings.mcp_gateway_url),
             "worker": _worker_check(worker),
-            "clock": clock.check,
+            "clock": _clock_check(clock),
         }
     )
     services = Services(
@@ -203,15 +203,6 @@ async def make_hub(  # noqa: PLR0915 - one object after another, which is the po
     return make_app(services, setups=(pages.install,), contexts=(doors, running))
 
 
-def _discard(
-    function: Callable[[], Awaitable[object]],
-) -> Callable[[], Awaitable[None]]:
-    async def call() -> None:
-        await function()
-
-    return call
-
-
 def _say(
     check: Callable[[], Awaitable[None]], words: str
 ) -> Callable[[], Awaitable[str]]:
@@ -238,6 +229,13 @@ def _worker_check(worker: JobWorker) -> Callable[[], Awaitable[str]]:
                 f"No look at the queue for {worker.seconds_since_look:.0f} s."
             )
         return f"{worker.running} jobs run."
+
+    return check
+
+
+def _clock_check(clock: Clock) -> Callable[[], Awaitable[str]]:
+    async def check() -> str:
+        return "It ticks here." if clock.is_leader else "Another hub leads it."
 
     return check
 
