@@ -149,7 +149,7 @@ async def test_a_transaction_that_commits_late_is_not_missed(
 
 
 async def test_many_writers_at_once_are_read_once_each_and_in_order_of_ids(
-    database: Database, events: EventLog
+    events: EventLog,
 ) -> None:
     reader = await listening(events)
 
