@@ -151,6 +151,7 @@ def add(
             f"A server named {name} exists already.",
             hint="Choose another name or delete that server.",
         ) from error
+    publish_in_transaction("server.created", row.id)
     return _server(row)
 
 
@@ -383,3 +384,4 @@ def destroy(server_id: int) -> None:
     """Remove every row of the server; its usage metrics and audit trail stay."""
     route_to(server_id, None)
     ServerRow.delete().where(ServerRow.id == server_id).execute()
+    publish_in_transaction("server.deleted", server_id)
