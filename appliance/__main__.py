@@ -98,6 +98,14 @@ def status() -> None:
         click.echo(f"{item.name:<12} {item.state:<10} {item.description}")
 
 
+@main.command("database-url")
+def database_url_command() -> None:
+    """Print where the database is, for psql and scripts; it may hold a password."""
+    from appliance.infra.postgres import database_url
+
+    click.echo(database_url(_settings()))
+
+
 @main.command()
 @click.option(
     "--status",
