@@ -10,7 +10,7 @@ import structlog
 
 from appliance.core.errors import DomainError
 
-log = structlog.get_logger(__name__)
+log = structlog.get_logger("web")
 
 #: Seconds one part may take to answer before it counts as down.
 CHECK_TIMEOUT_S = 3.0

@@ -18,6 +18,8 @@ STREAM_TIMEOUT_S = 45.0
 RECONNECT_AFTER_S = 1.0
 #: Reconnections in a row without a single event before a stream is given up.
 MAX_RECONNECTS = 30
+#: Events after which a stream is over; any other end is a hub that stops, or a line that breaks.
+LAST_EVENTS = frozenset({"end", "deleted"})
 
 
 @dataclass(frozen=True)
@@ -111,7 +113,7 @@ class Client:
         return answer
 
     def events(self, path: str) -> Iterator[Event]:
-        """Yield a stream's events; connects again after the last one when the line breaks, and ends when the hub ends it.
+        """Yield a stream's events up to the one that ends it; a broken line is taken up again after the last event.
 
         Raises:
             ApiError: The hub refused, or told of a problem in mid-stream.
@@ -128,13 +130,14 @@ class Client:
                         problem = event.json()
                         raise ApiError(problem.get("status", 0), problem)
                     yield event
+                    if event.kind in LAST_EVENTS:
+                        return
+                raise UnreachableError(f"{self.url} ended the stream.")
             except UnreachableError:
                 failures += 1
                 if failures > MAX_RECONNECTS:
                     raise
                 time.sleep(RECONNECT_AFTER_S)
-            else:
-                return
 
     def _stream(self, path: str, last_id: str) -> Iterator[Event]:
         headers = {**self._headers, "Accept": "text/event-stream"}

@@ -12,7 +12,10 @@ from appliance.runtimes.model import (
 )
 
 PRINTED = [
-    LogLine(datetime(2026, 1, 1, 12, 0, 0, number, tzinfo=UTC), "stderr", f"line {number}") for number in (1, 2, 3)
+    LogLine(
+        datetime(2026, 1, 1, 12, 0, 0, number, tzinfo=UTC), "stderr", f"line {number}"
+    )
+    for number in (1, 2, 3)
 ]
 
 

@@ -1,1 +1,27 @@
-"""The REST API, one module per noun."""
+"""The REST API, one module per noun; ``ROUTES`` is all of it."""
+
+from appliance.web.api import (
+    accounts,
+    audit,
+    builds,
+    description,
+    events,
+    health,
+    jobs,
+    keys,
+    logs,
+    servers,
+)
+
+ROUTES = (
+    health.routes,
+    accounts.routes,
+    keys.routes,
+    servers.routes,
+    builds.routes,
+    logs.routes,
+    events.routes,
+    jobs.routes,
+    audit.routes,
+    description.routes,
+)

@@ -36,14 +36,17 @@ SOURCES = {"package": "package", "git": "repo_url", "image": "image", "remote": 
 def create(name: str | None, *, wait: bool, as_json: bool, **options: Any) -> None:
     """Host a server from a package, a git repository, an image or a remote URL."""
     hub = client()
-    made = hub.post("/api/servers", _body(name, options))
-    key = made["endpoint_key"]
+    answer = hub.post("/api/servers", _body(name, options))
+    made, key = answer["server"], answer["endpoint_key"]
     if wait:
         # The key is shown this once: it is told before the wait, which may be interrupted.
         if not as_json:
             click.echo(f"{made['name']} is created. Its endpoint key, shown this once: {key}", err=True)
-        made = {**wait_until_settled(hub, made, quiet=as_json), "endpoint_key": key}
-    _tell(hub, made, as_json=as_json)
+        made = wait_until_settled(hub, made, quiet=as_json)
+    if as_json:
+        emit_json({"server": made, "endpoint_key": key})
+    else:
+        _tell(hub, made, key)
 
 
 def _body(name: str | None, options: dict[str, Any]) -> dict[str, Any]:
@@ -75,10 +78,7 @@ def _environment(lines: list[str]) -> dict[str, str]:
     return found
 
 
-def _tell(hub: Client, made: dict[str, Any], *, as_json: bool) -> None:
-    if as_json:
-        emit_json(made)
-        return
+def _tell(hub: Client, made: dict[str, Any], key: str) -> None:
     connect = hub.get(path_of("servers", made["id"], "client-config"))
     pairs(
         [
@@ -86,9 +86,9 @@ def _tell(hub: Client, made: dict[str, Any], *, as_json: bool) -> None:
             ("status", state(made["status"])),
             ("reason", made["status_reason"]),
             ("endpoint", made["endpoint"]),
-            ("key", made["endpoint_key"]),
+            ("key", key),
         ]
     )
     snippet = next(item for item in connect["clients"] if item["client"] == "generic")
     click.echo(f"\n{snippet['file']}:")
-    click.echo(snippet["text"].replace(connect["key_placeholder"], made["endpoint_key"]))
+    click.echo(snippet["text"].replace(connect["key_placeholder"], key))

@@ -1,0 +1,42 @@
+"""/openapi.json: the API's own description."""
+
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
+
+import orjson
+from aiohttp import web
+from pydantic import BaseModel, ConfigDict
+
+from appliance.web.openapi import Routes, document, operations
+from appliance.web.requests import Access
+
+routes = Routes("description")
+
+
+class OpenApiDocument(BaseModel):
+    """An OpenAPI 3.1 document."""
+
+    model_config = ConfigDict(extra="allow")
+
+    openapi: str
+    info: dict[str, Any]
+    paths: dict[str, Any]
+    components: dict[str, Any]
+
+
+@routes.get(
+    "/openapi.json", summary="Describe the API", access=Access.PUBLIC, answer=OpenApiDocument
+)
+async def openapi(request: web.Request) -> web.Response:
+    """This document."""
+    # Asked rarely, by people and generators: made anew each time rather than kept in memory.
+    found = document(operations(request.app), version=product_version())
+    return web.Response(body=orjson.dumps(found), content_type="application/json")
+
+
+def product_version() -> str:
+    """Return the installed version of the product."""
+    try:
+        return version("mcp-host")
+    except PackageNotFoundError:
+        return "0.0.0"

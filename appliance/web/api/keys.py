@@ -1,0 +1,72 @@
+"""/api/keys: API keys for programs."""
+
+from datetime import datetime, timedelta
+from http import HTTPStatus
+from typing import Self
+
+from aiohttp import web
+from pydantic import BaseModel, Field
+
+from appliance.accounts.model import ApiKey
+from appliance.core.clock import now
+from appliance.web.keys import ACCOUNTS
+from appliance.web.openapi import Routes
+from appliance.web.requests import Input, principal_of
+
+routes = Routes("keys")
+
+
+class NewKeyBody(Input):
+    """A key to make."""
+
+    name: str = Field(min_length=1, max_length=100, description="What it is for.")
+    expires_in_days: int | None = Field(None, ge=1, le=3650, description="Absent: until it is revoked.")
+
+
+class KeyAnswer(BaseModel):
+    """An API key, without the key itself."""
+
+    id: int
+    name: str
+    prefix: str = Field(description="Its first characters, so that a person recognises it.")
+    created_at: datetime
+    last_used_at: datetime | None
+    expires_at: datetime | None
+
+    @classmethod
+    def of(cls, key: ApiKey) -> Self:
+        """Return ``key`` as it is answered."""
+        return cls.model_validate(key, from_attributes=True)
+
+
+class NewKeyAnswer(KeyAnswer):
+    """A new API key."""
+
+    key: str = Field(description="Shown this once; stored hashed.")
+
+
+class KeyList(BaseModel):
+    """One's keys, newest first."""
+
+    items: list[KeyAnswer]
+
+
+@routes.get("/api/keys", summary="List one's API keys")
+async def index(request: web.Request) -> KeyList:
+    """Keys that were not revoked."""
+    found = await request.app[ACCOUNTS].keys(principal_of(request))
+    return KeyList(items=[KeyAnswer.of(key) for key in found])
+
+
+@routes.post("/api/keys", summary="Make an API key", status=HTTPStatus.CREATED)
+async def create(request: web.Request, *, body: NewKeyBody) -> NewKeyAnswer:
+    """Make a key that does what its owner may do; the answer shows it, this once."""
+    expires_at = now() + timedelta(days=body.expires_in_days) if body.expires_in_days else None
+    made, key = await request.app[ACCOUNTS].create_key(principal_of(request), body.name, expires_at=expires_at)
+    return NewKeyAnswer(**KeyAnswer.of(made).model_dump(), key=key)
+
+
+@routes.delete("/api/keys/{key_id:[0-9]{1,18}}", summary="Revoke an API key", status=HTTPStatus.NO_CONTENT)
+async def revoke(request: web.Request) -> None:
+    """Stop a key from working, at once and for good."""
+    await request.app[ACCOUNTS].revoke_key(principal_of(request), int(request.match_info["key_id"]))

@@ -1,0 +1,110 @@
+"""/api/servers/{server}/logs: what a server prints, and /metrics: what it did."""
+
+from collections.abc import AsyncIterator
+from contextlib import aclosing
+from datetime import datetime
+from typing import Any
+
+from aiohttp import web
+from pydantic import BaseModel, Field
+
+from appliance.observability.events import EventLog
+from appliance.observability.usage import USAGE_EVENT
+from appliance.runtimes.model import LogLine
+from appliance.web.api.events import message_of
+from appliance.web.keys import EVENTS, SERVERS
+from appliance.web.openapi import EVENT_STREAM, Routes
+from appliance.web.requests import Input, principal_of, server_of
+from appliance.web.sse import Message, last_event_id, stream
+
+routes = Routes("logs")
+
+
+class LogsQuery(Input):
+    """How much."""
+
+    lines: int = Field(200, ge=1, le=2000, description="The last so many lines.")
+
+
+class LogAnswer(BaseModel):
+    """One line that a server printed."""
+
+    at: datetime
+    stream: str = Field(description="stdout or stderr.")
+    text: str
+
+
+class LogsAnswer(BaseModel):
+    """The last lines, oldest first."""
+
+    items: list[LogAnswer]
+
+
+class MetricsQuery(Input):
+    """How much."""
+
+    limit: int = Field(200, ge=1, le=1000, description="The newest so many.")
+
+
+class UsageAnswer(BaseModel):
+    """One thing that a server did or that was done to it."""
+
+    id: int
+    event_type: str = Field(description="start, stop, delete, restart, …")
+    details: dict[str, Any]
+    created_at: datetime
+
+
+class UsageList(BaseModel):
+    """Usage metrics, newest first."""
+
+    items: list[UsageAnswer]
+
+
+@routes.get("/api/servers/{server}/logs", summary="Show what a server printed")
+async def logs(request: web.Request, *, query: LogsQuery) -> LogsAnswer:
+    """The last lines of the running instance; a stdio server's protocol traffic is not among them."""
+    found = await request.app[SERVERS].logs(principal_of(request), server_of(request), lines=query.lines)
+    return LogsAnswer(items=[LogAnswer.model_validate(line, from_attributes=True) for line in found])
+
+
+@routes.get("/api/servers/{server}/logs/stream", summary="Follow what a server prints", content=EVENT_STREAM)
+async def logs_stream(request: web.Request, *, query: LogsQuery) -> web.StreamResponse:
+    """The last lines and then new ones, as events named `log`; it ends with the instance.
+
+    One named `end` is the last. Ids are the lines' times in microseconds; `Last-Event-ID` leaves out what was seen.
+    """
+    servers, principal, server = request.app[SERVERS], principal_of(request), server_of(request)
+    await servers.get(principal, server)
+    lines = servers.follow_logs(principal, server)
+    return await stream(request, _log_messages(lines, last_event_id(request) or 0))
+
+
+async def _log_messages(lines: AsyncIterator[LogLine], after: int) -> AsyncIterator[Message]:
+    async for line in lines:
+        at = int(line.at.timestamp() * 1_000_000)
+        if at > after:
+            data = {"at": line.at, "stream": line.stream, "text": line.text}
+            yield Message(data, event="log", id=at)
+    yield Message({}, event="end")
+
+
+@routes.get("/api/servers/{server}/metrics", summary="List usage metrics")
+async def metrics(request: web.Request, *, query: MetricsQuery) -> UsageList:
+    """What the server did and what was done to it, newest first."""
+    found = await request.app[SERVERS].metrics(principal_of(request), server_of(request), limit=query.limit)
+    return UsageList(items=[UsageAnswer.model_validate(item, from_attributes=True) for item in found])
+
+
+@routes.get("/api/servers/{server}/metrics/stream", summary="Follow usage metrics", content=EVENT_STREAM)
+async def metrics_stream(request: web.Request) -> web.StreamResponse:
+    """Every new usage metric as an event named `usage.metric`, from now on or after `Last-Event-ID`."""
+    servers, principal = request.app[SERVERS], principal_of(request)
+    view = await servers.get(principal, server_of(request))
+    return await stream(request, _usage(request.app[EVENTS], view.server.id, last_event_id(request)))
+
+
+async def _usage(events: EventLog, server_id: int, after: int | None) -> AsyncIterator[Message]:
+    async with aclosing(events.subscribe(after, kinds={USAGE_EVENT}, server_id=server_id)) as subscription:
+        async for event in subscription:
+            yield message_of(event)

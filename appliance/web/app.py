@@ -1,0 +1,76 @@
+"""The hub's application: services in, an ``aiohttp`` application out."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Sequence
+from dataclasses import dataclass
+
+from aiohttp import web
+
+from appliance.accounts.service import AccountService
+from appliance.jobs.queue import JobQueue
+from appliance.observability.audit import AuditTrail
+from appliance.observability.events import EventLog
+from appliance.observability.metrics import Metrics
+from appliance.servers.service import ServerService
+from appliance.settings import Settings
+from appliance.web import keys
+from appliance.web.api import ROUTES
+from appliance.web.health import Readiness
+from appliance.web.middleware import MIDDLEWARES, add_headers
+
+#: Bytes of a request's body; nothing that the API takes comes near it.
+MAX_BODY_BYTES = 1024 * 1024
+
+#: Adds routes of its own to the application; the pages are one.
+Setup = Callable[[web.Application], None]
+CleanupContext = Callable[[web.Application], AsyncIterator[None]]
+
+
+@dataclass(frozen=True)
+class Services:
+    """Everything that handlers call."""
+
+    settings: Settings
+    accounts: AccountService
+    servers: ServerService
+    jobs: JobQueue
+    events: EventLog
+    audit: AuditTrail
+    metrics: Metrics
+    readiness: Readiness
+
+
+def make_app(
+    services: Services,
+    *,
+    setups: Sequence[Setup] = (),
+    contexts: Sequence[CleanupContext] = (),
+) -> web.Application:
+    """Return the application with the API and whatever ``setups`` add.
+
+    Args:
+        setups: Each adds its routes; the pages also set ``ERROR_PAGE``.
+        contexts: What starts and stops with the application, in this order: worker, clock, reconciler.
+    """
+    app = web.Application(middlewares=MIDDLEWARES, client_max_size=MAX_BODY_BYTES)
+    app[keys.SETTINGS] = services.settings
+    app[keys.ACCOUNTS] = services.accounts
+    app[keys.SERVERS] = services.servers
+    app[keys.JOBS] = services.jobs
+    app[keys.EVENTS] = services.events
+    app[keys.AUDIT] = services.audit
+    app[keys.METRICS] = services.metrics
+    app[keys.READINESS] = services.readiness
+    app[keys.STOPPING] = asyncio.Event()
+    for routes in ROUTES:
+        app.add_routes(routes.definitions)
+    for setup in setups:
+        setup(app)
+    app.on_response_prepare.append(add_headers)
+    app.on_shutdown.append(_end_streams)
+    app.cleanup_ctx.extend(contexts)
+    return app
+
+
+async def _end_streams(app: web.Application) -> None:
+    app[keys.STOPPING].set()

@@ -1,0 +1,41 @@
+"""What the application and a request carry, each under a typed key."""
+
+import asyncio
+
+from aiohttp import web
+
+from appliance.accounts.model import Principal
+from appliance.accounts.service import AccountService
+from appliance.jobs.queue import JobQueue
+from appliance.observability.audit import AuditTrail
+from appliance.observability.events import EventLog
+from appliance.observability.metrics import Metrics
+from appliance.servers.service import ServerService
+from appliance.settings import Settings
+from appliance.web.health import Readiness
+from appliance.web.problems import ErrorPage
+
+SETTINGS = web.AppKey("settings", Settings)
+ACCOUNTS = web.AppKey("accounts", AccountService)
+SERVERS = web.AppKey("servers", ServerService)
+JOBS = web.AppKey("jobs", JobQueue)
+EVENTS = web.AppKey("events", EventLog)
+AUDIT = web.AppKey("audit", AuditTrail)
+METRICS = web.AppKey("metrics", Metrics)
+READINESS = web.AppKey("readiness", Readiness)
+#: Renders errors for whoever accepts HTML; the pages set it, the API works without.
+ERROR_PAGE: web.AppKey[ErrorPage] = web.AppKey("error_page")
+#: Set when the hub stops, so that streams end instead of holding it up.
+STOPPING = web.AppKey("stopping", asyncio.Event)
+
+#: Ties the request, its jobs and its log lines together; every answer carries it.
+REQUEST_ID = web.RequestKey("request_id", str)
+#: Who asks; absent when nobody is signed in.
+PRINCIPAL = web.RequestKey("principal", Principal)
+#: The running time limit; streams and long calls move it.
+TIME_LIMIT = web.RequestKey("time_limit", asyncio.Timeout)
+
+SESSION_COOKIE = "mcp_host_session"
+CSRF_HEADER = "X-CSRF-Token"
+CSRF_FIELD = "csrf_token"
+REQUEST_ID_HEADER = "X-Request-Id"

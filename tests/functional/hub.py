@@ -1,0 +1,90 @@
+"""A hub as tests drive it: the real application and services over real HTTP and Postgres, on which no container runs."""
+
+import secrets
+from dataclasses import dataclass, field
+from typing import Any
+
+import aiohttp
+from aiohttp.test_utils import TestClient, TestServer
+
+from appliance.accounts.model import SYSTEM, Principal, Role
+from appliance.accounts.service import AccountService
+from appliance.builds.service import BuildService
+from appliance.infra.database import Database
+from appliance.infra.docker import Engine
+from appliance.jobs.queue import JobQueue
+from appliance.observability.audit import AuditTrail
+from appliance.observability.events import EventLog
+from appliance.observability.metrics import Metrics
+from appliance.servers.mcp import McpClient
+from appliance.servers.service import ServerService
+from appliance.settings import Settings, load_settings
+from appliance.web.app import Services
+from appliance.web.health import Check, Readiness
+from tests.fakes.executor import IdleExecutor
+
+PASSWORD = "a long enough password"
+NO_GATEWAY = "http://127.0.0.1:5500"
+
+
+@dataclass
+class Hub:
+    """One running hub."""
+
+    services: Services
+    server: TestServer
+    clients: list[TestClient[Any, Any]] = field(default_factory=list)
+
+    async def client(self, key: str = "") -> TestClient[Any, Any]:
+        """Return a client of its own cookies, with an API key if one is given."""
+        headers = {"Authorization": f"Bearer {key}"} if key else None
+        client = TestClient(self.server, headers=headers)
+        self.clients.append(client)
+        return client
+
+    async def person(self, email: str, role: Role = Role.MAINTAINER) -> str:
+        """Add somebody and return an API key of theirs; the first one is an administrator."""
+        accounts = self.services.accounts
+        if await accounts.has_users():
+            user = await accounts.add_user(SYSTEM, email, PASSWORD, role)
+        else:
+            user = await accounts.register(email, PASSWORD)
+        # Nobody signs in for this: each password costs a tenth of a second on purpose.
+        principal = Principal(user.id, user.email, user.role, "session")
+        return (await accounts.create_key(principal, "test"))[1]
+
+    async def close(self) -> None:
+        """Hang up and stop."""
+        for client in self.clients:
+            await client.close()
+        await self.server.close()
+        await self.services.events.close()
+        self.services.accounts.close()
+
+
+def settings_for(**overrides: Any) -> Settings:
+    """Return settings that read nothing of this box."""
+    return load_settings(jwt_secret=secrets.token_urlsafe(48), **overrides)
+
+
+def services_for(
+    database: Database,
+    session: aiohttp.ClientSession,
+    settings: Settings,
+    *,
+    gateway_url: str = NO_GATEWAY,
+    checks: dict[str, Check] | None = None,
+) -> Services:
+    """Return the services that the hub has, with an executor that runs nothing."""
+    builds = BuildService(database, Engine(settings.docker_host), settings, owner="test")
+    mcp = McpClient(session, gateway_url, "mcpi_test")
+    return Services(
+        settings=settings,
+        accounts=AccountService(database, open_registration=settings.open_registration),
+        servers=ServerService(database, IdleExecutor(), builds, mcp, gateway_public_url=gateway_url),
+        jobs=JobQueue(database),
+        events=EventLog(database),
+        audit=AuditTrail(database),
+        metrics=Metrics(),
+        readiness=Readiness(checks or {}, fresh_for_s=0),
+    )
