@@ -7,7 +7,7 @@ from aiohttp import web
 
 from appliance.jobs.model import JobState
 from appliance.web.keys import AUDIT, JOBS
-from appliance.web.pages.forms import see_other
+from appliance.web.pages.forms import member, see_other
 from appliance.web.render import blocks, is_htmx, page
 from appliance.web.requests import Access, access
 
@@ -33,7 +33,7 @@ async def jobs_context(request: web.Request) -> dict[str, Any]:
     state = request.query.get("state", "")
     before = _id(request.query.get("before", ""))
     found = await queue.list(
-        state=JobState(state) if state in JobState else None,
+        state=member(JobState, state),
         before=before,
         limit=PAGE_SIZE + 1,
     )

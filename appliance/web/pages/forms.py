@@ -2,8 +2,9 @@
 
 from collections.abc import Mapping
 from dataclasses import replace
+from enum import StrEnum
 from http import HTTPStatus
-from typing import Any
+from typing import Any, TypeVar
 
 from aiohttp import web
 
@@ -11,6 +12,8 @@ from appliance.core.errors import DomainError, InvalidError
 from appliance.web.keys import REQUEST_ID
 from appliance.web.problems import MalformedError, problem_of
 from appliance.web.render import page
+
+E = TypeVar("E", bound=StrEnum)
 
 #: What must not be shown again after a refusal.
 _SECRET = {"password", "current", "new", "csrf_token"}
@@ -30,6 +33,14 @@ async def read_form(request: web.Request) -> dict[str, str]:
     if any("\0" in value for value in found.values()):
         raise MalformedError("The form holds characters that are not text.")
     return found
+
+
+def member(kind: type[E], text: str) -> E | None:
+    """Return the member of ``kind`` that ``text`` names, or ``None``."""
+    try:
+        return kind(text)
+    except ValueError:
+        return None
 
 
 def see_other(location: str) -> web.Response:

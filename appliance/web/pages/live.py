@@ -12,6 +12,7 @@ from typing import Any
 from aiohttp import web
 
 from appliance.core.errors import NotFoundError
+from appliance.jobs.announcements import PROGRESS, STATE
 from appliance.observability.events import Event
 from appliance.web.keys import EVENTS, SERVERS
 from appliance.web.pages import activity, servers
@@ -32,6 +33,8 @@ routes = web.RouteTableDef()
 GATHER_S = 0.15
 #: Tells the page that there is nothing more to come; its element closes the stream.
 GONE = "gone"
+#: Seconds between looks at the queue: jobs that end at once are nobody's news, so no event tells of them.
+EVERY_S = 5.0
 
 Render = Callable[[web.Request], Awaitable[str]]
 
@@ -67,7 +70,9 @@ async def job_list(request: web.Request) -> web.StreamResponse:
             "job-list", block(request, template, "job_list", context)
         ) + partial("clock", block(request, template, "clock", context))
 
-    return await _serve(request, _states(request, render, kinds={"job.state"}))
+    return await _serve(
+        request, _states(request, render, kinds={STATE, PROGRESS}, every_s=EVERY_S)
+    )
 
 
 @routes.get("/live/servers/{server}/{tab}")
@@ -97,22 +102,29 @@ async def _states(
     *,
     kinds: set[str] | None = None,
     server_id: int | None = None,
+    every_s: float | None = None,
 ) -> AsyncIterator[Message]:
-    """Yield what is now, and again after every burst of events."""
+    """Yield what is now, and again after every burst of events, or every so many seconds where not all is told."""
     subscription = request.app[EVENTS].subscribe(kinds=kinds, server_id=server_id)
     last = ""
     async with contextlib.aclosing(bursts(subscription)) as wakes:
-        while True:
-            try:
+        waiting = asyncio.ensure_future(anext(wakes, None))
+        try:
+            while True:
                 html = await render(request)
-            except NotFoundError:
-                yield Message("It is gone.", event=GONE)
-                return
-            if html != last:
-                yield Message(html)
-            last = html
-            if await anext(wakes, None) is None:
-                return
+                if html != last:
+                    yield Message(html)
+                last = html
+                await asyncio.wait({waiting}, timeout=every_s)
+                if waiting.done():
+                    if waiting.result() is None:
+                        return
+                    waiting = asyncio.ensure_future(anext(wakes, None))
+        except NotFoundError:
+            yield Message("It is gone.", event=GONE)
+        finally:
+            waiting.cancel()
+            await asyncio.gather(waiting, return_exceptions=True)
 
 
 async def bursts(

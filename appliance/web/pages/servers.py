@@ -14,6 +14,7 @@ from appliance.servers.service import ServerView
 from appliance.web import server_form, words
 from appliance.web.connect import KEY_PLACEHOLDER, client_configs
 from appliance.web.keys import SERVERS
+from appliance.web.pages.forms import member
 from appliance.web.pages.tool_forms import tools_of
 from appliance.web.render import blocks, is_htmx, page
 from appliance.web.requests import principal_of, server_of
@@ -41,7 +42,7 @@ async def list_context(request: web.Request) -> dict[str, Any]:
     views = await request.app[SERVERS].page(
         principal_of(request),
         query=query,
-        status=Status(status) if status in Status else None,
+        status=member(Status, status),
         after=after,
         limit=PAGE_SIZE + 1,  # one more tells whether there is a next page
     )

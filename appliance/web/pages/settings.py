@@ -9,7 +9,7 @@ from appliance.accounts.model import Role
 from appliance.core.clock import now
 from appliance.core.errors import DomainError, InvalidError, NotFoundError
 from appliance.web.keys import ACCOUNTS
-from appliance.web.pages.forms import read_form, refused, see_other
+from appliance.web.pages.forms import member, read_form, refused, see_other
 from appliance.web.render import page
 from appliance.web.requests import Access, access, principal_of
 
@@ -133,14 +133,14 @@ async def add_person(request: web.Request) -> web.Response:
     """Add somebody."""
     form = await read_form(request)
     try:
-        role = form.get("role", "")
-        if role not in Role:
+        role = member(Role, form.get("role", ""))
+        if role is None:
             raise InvalidError.field("role", "choose one of the list")
         await request.app[ACCOUNTS].add_user(
             principal_of(request),
             form.get("email", ""),
             form.get("password", ""),
-            Role(role),
+            role,
         )
     except DomainError as error:
         return refused(

@@ -1,0 +1,183 @@
+"""A hub with its pages over real HTTP and a real Postgres; nothing runs jobs, so states are what a test makes them."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import aiohttp
+from aiohttp.test_utils import TestClient, TestServer
+
+from appliance.accounts.model import Principal, Role
+from appliance.accounts.service import AccountService
+from appliance.builds.service import BuildService
+from appliance.infra.database import Database
+from appliance.infra.docker import Engine
+from appliance.jobs.queue import JobQueue
+from appliance.observability.audit import AuditTrail
+from appliance.observability.events import EventLog
+from appliance.observability.metrics import Metrics
+from appliance.runtimes.docker import DockerExecutor
+from appliance.servers import store
+from appliance.servers.mcp import McpClient
+from appliance.servers.model import Deployment, NewServer, Status
+from appliance.servers.service import ServerService, ServerView
+from appliance.settings import load_settings
+from appliance.sources.spec import parse_source
+from appliance.web.app import Services, make_app
+from appliance.web.health import Check, Readiness
+from appliance.web.pages import install
+
+ADMIN = "ada@example.org"
+PASSWORD = "correct horse battery staple"
+OWNER = "test-pages"
+TIME_MANIFEST: dict[str, Any] = {
+    "protocolVersion": "2025-11-25",
+    "serverInfo": {"name": "mcp-time", "version": "1.0"},
+    "tools": [
+        {
+            "name": "get_current_time",
+            "description": "Get the current time",
+            "inputSchema": {
+                "type": "object",
+                "properties": {
+                    "timezone": {"type": "string", "description": "IANA name"}
+                },
+                "required": ["timezone"],
+            },
+        }
+    ],
+}
+
+
+async def _well() -> str:
+    return "It answers."
+
+
+@dataclass
+class Hub:
+    """A running hub and a browser that is not signed in."""
+
+    services: Services
+    database: Database
+    client: TestClient[Any, Any]
+    csrf: str = ""
+    checks: dict[str, Check] = field(default_factory=dict)
+
+    async def sign_in(self, email: str = ADMIN, role: Role | None = None) -> Principal:
+        """Add a person, the first as administrator, and sign the browser in as them."""
+        accounts = self.services.accounts
+        if role is None:
+            await accounts.register(email, PASSWORD)
+        else:
+            admin = Principal(None, "system", Role.ADMIN, "system")
+            await accounts.add_user(admin, email, PASSWORD, role)
+        self.client.session.cookie_jar.clear()
+        response = await self.post("/login", email=email, password=PASSWORD)
+        assert response.status == 303, await response.text()
+        principal = await accounts.session(response.cookies["mcp_host_session"].value)
+        assert principal
+        self.csrf = principal.csrf_token
+        return principal
+
+    async def get(self, path: str, **headers: str) -> aiohttp.ClientResponse:
+        """Ask as a browser does; redirects are answers."""
+        return await self.client.get(
+            path, headers={"Accept": "text/html", **headers}, allow_redirects=False
+        )
+
+    async def page(self, path: str) -> str:
+        """Return a page that must be there."""
+        response = await self.get(path)
+        text = await response.text()
+        assert response.status == 200, f"{path}: {response.status} {text}"
+        return text
+
+    async def post(self, path: str, **form: str) -> aiohttp.ClientResponse:
+        """Send a form as a browser does, with the session's token."""
+        return await self.client.post(
+            path,
+            data={"csrf_token": self.csrf, **form},
+            headers={"Accept": "text/html"},
+            allow_redirects=False,
+        )
+
+    async def host(
+        self, principal: Principal, name: str, package: str = "pypi:mcp-server-time"
+    ) -> ServerView:
+        """Add a server."""
+        new = NewServer(source=parse_source({"package": package}), name=name)
+        return (await self.services.servers.create(principal, new))[0]
+
+    async def run(self, name: str, manifest: dict[str, Any] | None = None) -> None:
+        """Make a server one that runs, as the reconciler would."""
+
+        def write() -> None:
+            server = store.find(name)
+            assert server
+            deployment = _newest(server.id)
+            store.set_built(
+                deployment.id,
+                image="sha256:" + "ab" * 32,
+                resolved={"version": "1.2.3", "transport": "stdio"},
+            )
+            store.promote(
+                store.get_deployment(deployment.id), manifest or TIME_MANIFEST
+            )
+            store.set_status(server.id, Status.RUNNING)
+
+        await self.database.run(write)
+
+    async def set_status(self, name: str, status: Status, reason: str = "") -> None:
+        """Say what was observed of a server, as the reconciler would."""
+
+        def write() -> None:
+            server = store.find(name)
+            assert server
+            store.set_status(server.id, status, reason)
+
+        await self.database.run(write)
+
+
+def _newest(server_id: int) -> Deployment:
+    found = store.deployment_in(server_id)
+    assert found
+    return found
+
+
+@asynccontextmanager
+async def hub(database: Database, **settings: Any) -> AsyncIterator[Hub]:
+    """Start a hub without worker, clock and gateway."""
+    chosen = await asyncio.to_thread(load_settings, jwt_secret="s" * 32, **settings)
+    engine = Engine(chosen.docker_host)
+    builds = await asyncio.to_thread(
+        BuildService, database, engine, chosen, owner=OWNER
+    )
+    events, accounts = EventLog(database), AccountService(database)
+    checks: dict[str, Check] = {"database": _well}
+    async with aiohttp.ClientSession() as session:
+        servers = ServerService(
+            database,
+            DockerExecutor(engine, owner=OWNER, subnet_pool=chosen.server_subnet_pool),
+            builds,
+            McpClient(session, chosen.mcp_gateway_url, "mcpi_test"),
+            gateway_public_url="http://gateway.example.org:4444",
+        )
+        services = Services(
+            settings=chosen,
+            accounts=accounts,
+            servers=servers,
+            jobs=JobQueue(database),
+            events=events,
+            audit=AuditTrail(database),
+            metrics=Metrics(),
+            readiness=Readiness(checks, fresh_for_s=0),
+        )
+        # In a thread, as it reads templates and static files; the real hub does so before its loop runs.
+        app = await asyncio.to_thread(make_app, services, setups=(install,))
+        async with TestClient(TestServer(app)) as client:
+            yield Hub(services, database, client, checks=checks)
+        await events.close()
+        accounts.close()
+        await engine.close()
