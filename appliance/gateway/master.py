@@ -38,6 +38,7 @@ KILL_AFTER_S = 2.0
 BIND_WITHIN_S = 3.0
 _STOPPING = (signal.SIGTERM, signal.SIGINT)
 _PR_SET_PDEATHSIG = 1
+_PR_SET_NAME = 15
 
 
 def run(settings: "Settings") -> NoReturn:
@@ -151,6 +152,7 @@ class Master:
         code = 1
         try:
             _become_mortal(parent)
+            _show_as(slot.name)
             gc.enable()
             self._serve(slot)
             code = 0
@@ -273,6 +275,11 @@ def _become_mortal(parent: int) -> None:
     ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)
     if os.getppid() != parent:
         os._exit(1)
+
+
+def _show_as(name: str) -> None:
+    """Let ``ps`` and ``top`` tell the children apart."""
+    ctypes.CDLL(None).prctl(_PR_SET_NAME, f"mcp-{name}".encode(), 0, 0, 0)
 
 
 def _drain(descriptor: int) -> bytes:
