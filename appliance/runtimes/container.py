@@ -34,6 +34,9 @@ class ImageFacts:
     gid: int
     #: Whether the image runs as a user of its own choice, who then keeps the home that the image gives.
     has_own_user: bool
+    #: Whether the volume was given to that user already. The engine would otherwise copy the image's /data and its owner
+    #: into an empty volume, which is right for our own base alone.
+    volume_is_ready: bool
     #: Variables that the image sets, by name.
     environment: Mapping[str, str]
 
@@ -62,7 +65,7 @@ def container_config(
         "Tty": False,
         # The gateway asks the server itself; an image's own check would only start processes.
         "Healthcheck": {"Test": ["NONE"]},
-        "HostConfig": host_config(spec, network=network, volume=volume),
+        "HostConfig": host_config(spec, network=network, mount=data_mount(volume, is_ready=image.volume_is_ready)),
     }
     if spec.arguments:
         config["Cmd"] = list(spec.arguments)
@@ -73,14 +76,14 @@ def container_config(
     return config
 
 
-def host_config(spec: InstanceSpec, *, network: str, volume: str) -> dict[str, Any]:
+def host_config(spec: InstanceSpec, *, network: str, mount: dict[str, Any]) -> dict[str, Any]:
     """Return the part that keeps the container in its place."""
     return {
         "CapDrop": ["ALL"],
         "SecurityOpt": ["no-new-privileges:true"],
         "ReadonlyRootfs": True,
         "Tmpfs": TMPFS,
-        "Mounts": [{"Type": "volume", "Source": volume, "Target": DATA}],
+        "Mounts": [mount],
         "Init": True,
         "IpcMode": "private",
         "PidsLimit": spec.limits.pids,
@@ -94,6 +97,11 @@ def host_config(spec: InstanceSpec, *, network: str, volume: str) -> dict[str, A
         # The reconciler restarts: only it can count, back off and say why.
         "RestartPolicy": {"Name": "no"},
     }
+
+
+def data_mount(volume: str, *, is_ready: bool) -> dict[str, Any]:
+    """Return the mount of a server's volume."""
+    return {"Type": "volume", "Source": volume, "Target": DATA, "VolumeOptions": {"NoCopy": is_ready}}
 
 
 def container_labels(spec: InstanceSpec, *, owner: str) -> dict[str, str]:

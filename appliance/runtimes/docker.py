@@ -33,6 +33,8 @@ log = structlog.get_logger(__name__)
 
 RECONNECT_AFTER_S = 1.0
 CHECK_TIMEOUT_S = 5.0
+TWIN_TRIES = 30
+TWIN_PAUSE_S = 0.1
 #: Containers that are looked into at once.
 INSPECTIONS = 8
 _EVENTS = ["start", "die", "oom", "destroy"]
@@ -94,11 +96,19 @@ class DockerExecutor:
             try:
                 container = await client.containers.create(config, name=self._container_name(spec.name))
             except aiodocker.DockerError as error:
-                # Another call of the same job was faster; what it made is what this one wants.
                 if error.status != HTTPStatus.CONFLICT:
                     raise await self._refused(spec, error) from error
-                container = client.containers.container(self._container_name(spec.name))
-            return await container.show()
+                return await self._made_by_another(spec)
+            found: dict[str, Any] = await container.show()
+        return found
+
+    async def _made_by_another(self, spec: InstanceSpec) -> dict[str, Any]:
+        """Return the container that another call of the same job is just making; its name is taken before it shows."""
+        for _ in range(TWIN_TRIES):
+            if found := await self._inspect(spec.name):
+                return found
+            await asyncio.sleep(TWIN_PAUSE_S)
+        raise StartFailedError(f"The engine says that {spec.name} exists, and does not show it.", hint="Start it again.")
 
     async def _start_container(self, spec: InstanceSpec, found: dict[str, Any]) -> None:
         async with self._engine.reach() as client:

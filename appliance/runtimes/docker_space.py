@@ -14,7 +14,7 @@ import aiodocker.volumes
 from appliance.core import labels
 from appliance.infra.archive import directory_entry, read_file
 from appliance.infra.docker import Engine, is_missing, words
-from appliance.runtimes.container import DATA, DEFAULT_UID, ImageFacts
+from appliance.runtimes.container import DATA, DEFAULT_UID, ImageFacts, data_mount
 from appliance.runtimes.errors import ImageMissingError, StartFailedError
 from appliance.runtimes.subnets import free_subnets
 from appliance.runtimes.users import image_account
@@ -118,10 +118,12 @@ class Space:
         variables = dict(item.partition("=")[::2] for item in config.get("Env") or [])
         if labels.BASE in (config.get("Labels") or {}):
             # Our own base has /data with the right owner, which the engine copies into an empty volume.
-            return ImageFacts(found["Id"], DEFAULT_UID, DEFAULT_UID, has_own_user=False, environment=variables)
+            return ImageFacts(found["Id"], DEFAULT_UID, DEFAULT_UID, has_own_user=False, volume_is_ready=False, environment=variables)
         account = await self._prepare(found["Id"], str(config.get("User") or ""), volume)
         uid, gid = account or (DEFAULT_UID, DEFAULT_UID)
-        return ImageFacts(found["Id"], uid, gid, has_own_user=account is not None, environment=variables)
+        return ImageFacts(
+            found["Id"], uid, gid, has_own_user=account is not None, volume_is_ready=True, environment=variables
+        )
 
     async def _prepare(self, image_id: str, user: str, volume: str) -> tuple[int, int] | None:
         """Find out who a strange image runs as and give that user the volume, without running anything of it.
@@ -133,7 +135,7 @@ class Space:
             "Image": image_id,
             "Cmd": ["never-started"],
             "Labels": {labels.OWNER: self._owner, labels.HELPER: "volume"},
-            "HostConfig": {"NetworkMode": "none", "Mounts": [{"Type": "volume", "Source": volume, "Target": DATA}]},
+            "HostConfig": {"NetworkMode": "none", "Mounts": [data_mount(volume, is_ready=False)]},
         }
         async with self._engine.reach() as client:
             helper = await client.containers.create(config)
