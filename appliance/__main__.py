@@ -157,10 +157,14 @@ def user() -> None:
 def user_create(*, email: str, admin: bool, password_stdin: bool) -> None:
     """Create a person and print the generated password as JSON, this once."""
     from appliance.bootstrap import create_user
+    from appliance.observability import logs
 
+    settings = _settings()
+    # Standard output is for the answer alone.
+    logs.configure(settings.log_level, settings.log_format, stream=sys.stderr.buffer)
     password = sys.stdin.readline().rstrip("\n") if password_stdin else None
     created = asyncio.run(
-        create_user(_settings(), email=email, is_admin=admin, password=password)
+        create_user(settings, email=email, is_admin=admin, password=password)
     )
     click.echo(json.dumps(created))
 
