@@ -182,6 +182,12 @@ class Box:
                 row = cursor.fetchone() if cursor.description else None
                 return row[0] if row else None
 
+    def forget_everything(self) -> None:
+        """Remove every row that another test left."""
+        self.execute("UPDATE servers SET deployment_id = NULL")
+        self.execute("DELETE FROM servers")
+        self.execute("DELETE FROM users")
+
     def add_user(self, role: str = "maintainer") -> Any:
         return self.execute(
             "INSERT INTO users (email, password_hash, role) VALUES (%s, '', %s) RETURNING id",
