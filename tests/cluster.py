@@ -39,12 +39,12 @@ class ThrowAwayCluster(Cluster):
 
 
 @contextmanager
-def throw_away_cluster() -> Iterator[ThrowAwayCluster]:
-    """Run a cluster and remove every trace of it."""
+def throw_away_cluster(**options: str) -> Iterator[ThrowAwayCluster]:
+    """Run a cluster and remove every trace of it; ``options`` over the usual ones."""
     # Not the test's own temporary directory: its path may be too long for a socket.
     home = Path(tempfile.mkdtemp(prefix="mcp-host-pg-", dir="/var/tmp"))
     home.chmod(0o755)
-    cluster = ThrowAwayCluster(home / "cluster", home / "s", extra=_OPTIONS)
+    cluster = ThrowAwayCluster(home / "cluster", home / "s", extra=_OPTIONS | options)
     try:
         cluster.initialise()
         cluster.start()

@@ -1,20 +1,38 @@
 """What every test may ask for: a real Postgres, and an event loop that nothing blocks."""
 
+import io
 import os
 import secrets
+import sys
 from collections.abc import Generator, Iterator
 from contextlib import closing
 from pathlib import Path
+from typing import BinaryIO, cast
 
 import pytest
 from blockbuster import blockbuster_ctx
 
 from appliance.infra import migrations
 from appliance.infra.database import Database, connect, connection_arguments
+from appliance.observability import logs
 from tests.cluster import ThrowAwayCluster, throw_away_cluster
 
 MIGRATIONS = Path(__file__).parent.parent / "migrations"
 TEMPLATE = "template_migrated"
+
+
+class _CapturedOutput(io.RawIOBase):
+    """Whatever standard output is at the moment, so that pytest shows a failing test's own lines."""
+
+    def write(self, data: bytes) -> int:  # type: ignore[override]  # we write bytes only
+        sys.stdout.write(data.decode())
+        return len(data)
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _configured_logs() -> None:
+    """Log as the product does, all of it."""
+    logs.configure("debug", "json", stream=cast("BinaryIO", _CapturedOutput()))
 
 
 @pytest.fixture(autouse=True)

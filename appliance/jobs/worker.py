@@ -65,14 +65,15 @@ class JobWorker:
         self._concurrency = concurrency
         self._metrics = metrics
         self._timing = timing or Timing()
-        self.name = worker_name()
+        #: What its leases are signed with; given at the start.
+        self.name = ""
         self._runs: dict[int, tuple[Run, asyncio.Task[None]]] = {}
         self._loops: list[asyncio.Task[None]] = []
         self._wake = asyncio.Event()
         self._is_stopping = False
         self._looked_at = float("-inf")
-        #: Since when Postgres has answered without a break.
-        self._steady_since = float("-inf")
+        #: Since when Postgres has answered without a break; ``None``: it does not.
+        self._steady_since: float | None = float("-inf")
 
     @property
     def running(self) -> int:
@@ -86,6 +87,7 @@ class JobWorker:
 
     async def start(self) -> None:
         """Begin to work; returns at once."""
+        self.name = await asyncio.to_thread(worker_name)
         loops = (self._claim_for_ever, self._keep_for_ever, self._listen_for_ever)
         self._loops = [
             asyncio.create_task(loop(), name=loop.__name__) for loop in loops
@@ -134,6 +136,7 @@ class JobWorker:
         except IntegrityError:
             # Another worker was first in a lane; what it left is there at the next look.
             return 0.0
+        self._note_answer()
         self._looked_at = time.monotonic()
         for job in jobs:
             self._begin(job)
@@ -149,7 +152,8 @@ class JobWorker:
     async def _take_over(self) -> None:
         if time.monotonic() - self._looked_at < self._timing.poll_s:
             return
-        if time.monotonic() - self._steady_since < self._timing.lease_s:
+        steady_since = self._steady_since
+        if steady_since is None or time.monotonic() - steady_since < self._timing.lease_s:
             # Postgres was away: others could not keep their leases either, and get the time to.
             return
         named = await self._database.run(leases.workers)
@@ -253,8 +257,14 @@ class JobWorker:
             self._note_outage(error)
 
     def _note_outage(self, error: DatabaseUnavailableError) -> None:
-        self._steady_since = time.monotonic()
-        log.warning("jobs.waiting_for_database", reason=error.reason)
+        if self._steady_since is not None:
+            log.warning("jobs.waiting_for_database", reason=error.reason)
+        self._steady_since = None
+
+    def _note_answer(self) -> None:
+        if self._steady_since is None:
+            log.info("jobs.database_is_back")
+            self._steady_since = time.monotonic()
 
     async def _persistently(self, function: Callable[[], T]) -> T:
         """Run a transaction until it succeeds: what a run did must not be forgotten because Postgres was restarted."""
