@@ -25,6 +25,7 @@ readonly OWNER_LABEL=mcp-host.owner
 install=yes
 source_kind=package
 source_value=${DEFAULT_PACKAGE}
+is_new=yes
 
 usage() {
   sed -n '2,13s/^# \{0,1\}//p' "${BASH_SOURCE[0]}"
@@ -67,6 +68,7 @@ host_server() {
   if "${MCPCTL}" servers show "${name}" >/dev/null 2>&1; then
     step "The server ${name} is there already; making sure that it runs"
     "${MCPCTL}" servers start "${name}" --wait >&2
+    is_new=no
     return
   fi
   step "Hosting ${source_value} as ${name}"
@@ -88,8 +90,11 @@ call_server() {
   fi
   step "Calling it through the gateway, as an MCP client does: ${endpoint}"
   MCP_KEY=${key} "${VENV}/bin/python" scripts/lib/mcp_call.py "${endpoint}" "${call[@]}"
-  step 'For an MCP client (mcp.json):'
-  "${MCPCTL}" servers connect "${name}"
+  if [[ ${is_new} == no ]]; then
+    # A new server's snippet was shown with its key, this once; the key is kept as a hash only.
+    step "For an MCP client (a new key, if it is lost: ${MCPCTL} servers key ${name})"
+    "${MCPCTL}" servers connect "${name}"
+  fi
   step "Its page: ${HUB_URL}/servers/${name}"
   note 'The appliance goes on running; stop it with: scripts/quickstart.sh stop'
 }
