@@ -93,6 +93,19 @@
     }
   }).observe(document.getElementById("toasts"), { childList: true });
 
+  // A page about a server that was deleted says so, and stays readable.
+  document.addEventListener("gone", () => {
+    const notice = document.createElement("div");
+    notice.className = "notice warn";
+    notice.dataset.toast = "";
+    notice.append("This server is gone. ");
+    const link = document.createElement("a");
+    link.href = "/servers";
+    link.textContent = "To the servers";
+    notice.append(link);
+    document.getElementById("toasts").append(notice);
+  });
+
   document.addEventListener("htmx:error", () => {
     const toasts = document.getElementById("toasts");
     if (toasts.querySelector("[data-offline]")) return;

@@ -193,12 +193,18 @@ def _tab(
     *names: str,
     context: Callable[[web.Request], Awaitable[dict[str, Any]]],
 ) -> Render:
+    """Render the head that every tab has, and the blocks of this one."""
+
     async def render(request: web.Request) -> str:
         found = await context(request)
-        return "".join(
-            partial(name.replace("_", "-"), block(request, template, name, found))
-            for name in ("server_head", *names)
+        head = partial(
+            "server-head", block(request, "layouts/server.html", "server_head", found)
         )
+        rest = (
+            partial(name.replace("_", "-"), block(request, template, name, found))
+            for name in names
+        )
+        return head + "".join(rest)
 
     return render
 
