@@ -69,10 +69,15 @@ def show(server: str, *, as_json: bool) -> None:
 
 @servers.command()
 @click.argument("server")
+@click.option("--wait", is_flag=True, help="Wait until the server runs.")
 @json_option
-def start(server: str, *, as_json: bool) -> None:
+def start(server: str, *, wait: bool, as_json: bool) -> None:
     """Want a server running."""
-    tell(client().post(path_of("servers", server, "start")), as_json=as_json)
+    hub = client()
+    found = hub.post(path_of("servers", server, "start"))
+    if wait:
+        found = wait_until_settled(hub, found, quiet=as_json)
+    tell(found, as_json=as_json)
 
 
 @servers.command()
@@ -85,7 +90,9 @@ def stop(server: str, *, as_json: bool) -> None:
 
 @servers.command()
 @click.argument("server")
-@click.option("--wait", is_flag=True, help="Show the build and wait until the server runs.")
+@click.option(
+    "--wait", is_flag=True, help="Show the build and wait until the server runs."
+)
 @json_option
 def redeploy(server: str, *, wait: bool, as_json: bool) -> None:
     """Build and start a server anew from its source."""
@@ -105,7 +112,11 @@ def delete(server: str, *, yes: bool, as_json: bool) -> None:
     hub = client()
     found = hub.get(path_of("servers", server))
     if not yes:
-        click.confirm(f"Delete {found['name']} with its container, data and images?", abort=True, err=True)
+        click.confirm(
+            f"Delete {found['name']} with its container, data and images?",
+            abort=True,
+            err=True,
+        )
     gone = hub.delete(path_of("servers", found["id"]))
     if as_json:
         emit_json(gone)
@@ -130,7 +141,10 @@ def tell(server: dict[str, Any], *, as_json: bool) -> None:
             ("wanted", server["desired_state"]),
             ("source", source(server["source"])),
             ("version", resolved.get("version") or resolved.get("revision")),
-            ("deployment", deployment and f"{deployment['number']} {deployment['state']}"),
+            (
+                "deployment",
+                deployment and f"{deployment['number']} {deployment['state']}",
+            ),
             ("endpoint", server["endpoint"]),
             ("key", f"{server['endpoint_key_prefix']}…"),
         ]
