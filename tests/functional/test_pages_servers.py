@@ -65,7 +65,7 @@ async def test_a_change_of_the_filter_gets_the_list_alone_and_the_new_address(
 
 
 async def test_pages_of_the_list_follow_each_other_without_gap(
-    site: Hub, monkeypatch: pytest.MonkeyPatch
+    site: Hub,
 ) -> None:
     principal = await site.sign_in()
     for number in range(51):
