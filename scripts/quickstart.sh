@@ -67,7 +67,7 @@ host_server() {
   name=$(server_name)
   if "${MCPCTL}" servers show "${name}" >/dev/null 2>&1; then
     step "The server ${name} is there already; making sure that it runs"
-    "${MCPCTL}" servers start "${name}" --wait >&2
+    "${MCPCTL}" servers start "${name}" --wait --json >/dev/null
     is_new=no
     return
   fi
