@@ -156,12 +156,12 @@ class ServerService:
         return await self._executor.tail(name, lines=lines) if name else []
 
     async def follow_logs(
-        self, principal: Principal, server: int | str
+        self, principal: Principal, server: int | str, *, lines: int = 200
     ) -> AsyncIterator[LogLine]:
         """Yield the last lines and then new ones until the instance ends."""
         name = await self._instance_name(principal, server)
         if name:
-            async for line in self._executor.follow(name):
+            async for line in self._executor.follow(name, lines=lines):
                 yield line
 
     async def metrics(

@@ -21,7 +21,9 @@ class ClientConfig:
     text: str
 
 
-def client_configs(name: str, endpoint: str, key: str = KEY_PLACEHOLDER) -> tuple[ClientConfig, ...]:
+def client_configs(
+    name: str, endpoint: str, key: str = KEY_PLACEHOLDER
+) -> tuple[ClientConfig, ...]:
     """Return the snippets for ``endpoint``, the general one first.
 
     Args:
@@ -31,7 +33,13 @@ def client_configs(name: str, endpoint: str, key: str = KEY_PLACEHOLDER) -> tupl
     server = {"type": "http", "url": endpoint, "headers": headers}
     bridge = {
         "command": "npx",
-        "args": ["-y", "mcp-remote", endpoint, "--header", f"Authorization: Bearer {key}"],
+        "args": [
+            "-y",
+            "mcp-remote",
+            endpoint,
+            "--header",
+            f"Authorization: Bearer {key}",
+        ],
     }
     return (
         _json("generic", "Any MCP client", "mcp.json", {"mcpServers": {name: server}}),

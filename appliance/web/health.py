@@ -45,7 +45,9 @@ class Report:
     def state(self) -> PartState:
         """The worst state of any part."""
         order = list(PartState)
-        return max((part.state for part in self.parts), key=order.index, default=PartState.OK)
+        return max(
+            (part.state for part in self.parts), key=order.index, default=PartState.OK
+        )
 
     @property
     def is_ready(self) -> bool:
@@ -70,7 +72,9 @@ class Readiness:
         checks: Name of the part to its check, in the order in which they are shown.
     """
 
-    def __init__(self, checks: Mapping[str, Check], *, fresh_for_s: float = FRESH_FOR_S) -> None:
+    def __init__(
+        self, checks: Mapping[str, Check], *, fresh_for_s: float = FRESH_FOR_S
+    ) -> None:
         """Keep the checks; nothing is asked yet."""
         self._checks = dict(checks)
         self._fresh_for_s = fresh_for_s
@@ -99,7 +103,9 @@ async def _ask(name: str, check: Check) -> Part:
     except DomainError as error:
         return Part(name, PartState.DOWN, error.reason)
     except TimeoutError:
-        return Part(name, PartState.DOWN, f"No answer within {CHECK_TIMEOUT_S:g} seconds.")
+        return Part(
+            name, PartState.DOWN, f"No answer within {CHECK_TIMEOUT_S:g} seconds."
+        )
     except Exception:
         # A check that breaks must not take the report of the others with it.
         log.exception("health.check_broke", part=name)

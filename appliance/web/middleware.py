@@ -4,6 +4,7 @@ import asyncio
 import re
 import time
 from collections.abc import Awaitable, Callable
+from http import HTTPStatus
 from urllib.parse import urlsplit
 
 import structlog
@@ -30,6 +31,7 @@ from appliance.web.requests import (
     Access,
     client_address,
     is_https,
+    own_url,
     principal_of,
     refuse_unreadable,
 )
@@ -44,18 +46,10 @@ QUIET_PATHS = frozenset({"/healthz", "/readyz", "/metrics"})
 _SANE_REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{8,64}")
 _FORM_TYPES = frozenset({"application/x-www-form-urlencoded", "multipart/form-data"})
 
-CONTENT_SECURITY_POLICY = "; ".join(
-    (
-        "default-src 'none'",
-        "script-src 'self'",
-        "style-src 'self'",
-        "img-src 'self' data:",
-        "font-src 'self'",
-        "connect-src 'self'",
-        "form-action 'self'",
-        "base-uri 'none'",
-        "frame-ancestors 'none'",
-    )
+CONTENT_SECURITY_POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; "
+    "font-src 'self'; connect-src 'self'; form-action 'self'; base-uri 'none'; "
+    "frame-ancestors 'none'"
 )
 _SECURITY_HEADERS = {
     "Content-Security-Policy": CONTENT_SECURITY_POLICY,
@@ -103,7 +97,11 @@ def _record(request: web.Request, status: int, seconds: float) -> None:
     route = resource.canonical if resource is not None else "none"
     request.app[keys.METRICS].http_request(request.method, route, status, seconds)
     principal = request.get(keys.PRINCIPAL)
-    write = log.debug if request.path in QUIET_PATHS or route.startswith("/static") else log.info
+    write = (
+        log.debug
+        if request.path in QUIET_PATHS or route.startswith("/static")
+        else log.info
+    )
     write(
         "http.request",
         method=request.method,
@@ -123,7 +121,7 @@ async def problems(request: web.Request, handler: Handler) -> web.StreamResponse
     except DomainError as error:
         problem = problem_of(error, request[keys.REQUEST_ID])
     except web.HTTPException as error:
-        if error.status < 400:
+        if error.status < HTTPStatus.BAD_REQUEST:
             raise
         problem = problem_of_http(error, request[keys.REQUEST_ID])
     except Exception:
@@ -148,7 +146,10 @@ def wants_page(request: web.Request) -> bool:
     """Return whether a person's browser asks, rather than a program."""
     if request.path.startswith("/api/"):
         return False
-    return "text/html" in request.headers.get(hdrs.ACCEPT, "") or "HX-Request" in request.headers
+    return (
+        "text/html" in request.headers.get(hdrs.ACCEPT, "")
+        or "HX-Request" in request.headers
+    )
 
 
 @web.middleware
@@ -224,8 +225,10 @@ async def csrf(request: web.Request, handler: Handler) -> web.StreamResponse:
 def _refuse_other_sites(request: web.Request) -> None:
     site = request.headers.get("Sec-Fetch-Site", "none")
     origin = request.headers.get(hdrs.ORIGIN)
-    own = {request.host, urlsplit(request.app[keys.SETTINGS].public_url or "").netloc}
-    if site not in {"same-origin", "none"} or (origin and urlsplit(origin).netloc not in own):
+    own = {request.host, urlsplit(own_url(request)).netloc}
+    if site not in {"same-origin", "none"} or (
+        origin and urlsplit(origin).netloc not in own
+    ):
         raise CrossSiteError("Another site sent this request; nothing was done.")
 
 

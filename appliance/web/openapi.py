@@ -52,9 +52,15 @@ class ProblemAnswer(BaseModel):
     code: str = Field(description="Stable; match this, texts may change.")
     detail: str = Field(description="What is wrong.")
     request_id: str = Field(description="Finds the request in the hub's log.")
-    hint: str = Field("", description="What to do next; absent when the detail says it.")
-    errors: list[FieldProblem] = Field([], description="The fields that are wrong; absent when none is.")
-    output: list[str] = Field([], description="The last lines of what failed; absent when there are none.")
+    hint: str = Field(
+        "", description="What to do next; absent when the detail says it."
+    )
+    errors: list[FieldProblem] = Field(
+        [], description="The fields that are wrong; absent when none is."
+    )
+    output: list[str] = Field(
+        [], description="The last lines of what failed; absent when there are none."
+    )
 
 
 @dataclass(frozen=True, eq=False)
@@ -120,7 +126,9 @@ class Routes:
         """Declare a removing route."""
         return self._declare(hdrs.METH_DELETE, path, spec)
 
-    def _declare(self, method: str, path: str, spec: Spec) -> Callable[[Declared], Handler]:
+    def _declare(
+        self, method: str, path: str, spec: Spec
+    ) -> Callable[[Declared], Handler]:
         def declare(function: Declared) -> Handler:
             operation = _operation(method, path, self.tag, spec, function)
             handler = _handler(operation, function)
@@ -130,11 +138,17 @@ class Routes:
         return declare
 
 
-def _operation(method: str, path: str, tag: str, spec: Spec, function: Declared) -> Operation:
+def _operation(  # noqa: PLR0917 - one declaration, taken apart
+    method: str, path: str, tag: str, spec: Spec, function: Declared
+) -> Operation:
     signature = inspect.signature(function, eval_str=True)
     annotations = {name: item.annotation for name, item in signature.parameters.items()}
     returned = signature.return_annotation
-    answer = returned if inspect.isclass(returned) and issubclass(returned, BaseModel) else None
+    answer = (
+        returned
+        if inspect.isclass(returned) and issubclass(returned, BaseModel)
+        else None
+    )
     return Operation(
         method=method,
         path=_PARAMETER.sub(r"{\1}", path),
@@ -146,7 +160,9 @@ def _operation(method: str, path: str, tag: str, spec: Spec, function: Declared)
         body=annotations.get("body"),
         query=annotations.get("query"),
         answer=spec.get("answer", answer),
-        status=spec.get("status", HTTPStatus.OK if returned is not None else HTTPStatus.NO_CONTENT),
+        status=spec.get(
+            "status", HTTPStatus.OK if returned is not None else HTTPStatus.NO_CONTENT
+        ),
         content=spec.get("content", JSON),
         errors=spec.get("errors", ()),
         others=spec.get("others", {}),
@@ -179,7 +195,9 @@ def _handler(operation: Operation, function: Declared) -> Handler:
 
 def operations(app: web.Application) -> list[Operation]:
     """Return every described route of ``app``, in the order of their addition."""
-    found = (getattr(route.handler, "__operation__", None) for route in app.router.routes())
+    found = (
+        getattr(route.handler, "__operation__", None) for route in app.router.routes()
+    )
     # GET routes answer HEAD too, which aiohttp lists as a route of its own.
     return list(dict.fromkeys(item for item in found if item is not None))
 
@@ -205,7 +223,11 @@ def document(described: Iterable[Operation], *, version: str) -> dict[str, Any]:
         "components": {
             "schemas": definitions.get("$defs", {}),
             "securitySchemes": {
-                "apiKey": {"type": "http", "scheme": "bearer", "description": "An API key, `mcph_…`."},
+                "apiKey": {
+                    "type": "http",
+                    "scheme": "bearer",
+                    "description": "An API key, `mcph_…`.",
+                },
                 "session": {"type": "apiKey", "in": "cookie", "name": SESSION_COOKIE},
             },
         },
@@ -233,7 +255,9 @@ def _describe(item: Operation, schemas: _Schemas) -> dict[str, Any]:
         "tags": [item.tag],
         "summary": item.summary,
         "description": item.description,
-        "security": [] if item.access is Access.PUBLIC else [{"apiKey": []}, {"session": []}],
+        "security": []
+        if item.access is Access.PUBLIC
+        else [{"apiKey": []}, {"session": []}],
         "parameters": _parameters(item),
         "responses": _responses(item, schemas),
     }
@@ -254,7 +278,9 @@ def _parameters(item: Operation) -> list[dict[str, Any]]:
         schema = item.query.model_json_schema()
         for name, details in schema["properties"].items():
             required = name in schema.get("required", [])
-            found.append({"name": name, "in": "query", "required": required, "schema": details})
+            found.append(
+                {"name": name, "in": "query", "required": required, "schema": details}
+            )
     if item.content == EVENT_STREAM:
         found.append({"name": "Last-Event-ID", "in": "header", "schema": {"type": "string"},
                       "description": "Go on after this event."})  # fmt: skip
@@ -267,7 +293,9 @@ def _parameters(item: Operation) -> list[dict[str, Any]]:
 def _responses(item: Operation, schemas: _Schemas) -> dict[str, Any]:
     good: dict[str, Any] = {"description": item.status.phrase}
     if item.answer is not None:
-        good["content"] = {item.content: {"schema": schemas[item.answer, "serialization"]}}
+        good["content"] = {
+            item.content: {"schema": schemas[item.answer, "serialization"]}
+        }
     elif item.status is not HTTPStatus.NO_CONTENT:
         good["content"] = {item.content: {"schema": {"type": "string"}}}
     found = {str(item.status.value): good}
@@ -291,5 +319,8 @@ def _refusals(item: Operation) -> set[HTTPStatus]:
     if item.query is not None or item.body is not None:
         found.add(HTTPStatus.UNPROCESSABLE_ENTITY)
     if item.body is not None:
-        found |= {HTTPStatus.UNSUPPORTED_MEDIA_TYPE, HTTPStatus.REQUEST_ENTITY_TOO_LARGE}
+        found |= {
+            HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
+            HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+        }
     return found

@@ -19,6 +19,9 @@ from appliance.web.problems import MalformedError, UnsupportedMediaError
 M = TypeVar("M", bound=BaseModel)
 H = TypeVar("H", bound=Callable[..., Any])
 
+#: Every number of so many digits is a bigint.
+MAX_ID_DIGITS = 18
+
 #: Seconds between the end of a long call and the end of its request, so that the call's own error is told.
 GRACE_S = 5.0
 
@@ -104,7 +107,9 @@ async def parse_body(request: web.Request, model: type[M]) -> M:
     try:
         parsed = model.model_validate_json(raw)
     except ValidationError as error:
-        raise invalid(error) from None  # the error's own text would repeat what was sent
+        raise invalid(
+            error
+        ) from None  # the error's own text would repeat what was sent
     if b"\\u0000" in raw:
         _refuse_nul(json.loads(raw), ())
     return parsed
@@ -137,7 +142,9 @@ def invalid(error: ValidationError) -> InvalidError:
     if found[0]["type"] == "json_invalid":
         return MalformedError("The body is not JSON.", hint=str(found[0]["msg"]) + ".")
     fields = {
-        ".".join(str(part) for part in item["loc"]) or "body": _sentence(item["type"], item["msg"])
+        ".".join(str(part) for part in item["loc"]) or "body": _sentence(
+            item["type"], item["msg"]
+        )
         for item in found
     }
     named = ", ".join(fields)
@@ -173,7 +180,9 @@ def _is_text(value: str) -> bool:
 def _refuse_nul(value: object, path: tuple[str, ...]) -> None:
     """Refuse NUL in any text of a body: Postgres stores none, and C programs stop reading at it."""
     if isinstance(value, str) and "\x00" in value:
-        raise InvalidError.field(".".join(path) or "body", "must not hold the NUL character")
+        raise InvalidError.field(
+            ".".join(path) or "body", "must not hold the NUL character"
+        )
     if isinstance(value, dict):
         for key, item in value.items():
             _refuse_nul(key, (*path, "key"))
@@ -201,8 +210,14 @@ def json_answer(
 def server_of(request: web.Request) -> int | str:
     """Return the server that the path names: digits are an id, anything else is a name."""
     raw = request.match_info["server"]
-    # Postgres' bigint is the limit; what is longer can only be a name.
-    return int(raw) if raw.isascii() and raw.isdigit() and len(raw) <= 18 else raw
+    number = row_id(raw)
+    return raw if number is None else number
+
+
+def row_id(text: str) -> int | None:
+    """Return the id that ``text`` is, or ``None`` when it can be none: not digits, or more than Postgres' bigint holds."""
+    is_id = text.isascii() and text.isdigit() and len(text) <= MAX_ID_DIGITS
+    return int(text) if is_id else None
 
 
 @contextlib.contextmanager
@@ -211,6 +226,8 @@ def top_level_fields() -> Iterator[None]:
     try:
         yield
     except InvalidError as error:
-        error.fields = {name.removeprefix("source."): text for name, text in error.fields.items()}
+        error.fields = {
+            name.removeprefix("source."): text for name, text in error.fields.items()
+        }
         error.detail = error.detail.removeprefix("source.")
         raise

@@ -10,7 +10,11 @@ from appliance.web.requests import is_https
 
 
 def set_session_cookie(
-    request: web.Request, response: web.StreamResponse, token: str, *, expires_at: datetime
+    request: web.Request,
+    response: web.StreamResponse,
+    token: str,
+    *,
+    expires_at: datetime,
 ) -> None:
     """Give the browser its session; no script can read it, and other sites send it only when a person follows a link."""
     response.set_cookie(
@@ -26,4 +30,10 @@ def set_session_cookie(
 
 def drop_session_cookie(request: web.Request, response: web.StreamResponse) -> None:
     """Take the session away from the browser."""
-    response.del_cookie(SESSION_COOKIE, path="/", httponly=True, samesite="Lax", secure=is_https(request))
+    response.del_cookie(
+        SESSION_COOKIE,
+        path="/",
+        httponly=True,
+        samesite="Lax",
+        secure=is_https(request),
+    )

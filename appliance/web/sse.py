@@ -12,8 +12,7 @@ from aiohttp import web
 from appliance.core.errors import DomainError
 from appliance.web.keys import REQUEST_ID, STOPPING
 from appliance.web.problems import problem_of
-from appliance.web.requests import move_time_limit
-
+from appliance.web.requests import move_time_limit, row_id
 
 #: Seconds between comments that keep proxies from closing a silent stream, and tell us of clients that left.
 HEARTBEAT_S = 15.0
@@ -41,7 +40,11 @@ class Message:
 
     def encode(self) -> bytes:
         """Return the bytes of the event; every line of the data gets its own ``data:``."""
-        text = self.data if isinstance(self.data, str) else orjson.dumps(self.data).decode()
+        text = (
+            self.data
+            if isinstance(self.data, str)
+            else orjson.dumps(self.data).decode()
+        )
         lines = [f"data: {line}" for line in text.splitlines() or [""]]
         if self.event is not None:
             lines.insert(0, f"event: {_one_line(self.event)}")
@@ -60,8 +63,7 @@ def last_event_id(request: web.Request) -> int | None:
     Browsers send it as a header; ``?after=`` is for clients that cannot.
     """
     raw = request.headers.get("Last-Event-ID") or request.query.get("after") or ""
-    # Postgres' bigint is the limit; a longer number cannot be an id of ours.
-    return int(raw) if raw.isascii() and raw.isdigit() and len(raw) <= 18 else None
+    return row_id(raw)
 
 
 async def stream(
@@ -78,7 +80,9 @@ async def stream(
     move_time_limit(request, None)
     response = web.StreamResponse(headers=_HEADERS)
     await response.prepare(request)
-    with contextlib.suppress(ConnectionError):  # the client left: nothing to tell anybody
+    with contextlib.suppress(
+        ConnectionError
+    ):  # the client left: nothing to tell anybody
         await response.write(f"retry: {RETRY_MS}\n\n".encode())
         try:
             await _pump(request, response, messages, heartbeat_s)

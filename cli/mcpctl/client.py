@@ -64,10 +64,16 @@ class Client:
         """
         parts = urlsplit(url)
         if parts.scheme not in {"http", "https"} or not parts.hostname:
-            raise CommandError(f"{url!r} is not the address of a hub.", hint="Give one such as http://127.0.0.1:3000.")
+            raise CommandError(
+                f"{url!r} is not the address of a hub.",
+                hint="Give one such as http://127.0.0.1:3000.",
+            )
         self.url = url.rstrip("/")
         self._parts = parts
-        self._headers = {"User-Agent": f"mcpctl/{__version__}", "Accept": "application/json"}
+        self._headers = {
+            "User-Agent": f"mcpctl/{__version__}",
+            "Accept": "application/json",
+        }
         if api_key:
             self._headers["Authorization"] = f"Bearer {api_key}"
 
@@ -104,8 +110,13 @@ class Client:
         if body is not None:
             payload = json.dumps(body).encode()
             sent["Content-Type"] = "application/json"
-        with contextlib.closing(self._connection(timeout_s)) as connection, self._translated():
-            connection.request(method, self._parts.path.rstrip("/") + path, payload, sent)
+        with (
+            contextlib.closing(self._connection(timeout_s)) as connection,
+            self._translated(),
+        ):
+            connection.request(
+                method, self._parts.path.rstrip("/") + path, payload, sent
+            )
             response = connection.getresponse()
             answer = Answer(response.status, response.headers, response.read())
         if answer.status >= http.client.BAD_REQUEST:
@@ -132,12 +143,13 @@ class Client:
                     yield event
                     if event.kind in LAST_EVENTS:
                         return
-                raise UnreachableError(f"{self.url} ended the stream.")
             except UnreachableError:
-                failures += 1
-                if failures > MAX_RECONNECTS:
+                if failures >= MAX_RECONNECTS:
                     raise
-                time.sleep(RECONNECT_AFTER_S)
+            failures += 1
+            if failures > MAX_RECONNECTS:
+                raise UnreachableError(f"{self.url} keeps ending the stream.")
+            time.sleep(RECONNECT_AFTER_S)
 
     def _stream(self, path: str, last_id: str) -> Iterator[Event]:
         headers = {**self._headers, "Accept": "text/event-stream"}
@@ -145,7 +157,9 @@ class Client:
             headers["Last-Event-ID"] = last_id
         with contextlib.closing(self._connection(STREAM_TIMEOUT_S)) as connection:
             with self._translated():
-                connection.request("GET", self._parts.path.rstrip("/") + path, None, headers)
+                connection.request(
+                    "GET", self._parts.path.rstrip("/") + path, None, headers
+                )
                 response = connection.getresponse()
             if response.status >= http.client.BAD_REQUEST:
                 answer = Answer(response.status, response.headers, response.read())
@@ -161,7 +175,11 @@ class Client:
             yield line.decode("utf-8", "replace").rstrip("\r\n")
 
     def _connection(self, timeout_s: float) -> http.client.HTTPConnection:
-        kind = http.client.HTTPSConnection if self._parts.scheme == "https" else http.client.HTTPConnection
+        kind = (
+            http.client.HTTPSConnection
+            if self._parts.scheme == "https"
+            else http.client.HTTPConnection
+        )
         return kind(self._parts.hostname or "", self._parts.port, timeout=timeout_s)
 
     @contextlib.contextmanager
@@ -169,7 +187,9 @@ class Client:
         try:
             yield
         except (OSError, http.client.HTTPException) as error:
-            reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
+            reason = (
+                getattr(error, "strerror", None) or str(error) or type(error).__name__
+            )
             raise UnreachableError(
                 f"No answer from {self.url}: {reason}.",
                 hint="Is the appliance running there? MCPCTL_URL or 'mcpctl login --url' name another.",

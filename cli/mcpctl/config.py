@@ -63,8 +63,12 @@ def _stored() -> Config:
     path = config_path()
     try:
         data = json.loads(path.read_text())
-        return Config(url=data["url"], api_key=data["api_key"], key_id=data.get("key_id"))
+        return Config(
+            url=data["url"], api_key=data["api_key"], key_id=data.get("key_id")
+        )
     except FileNotFoundError:
         return Config()
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise CommandError(f"{path} cannot be read: {error}", hint="Remove it and log in again.") from error
+        raise CommandError(
+            f"{path} cannot be read: {error}", hint="Remove it and log in again."
+        ) from error

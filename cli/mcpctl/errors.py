@@ -1,9 +1,9 @@
 """What stops a command, and the exit code it leaves.
 
-    CommandError          1   refused by the hub, or the work failed
-    └── ApiError          1   the hub's own words (RFC 9457)
-    └── UnreachableError  3   no hub answers
-    └── NotLoggedInError  4   there is no key to show
+CommandError          1   refused by the hub, or the work failed
+└── ApiError          1   the hub's own words (RFC 9457)
+└── UnreachableError  3   no hub answers
+└── NotLoggedInError  4   there is no key to show
 """
 
 from typing import Any
@@ -47,7 +47,10 @@ class ApiError(CommandError):
     def lines(self) -> list[str]:
         """Add the wrong fields, the failing program's last lines and the request id."""
         first, *rest = super().lines()
-        fields = [f"  {item['field']}: {item['message']}" for item in self.problem.get("errors", [])]
+        fields = [
+            f"  {item['field']}: {item['message']}"
+            for item in self.problem.get("errors", [])
+        ]
         output = [f"  | {line}" for line in self.problem.get("output", [])]
         request_id = self.problem.get("request_id")
         last = [f"request id: {request_id}"] if request_id else []

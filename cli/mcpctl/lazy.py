@@ -14,7 +14,12 @@ class LazyGroup(click.Group):
         addresses: Command name to ``module:attribute``.
     """
 
-    def __init__(self, *args: object, addresses: Mapping[str, str] | None = None, **attributes: object) -> None:
+    def __init__(
+        self,
+        *args: object,
+        addresses: Mapping[str, str] | None = None,
+        **attributes: object,
+    ) -> None:
         """Keep the addresses."""
         super().__init__(*args, **attributes)  # type: ignore[arg-type]  # click's own arguments, passed on
         self._addresses = dict(addresses or {})

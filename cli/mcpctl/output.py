@@ -28,7 +28,11 @@ _MINUTE, _HOUR, _DAY = 60, 3600, 86400
 
 def may_colour() -> bool:
     """Return whether colours reach a person: a terminal, and nobody said no."""
-    return sys.stdout.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+    return (
+        sys.stdout.isatty()
+        and not os.environ.get("NO_COLOR")
+        and os.environ.get("TERM") != "dumb"
+    )
 
 
 class Styled(str):
@@ -39,7 +43,11 @@ class Styled(str):
 
 def state(word: str) -> str:
     """Return a state's word, coloured where that is seen; the word alone says all."""
-    return Styled(click.style(word, fg=_COLOURS.get(word, "cyan"))) if may_colour() else word
+    return (
+        Styled(click.style(word, fg=_COLOURS.get(word, "cyan")))
+        if may_colour()
+        else word
+    )
 
 
 def emit_json(data: Any) -> None:
@@ -47,22 +55,32 @@ def emit_json(data: Any) -> None:
     click.echo(json.dumps(data, indent=2, ensure_ascii=False))
 
 
-def table(headers: Sequence[str], rows: Iterable[Sequence[object]], *, empty: str) -> None:
+def table(
+    headers: Sequence[str], rows: Iterable[Sequence[object]], *, empty: str
+) -> None:
     """Print ``rows`` in columns, or ``empty`` when there is none."""
     cells = [[_cell(item) for item in row] for row in rows]
     if not cells:
         click.echo(empty)
         return
     titles = [title.upper() for title in headers]
-    widths = [max(len(click.unstyle(row[index])) for row in [titles, *cells]) for index in range(len(titles))]
+    widths = [
+        max(len(click.unstyle(row[index])) for row in [titles, *cells])
+        for index in range(len(titles))
+    ]
     for row in [titles, *cells]:
-        padded = [item + " " * (width - len(click.unstyle(item))) for item, width in zip(row, widths, strict=True)]
+        padded = [
+            item + " " * (width - len(click.unstyle(item)))
+            for item, width in zip(row, widths, strict=True)
+        ]
         click.echo("  ".join(padded).rstrip())
 
 
 def pairs(items: Iterable[tuple[str, object]]) -> None:
     """Print names and values, one pair a line; pairs without a value are left out."""
-    shown = [(name, _cell(value)) for name, value in items if value not in (None, "", [], {})]
+    shown = [
+        (name, _cell(value)) for name, value in items if value not in (None, "", [], {})
+    ]
     width = max((len(name) for name, _ in shown), default=0)
     for name, value in shown:
         click.echo(f"{name.ljust(width)}  {value}")
@@ -73,12 +91,17 @@ def _cell(value: object) -> str:
         return value
     text = "-" if value is None or value == "" else str(value)
     # What a server says of itself must not move the reader's cursor.
-    return " ".join("".join(char if char.isprintable() else " " for char in text).split())
+    return " ".join(
+        "".join(char if char.isprintable() else " " for char in text).split()
+    )
 
 
 def printable_lines(text: str) -> list[str]:
     """Return foreign text as lines without control characters."""
-    return ["".join(char if char.isprintable() or char == "\t" else "�" for char in line) for line in text.splitlines()]
+    return [
+        "".join(char if char.isprintable() or char == "\t" else "�" for char in line)
+        for line in text.splitlines()
+    ]
 
 
 def age(timestamp: str | None) -> str:

@@ -35,7 +35,8 @@ class _Watch:
         deployment = self.server.get("deployment") or {}
         try:
             log = self._hub.get(
-                path_of("servers", self.server["id"], "builds", "latest", "log"), after=self._lines_seen
+                path_of("servers", self.server["id"], "builds", "latest", "log"),
+                after=self._lines_seen,
             )
         except ApiError as error:
             if error.status == _NOT_FOUND:  # nothing is built yet, or never will be
@@ -55,7 +56,9 @@ class _Watch:
             click.echo(text, err=True)
 
 
-def wait_until_settled(hub: Client, server: dict[str, Any], *, quiet: bool) -> dict[str, Any]:
+def wait_until_settled(
+    hub: Client, server: dict[str, Any], *, quiet: bool
+) -> dict[str, Any]:
     """Show how the server comes up, and return it when it runs.
 
     Raises:

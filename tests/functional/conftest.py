@@ -3,7 +3,7 @@
 import asyncio
 import sys
 from collections.abc import AsyncIterator
-from typing import Any
+from typing import Any, BinaryIO, cast
 
 import aiohttp
 import pytest
@@ -20,7 +20,7 @@ from tests.functional.hub import Hub, services_for, settings_for
 def _product_logs() -> None:
     """Log as the hub does: structlog's own rendering of tracebacks reads files on the event loop."""
     assert sys.__stderr__ is not None
-    configure("debug", stream=sys.__stderr__.buffer)
+    configure("debug", stream=cast(BinaryIO, sys.__stderr__.buffer))
 
 
 @pytest.fixture
@@ -32,7 +32,7 @@ async def hub(database: Database) -> AsyncIterator[Hub]:
         services = await asyncio.to_thread(services_for, database, session, settings)
         server = TestServer(make_app(services))
         await server.start_server()
-        running = Hub(services, server)
+        running = Hub(database, services, server)
         yield running
         await running.close()
 
@@ -44,13 +44,19 @@ async def admin(hub: Hub) -> TestClient[Any, Any]:
 
 
 @pytest.fixture
-async def maintainer(hub: Hub, admin: TestClient[Any, Any]) -> TestClient[Any, Any]:
+async def maintainer(
+    hub: Hub,
+    admin: TestClient[Any, Any],  # noqa: ARG001 - whoever comes first is administrator
+) -> TestClient[Any, Any]:
     """A maintainer, with an API key."""
     return await hub.client(await hub.person("maintainer@example.org"))
 
 
 @pytest.fixture
-async def reader(hub: Hub, admin: TestClient[Any, Any]) -> TestClient[Any, Any]:
+async def reader(
+    hub: Hub,
+    admin: TestClient[Any, Any],  # noqa: ARG001 - whoever comes first is administrator
+) -> TestClient[Any, Any]:
     """A reader, with an API key."""
     return await hub.client(await hub.person("reader@example.org", Role.READER))
 

@@ -31,6 +31,7 @@ NO_GATEWAY = "http://127.0.0.1:5500"
 class Hub:
     """One running hub."""
 
+    database: Database
     services: Services
     server: TestServer
     clients: list[TestClient[Any, Any]] = field(default_factory=list)
@@ -76,12 +77,16 @@ def services_for(
     checks: dict[str, Check] | None = None,
 ) -> Services:
     """Return the services that the hub has, with an executor that runs nothing."""
-    builds = BuildService(database, Engine(settings.docker_host), settings, owner="test")
+    builds = BuildService(
+        database, Engine(settings.docker_host), settings, owner="test"
+    )
     mcp = McpClient(session, gateway_url, "mcpi_test")
     return Services(
         settings=settings,
         accounts=AccountService(database, open_registration=settings.open_registration),
-        servers=ServerService(database, IdleExecutor(), builds, mcp, gateway_public_url=gateway_url),
+        servers=ServerService(
+            database, IdleExecutor(), builds, mcp, gateway_public_url=gateway_url
+        ),
         jobs=JobQueue(database),
         events=EventLog(database),
         audit=AuditTrail(database),

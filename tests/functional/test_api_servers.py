@@ -23,7 +23,10 @@ async def test_a_new_server_is_queued_and_its_key_is_shown_once(admin: Client) -
     assert response.headers["Location"] == f"/api/servers/{made['server']['id']}"
     assert made["endpoint_key"].startswith("mcps_")
     assert made["server"]["status"] == "queued"
-    assert made["server"]["source"] == {"kind": "package", "package": "pypi:mcp-server-time"}
+    assert made["server"]["source"] == {
+        "kind": "package",
+        "package": "pypi:mcp-server-time",
+    }
     assert made["server"]["endpoint"].endswith("/servers/clock/mcp")
     shown = await (await admin.get("/api/servers/clock")).json()
     assert shown == made["server"]
@@ -31,9 +34,13 @@ async def test_a_new_server_is_queued_and_its_key_is_shown_once(admin: Client) -
 
 
 async def test_a_server_without_a_name_gets_one_from_its_source(admin: Client) -> None:
-    response = await admin.post("/api/servers", json={"package": "npm:@modelcontextprotocol/server-memory"})
+    response = await admin.post(
+        "/api/servers", json={"package": "npm:@modelcontextprotocol/server-memory"}
+    )
 
-    assert (await response.json())["server"]["name"] == "modelcontextprotocol-server-memory"
+    assert (await response.json())["server"][
+        "name"
+    ] == "modelcontextprotocol-server-memory"
 
 
 @pytest.mark.parametrize(
@@ -79,7 +86,9 @@ async def test_lists_page_by_cursor(admin: Client) -> None:
         await _create(admin, name=name)
 
     first = await (await admin.get("/api/servers?limit=2")).json()
-    second = await (await admin.get(f"/api/servers?limit=2&cursor={first['next_cursor']}")).json()
+    second = await (
+        await admin.get(f"/api/servers?limit=2&cursor={first['next_cursor']}")
+    ).json()
 
     assert [item["name"] for item in first["items"]] == ["a", "b"]
     assert [item["name"] for item in second["items"]] == ["c"]
@@ -97,7 +106,9 @@ async def test_lists_filter_by_name_and_status(admin: Client) -> None:
     assert by_status["items"] == []
 
 
-@pytest.mark.parametrize("query", ["status=well", "limit=0", "limit=201", "colour=red", "limit=x"])
+@pytest.mark.parametrize(
+    "query", ["status=well", "limit=0", "limit=201", "colour=red", "limit=x"]
+)
 async def test_a_wrong_query_names_its_parameter(admin: Client, query: str) -> None:
     response = await admin.get(f"/api/servers?{query}")
 
@@ -105,8 +116,13 @@ async def test_a_wrong_query_names_its_parameter(admin: Client, query: str) -> N
     assert (await response.json())["errors"][0]["field"] == query.partition("=")[0]
 
 
-@pytest.mark.parametrize(("action", "wanted"), [("stop", "stopped"), ("start", "running"), ("redeploy", "running")])
-async def test_actions_write_what_is_wanted_and_return_at_once(admin: Client, action: str, wanted: str) -> None:
+@pytest.mark.parametrize(
+    ("action", "wanted"),
+    [("stop", "stopped"), ("start", "running"), ("redeploy", "running")],
+)
+async def test_actions_write_what_is_wanted_and_return_at_once(
+    admin: Client, action: str, wanted: str
+) -> None:
     await _create(admin)
 
     response = await admin.post(f"/api/servers/clock/{action}")
@@ -130,13 +146,17 @@ async def test_a_changed_configuration_is_redeployed(admin: Client) -> None:
     await _create(admin)
 
     response = await admin.put(
-        "/api/servers/clock/config", json={"arguments": ["--local-timezone", "UTC"], "memory_limit": "1g"}
+        "/api/servers/clock/config",
+        json={"arguments": ["--local-timezone", "UTC"], "memory_limit": "1g"},
     )
     deployments = await (await admin.get("/api/servers/clock/deployments")).json()
 
     assert response.status == 202
     assert (await response.json())["config"]["memory_limit"] == 1024**3
-    assert [item["config"]["arguments"] for item in deployments["items"]] == [["--local-timezone", "UTC"], []]
+    assert [item["config"]["arguments"] for item in deployments["items"]] == [
+        ["--local-timezone", "UTC"],
+        [],
+    ]
 
 
 async def test_a_rotated_key_is_new(admin: Client) -> None:
@@ -147,13 +167,17 @@ async def test_a_rotated_key_is_new(admin: Client) -> None:
 
     assert key.startswith("mcps_")
     assert key != made["endpoint_key"]
-    assert (await (await admin.get("/api/servers/clock")).json())["endpoint_key_prefix"] == key[:11]
+    assert (await (await admin.get("/api/servers/clock")).json())[
+        "endpoint_key_prefix"
+    ] == key[:11]
 
 
 async def test_a_server_that_does_not_run_cannot_be_called(admin: Client) -> None:
     await _create(admin)
 
-    response = await admin.post("/api/servers/clock/invoke", json={"tool": "get_current_time"})
+    response = await admin.post(
+        "/api/servers/clock/invoke", json={"tool": "get_current_time"}
+    )
 
     assert response.status == 409
     assert (await response.json())["code"] == "server_not_running"
@@ -170,7 +194,9 @@ async def test_snippets_hold_the_endpoint_and_no_key(admin: Client) -> None:
     assert made["endpoint_key"] not in str(found)
 
 
-async def test_before_it_is_live_a_server_has_no_tools_and_no_manifest(admin: Client) -> None:
+async def test_before_it_is_live_a_server_has_no_tools_and_no_manifest(
+    admin: Client,
+) -> None:
     await _create(admin)
 
     tools = await (await admin.get("/api/servers/clock/tools")).json()
@@ -198,8 +224,12 @@ async def test_logs_are_what_the_instance_printed(admin: Client) -> None:
     assert [item["text"] for item in found["items"]] == ["line 2", "line 3"]
 
 
-@pytest.mark.parametrize("server", ["nothing", "999", "9" * 30, "a b", "%00", "..%2f..%2fetc"])
-async def test_a_server_that_is_not_there_is_404_or_unreadable(admin: Client, server: str) -> None:
+@pytest.mark.parametrize(
+    "server", ["nothing", "999", "9" * 30, "a b", "%00", "..%2f..%2fetc"]
+)
+async def test_a_server_that_is_not_there_is_404_or_unreadable(
+    admin: Client, server: str
+) -> None:
     response = await admin.get(f"/api/servers/{server}")
 
     assert response.status in {400, 404}
@@ -217,7 +247,9 @@ async def test_what_others_own_is_not_there(admin: Client, maintainer: Client) -
     assert listed["items"] == []
 
 
-async def test_a_reader_sees_everything_and_changes_nothing(admin: Client, reader: Client) -> None:
+async def test_a_reader_sees_everything_and_changes_nothing(
+    admin: Client, reader: Client
+) -> None:
     await _create(admin)
 
     shown = await reader.get("/api/servers/clock")
@@ -238,6 +270,9 @@ async def test_every_write_is_in_the_audit_trail(admin: Client) -> None:
 
     found = await (await admin.get("/api/audit?object_type=server")).json()
 
-    assert [item["action"] for item in found["items"]] == ["server.stop", "server.create"]
+    assert [item["action"] for item in found["items"]] == [
+        "server.stop",
+        "server.create",
+    ]
     assert {item["actor"] for item in found["items"]} == {"admin@example.org"}
     assert all(item["request_id"] and item["address"] for item in found["items"])

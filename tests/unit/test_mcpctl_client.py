@@ -11,11 +11,26 @@ from mcpctl.errors import ApiError, CommandError
 
 
 def test_a_stream_is_read_event_by_event() -> None:
-    lines = ["retry: 2000", "", ": still here", "", "id: 7", "event: line", "data: a", "data: b", "", "data: {}", ""]
+    lines = [
+        "retry: 2000",
+        "",
+        ": still here",
+        "",
+        "id: 7",
+        "event: line",
+        "data: a",
+        "data: b",
+        "",
+        "data: {}",
+        "",
+    ]
 
     found = list(_events(iter(lines)))
 
-    assert [(item.id, item.kind, item.data) for item in found] == [("7", "line", "a\nb"), ("", "message", "{}")]
+    assert [(item.id, item.kind, item.data) for item in found] == [
+        ("7", "line", "a\nb"),
+        ("", "message", "{}"),
+    ]
 
 
 def test_an_event_without_its_blank_line_is_not_taken() -> None:
@@ -49,7 +64,9 @@ def test_the_key_file_is_for_its_owner_alone() -> None:
 
 
 @pytest.mark.usefixtures("_home")
-def test_a_stored_key_is_not_shown_to_another_hub(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_stored_key_is_not_shown_to_another_hub(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     config.save(config.Config("https://hub", "mcph_k", 3))
     monkeypatch.setenv("MCPCTL_URL", "https://other")
 
@@ -64,7 +81,8 @@ def test_the_environment_wins_over_the_file(monkeypatch: pytest.MonkeyPatch) -> 
     assert config.load() == config.Config("https://hub", "mcph_other", None)
 
 
-def test_a_broken_key_file_says_so(_home: Path) -> None:
+@pytest.mark.usefixtures("_home")
+def test_a_broken_key_file_says_so() -> None:
     config.config_path().parent.mkdir(parents=True)
     config.config_path().write_text("{")
 
@@ -90,7 +108,9 @@ def test_a_refusal_is_told_with_fields_output_hint_and_request() -> None:
     ]
 
 
-def test_foreign_text_cannot_move_the_cursor(capsys: pytest.CaptureFixture[str]) -> None:
+def test_foreign_text_cannot_move_the_cursor(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     output.table(("name",), [("a\x1b[2Jb\nc",)], empty="none")
 
     assert "\x1b" not in capsys.readouterr().out

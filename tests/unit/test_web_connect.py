@@ -9,24 +9,38 @@ HEADERS = {"Authorization": "Bearer mcps_k"}
 
 
 def _configs() -> dict[str, str]:
-    return {item.client: item.text for item in client_configs("clock", ENDPOINT, "mcps_k")}
+    return {
+        item.client: item.text for item in client_configs("clock", ENDPOINT, "mcps_k")
+    }
 
 
 def test_json_clients_are_told_in_their_own_words() -> None:
     server = {"type": "http", "url": ENDPOINT, "headers": HEADERS}
 
-    found = {name: json.loads(text) for name, text in _configs().items() if name != "claude-code"}
+    found = {
+        name: json.loads(text)
+        for name, text in _configs().items()
+        if name != "claude-code"
+    }
 
     assert found == {
         "generic": {"mcpServers": {"clock": server}},
         "vscode": {"servers": {"clock": server}},
         "cursor": {"mcpServers": {"clock": server}},
-        "windsurf": {"mcpServers": {"clock": {"serverUrl": ENDPOINT, "headers": HEADERS}}},
+        "windsurf": {
+            "mcpServers": {"clock": {"serverUrl": ENDPOINT, "headers": HEADERS}}
+        },
         "claude-desktop": {
             "mcpServers": {
                 "clock": {
                     "command": "npx",
-                    "args": ["-y", "mcp-remote", ENDPOINT, "--header", "Authorization: Bearer mcps_k"],
+                    "args": [
+                        "-y",
+                        "mcp-remote",
+                        ENDPOINT,
+                        "--header",
+                        "Authorization: Bearer mcps_k",
+                    ],
                 }
             }
         },

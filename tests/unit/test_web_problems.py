@@ -56,7 +56,9 @@ def test_an_error_outside_the_branches_is_refused() -> None:
 
 
 def test_a_problem_names_fields_hint_and_request() -> None:
-    error = InvalidError("Some fields are not right.", fields={"name": "is required"}, hint="Give one.")
+    error = InvalidError(
+        "Some fields are not right.", fields={"name": "is required"}, hint="Give one."
+    )
 
     assert problem_of(error, "abc").as_json() == {
         "type": "urn:mcp-host:problem:invalid",
@@ -71,15 +73,25 @@ def test_a_problem_names_fields_hint_and_request() -> None:
 
 
 def test_a_failure_carries_its_last_output() -> None:
-    assert problem_of(FailedError("x", output=("a", "b")), "r").as_json()["output"] == ["a", "b"]
+    assert problem_of(FailedError("x", output=("a", "b")), "r").as_json()["output"] == [
+        "a",
+        "b",
+    ]
 
 
 def test_a_limit_says_when_to_come_back() -> None:
-    assert problem_of(LimitedError("x", retry_after_s=7), "r").headers()["Retry-After"] == "7"
+    assert (
+        problem_of(LimitedError("x", retry_after_s=7), "r").headers()["Retry-After"]
+        == "7"
+    )
 
 
 def test_unauthenticated_asks_for_a_bearer_key() -> None:
-    assert problem_of(UnauthenticatedError("x"), "r").headers()["WWW-Authenticate"].startswith("Bearer")
+    assert (
+        problem_of(UnauthenticatedError("x"), "r")
+        .headers()["WWW-Authenticate"]
+        .startswith("Bearer")
+    )
 
 
 def test_a_fault_tells_its_request_id_alone() -> None:

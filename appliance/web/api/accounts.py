@@ -10,7 +10,13 @@ from pydantic import BaseModel, Field, SecretStr
 from appliance.accounts.model import Principal, Role, User
 from appliance.web.keys import ACCOUNTS
 from appliance.web.openapi import Routes
-from appliance.web.requests import Access, Input, client_address, json_answer, principal_of
+from appliance.web.requests import (
+    Access,
+    Input,
+    client_address,
+    json_answer,
+    principal_of,
+)
 from appliance.web.sessions import drop_session_cookie, set_session_cookie
 
 routes = Routes("accounts")
@@ -61,7 +67,9 @@ class SignedInAnswer(BaseModel):
     """A session has begun; its cookie is in the headers."""
 
     user: UserAnswer
-    csrf_token: str = Field(description="Send it back as `X-CSRF-Token` with every write of this session.")
+    csrf_token: str = Field(
+        description="Send it back as `X-CSRF-Token` with every write of this session."
+    )
     expires_at: datetime
 
 
@@ -72,7 +80,9 @@ class MeAnswer(BaseModel):
     email: str
     role: Role
     via: Literal["session", "api_key", "system"]
-    csrf_token: str = Field(description="For writes with the session cookie; empty with an API key.")
+    csrf_token: str = Field(
+        description="For writes with the session cookie; empty with an API key."
+    )
 
     @classmethod
     def of(cls, principal: Principal) -> Self:
@@ -129,7 +139,9 @@ async def login(request: web.Request, *, body: Credentials) -> web.Response:
     return await _sign_in(request, body, HTTPStatus.OK)
 
 
-async def _sign_in(request: web.Request, body: Credentials, status: HTTPStatus) -> web.Response:
+async def _sign_in(
+    request: web.Request, body: Credentials, status: HTTPStatus
+) -> web.Response:
     signed_in = await request.app[ACCOUNTS].login(
         body.email,
         body.password.get_secret_value(),
@@ -142,7 +154,9 @@ async def _sign_in(request: web.Request, body: Credentials, status: HTTPStatus) 
         expires_at=signed_in.expires_at,
     )
     response = json_answer(answer, status=status)
-    set_session_cookie(request, response, signed_in.token, expires_at=signed_in.expires_at)
+    set_session_cookie(
+        request, response, signed_in.token, expires_at=signed_in.expires_at
+    )
     return response
 
 
@@ -161,11 +175,15 @@ async def me(request: web.Request) -> MeAnswer:
     return MeAnswer.of(principal_of(request))
 
 
-@routes.put("/api/me/password", summary="Change one's password", status=HTTPStatus.NO_CONTENT)
+@routes.put(
+    "/api/me/password", summary="Change one's password", status=HTTPStatus.NO_CONTENT
+)
 async def change_password(request: web.Request, *, body: NewPassword) -> None:
     """Replace the password; every other session of the person ends."""
     await request.app[ACCOUNTS].change_password(
-        principal_of(request), body.current.get_secret_value(), body.new.get_secret_value()
+        principal_of(request),
+        body.current.get_secret_value(),
+        body.new.get_secret_value(),
     )
 
 
@@ -190,10 +208,16 @@ async def sessions(request: web.Request) -> SessionList:
     )
 
 
-@routes.delete("/api/sessions/{session_id:[0-9]{1,18}}", summary="End a session", status=HTTPStatus.NO_CONTENT)
+@routes.delete(
+    "/api/sessions/{session_id:[0-9]{1,18}}",
+    summary="End a session",
+    status=HTTPStatus.NO_CONTENT,
+)
 async def revoke_session(request: web.Request) -> None:
     """Sign one browser out, wherever it is."""
-    await request.app[ACCOUNTS].revoke_session(principal_of(request), int(request.match_info["session_id"]))
+    await request.app[ACCOUNTS].revoke_session(
+        principal_of(request), int(request.match_info["session_id"])
+    )
 
 
 @routes.get("/api/users", summary="List people", access=Access.ADMIN)

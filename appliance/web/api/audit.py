@@ -18,11 +18,19 @@ MAX_ID = 2**63 - 1
 class AuditQuery(Input):
     """Which lines."""
 
-    actor: str | None = Field(None, max_length=254, description="The e-mail of who did it, or `system`.")
-    action: str | None = Field(None, max_length=100, description="The action, or its first part such as `server`.")
+    actor: str | None = Field(
+        None, max_length=254, description="The e-mail of who did it, or `system`."
+    )
+    action: str | None = Field(
+        None,
+        max_length=100,
+        description="The action, or its first part such as `server`.",
+    )
     object_type: str | None = Field(None, max_length=100)
     object_id: int | None = Field(None, ge=0, le=MAX_ID)
-    cursor: int | None = Field(None, ge=0, le=MAX_ID, description="`next_cursor` of the page before.")
+    cursor: int | None = Field(
+        None, ge=0, le=MAX_ID, description="`next_cursor` of the page before."
+    )
     limit: int = Field(50, ge=1, le=200, description="Lines a page.")
 
 
@@ -47,7 +55,9 @@ class AuditPage(BaseModel):
     """Some lines, newest first."""
 
     items: list[AuditAnswer]
-    next_cursor: int | None = Field(description="`cursor` for the next page; null on the last.")
+    next_cursor: int | None = Field(
+        description="`cursor` for the next page; null on the last."
+    )
 
 
 @routes.get("/api/audit", summary="Show the audit trail", access=Access.ADMIN)
@@ -61,5 +71,10 @@ async def index(request: web.Request, *, query: AuditQuery) -> AuditPage:
         object_type=query.object_type,
         object_id=query.object_id,
     )
-    items = [AuditAnswer.model_validate(item, from_attributes=True) for item in found[: query.limit]]
-    return AuditPage(items=items, next_cursor=items[-1].id if len(found) > query.limit else None)
+    items = [
+        AuditAnswer.model_validate(item, from_attributes=True)
+        for item in found[: query.limit]
+    ]
+    return AuditPage(
+        items=items, next_cursor=items[-1].id if len(found) > query.limit else None
+    )

@@ -8,10 +8,7 @@ from typing import Any, Self
 from aiohttp import web
 from pydantic import BaseModel, Field
 
-from appliance.accounts.model import Principal
 from appliance.builds.model import BuildState, BuildView
-from appliance.observability.events import EventLog
-from appliance.servers.service import ServerService
 from appliance.web.keys import EVENTS, SERVERS
 from appliance.web.openapi import EVENT_STREAM, Routes
 from appliance.web.requests import Input, principal_of, server_of
@@ -26,12 +23,18 @@ class BuildAnswer(BaseModel):
     id: int
     deployment_id: int
     state: BuildState
-    attempt: int = Field(description="1, or more when the hub stopped in the middle and went on.")
+    attempt: int = Field(
+        description="1, or more when the hub stopped in the middle and went on."
+    )
     image: str | None
-    image_digest: str | None = Field(description="The image's id, which is what instances run.")
+    image_digest: str | None = Field(
+        description="The image's id, which is what instances run."
+    )
     base_image: str | None
     dockerfile: str = Field(description="What was built; empty until it is known.")
-    resolved: dict[str, Any] = Field(description="What was really taken: version, revision, entry.")
+    resolved: dict[str, Any] = Field(
+        description="What was really taken: version, revision, entry."
+    )
     error: str = Field(description="Why it failed, with what to do; empty otherwise.")
     started_at: datetime
     finished_at: datetime | None
@@ -71,43 +74,57 @@ async def latest(request: web.Request) -> BuildAnswer:
     return BuildAnswer.of(view)
 
 
-@routes.get("/api/servers/{server}/builds/latest/log", summary="Show the newest build's log")
+@routes.get(
+    "/api/servers/{server}/builds/latest/log", summary="Show the newest build's log"
+)
 async def log(request: web.Request, *, query: LogQuery) -> BuildLogAnswer:
     """All lines, or those after a number."""
-    servers, principal, server = request.app[SERVERS], principal_of(request), server_of(request)
-    # Lines first: a build that ended in between is then shown as running once more, and no line is missed.
+    servers, principal, server = (
+        request.app[SERVERS],
+        principal_of(request),
+        server_of(request),
+    )
+    # The build first: one that ends in between is shown as running once more, and no line is missed.
     view = await servers.build(principal, server)
     lines = await servers.build_lines(principal, server, after=query.after)
     items = [LineAnswer(number=line.number, text=line.text) for line in lines]
-    return BuildLogAnswer(build_id=view.id, deployment_id=view.deployment_id, state=view.state, items=items)
+    return BuildLogAnswer(
+        build_id=view.id,
+        deployment_id=view.deployment_id,
+        state=view.state,
+        items=items,
+    )
 
 
 @routes.get(
-    "/api/servers/{server}/builds/latest/log/stream", summary="Follow the newest build's log", content=EVENT_STREAM
+    "/api/servers/{server}/builds/latest/log/stream",
+    summary="Follow the newest build's log",
+    content=EVENT_STREAM,
 )
 async def log_stream(request: web.Request) -> web.StreamResponse:
     """Events named `line` ({number, text}, id: the number), then one named `end` ({state, error}).
 
     `Last-Event-ID` goes on after a line.
     """
-    servers, principal, server = request.app[SERVERS], principal_of(request), server_of(request)
-    view = await servers.build(principal, server)
-    after = last_event_id(request) or 0
-    follow = _follow(servers, request.app[EVENTS], principal, view, after)
-    return await stream(request, follow)
+    view = await request.app[SERVERS].build(principal_of(request), server_of(request))
+    return await stream(request, _follow(request, view))
 
 
-async def _follow(
-    servers: ServerService, events: EventLog, principal: Principal, build: BuildView, after: int
-) -> AsyncIterator[Message]:
+async def _follow(request: web.Request, build: BuildView) -> AsyncIterator[Message]:
     """Yield lines from the table, woken by events; the table is the truth, the events only say when to look."""
-    async with aclosing(events.subscribe(server_id=build.server_id)) as wake:
+    servers, principal = request.app[SERVERS], principal_of(request)
+    server, after = build.server_id, last_event_id(request) or 0
+    async with aclosing(request.app[EVENTS].subscribe(server_id=server)) as wake:
         while True:
-            view = await servers.build(principal, build.server_id)
-            for line in await servers.build_lines(principal, build.server_id, after=after):
+            view = await servers.build(principal, server)
+            if view.id != build.id:  # a newer deployment has taken this one's place
+                yield Message({"state": BuildState.CANCELLED, "error": ""}, event="end")
+                return
+            for line in await servers.build_lines(principal, server, after=after):
                 after = line.number
-                yield Message({"number": line.number, "text": line.text}, event="line", id=line.number)
-            if view.id != build.id or view.state is not BuildState.RUNNING:
+                data = {"number": line.number, "text": line.text}
+                yield Message(data, event="line", id=line.number)
+            if view.state is not BuildState.RUNNING:
                 yield Message({"state": view.state, "error": view.error}, event="end")
                 return
             if await anext(wake, None) is None:

@@ -10,6 +10,17 @@ from pydantic import BaseModel, ConfigDict
 from appliance.web.openapi import Routes, document, operations
 from appliance.web.requests import Access
 
+
+def _installed_version() -> str:
+    try:
+        return version("mcp-host")
+    except PackageNotFoundError:  # run from a checkout that was not installed
+        return "0.0.0"
+
+
+#: Looked up once, on disk, before the event loop runs.
+VERSION = _installed_version()
+
 routes = Routes("description")
 
 
@@ -25,18 +36,13 @@ class OpenApiDocument(BaseModel):
 
 
 @routes.get(
-    "/openapi.json", summary="Describe the API", access=Access.PUBLIC, answer=OpenApiDocument
+    "/openapi.json",
+    summary="Describe the API",
+    access=Access.PUBLIC,
+    answer=OpenApiDocument,
 )
 async def openapi(request: web.Request) -> web.Response:
     """This document."""
     # Asked rarely, by people and generators: made anew each time rather than kept in memory.
-    found = document(operations(request.app), version=product_version())
+    found = document(operations(request.app), version=VERSION)
     return web.Response(body=orjson.dumps(found), content_type="application/json")
-
-
-def product_version() -> str:
-    """Return the installed version of the product."""
-    try:
-        return version("mcp-host")
-    except PackageNotFoundError:
-        return "0.0.0"

@@ -8,7 +8,7 @@ from aiohttp import web
 from appliance.accounts.model import Principal
 from appliance.accounts.roles import may_administer
 from appliance.core.errors import NotFoundError
-from appliance.observability.events import RESET, Event, EventLog
+from appliance.observability.events import RESET, Event
 from appliance.servers.service import ServerService
 from appliance.web.api.server_shapes import ServerAnswer
 from appliance.web.keys import EVENTS, SERVERS
@@ -26,16 +26,13 @@ async def everything(request: web.Request) -> web.StreamResponse:
     The event's name is its kind: `server.status`, `build.log`, `job.state`, `usage.metric`. One of kind `events.reset` says
     that some may have been missed: look at the state again.
     """
-    follow = _everything(
-        request.app[EVENTS], request.app[SERVERS], principal_of(request), last_event_id(request)
-    )
-    return await stream(request, follow)
+    return await stream(request, _everything(request))
 
 
-async def _everything(
-    events: EventLog, servers: ServerService, principal: Principal, after: int | None
-) -> AsyncIterator[Message]:
-    async with aclosing(events.subscribe(after)) as subscription:
+async def _everything(request: web.Request) -> AsyncIterator[Message]:
+    servers, principal = request.app[SERVERS], principal_of(request)
+    subscription = request.app[EVENTS].subscribe(last_event_id(request))
+    async with aclosing(subscription):
         async for event in subscription:
             if await _may_see(servers, principal, event):
                 yield message_of(event)
@@ -53,28 +50,30 @@ async def _may_see(servers: ServerService, principal: Principal, event: Event) -
     return True
 
 
-@routes.get("/api/servers/{server}/events", summary="Follow a server", content=EVENT_STREAM)
+@routes.get(
+    "/api/servers/{server}/events", summary="Follow a server", content=EVENT_STREAM
+)
 async def of_server(request: web.Request) -> web.StreamResponse:
     """First the server itself (`server`), then its events, named by kind; `deleted` is the last one.
 
     With `Last-Event-ID` it goes on after that event instead.
     """
-    servers, principal = request.app[SERVERS], principal_of(request)
-    view = await servers.get(principal, server_of(request))
-    follow = _of_server(request.app[EVENTS], servers, principal, view.server.id, last_event_id(request))
-    return await stream(request, follow)
+    view = await request.app[SERVERS].get(principal_of(request), server_of(request))
+    return await stream(request, _of_server(request, view.server.id))
 
 
-async def _of_server(
-    events: EventLog, servers: ServerService, principal: Principal, server_id: int, after: int | None
-) -> AsyncIterator[Message]:
+async def _of_server(request: web.Request, server_id: int) -> AsyncIterator[Message]:
+    events, servers = request.app[EVENTS], request.app[SERVERS]
+    principal, after = principal_of(request), last_event_id(request)
     try:
         if after is None:
             # The id is taken before the look, so an event in between is told twice rather than never.
             after = await events.newest_id()
             view = await servers.get(principal, server_id)
-            yield Message(ServerAnswer.of(view).model_dump(mode="json"), event="server", id=after)
-        async with aclosing(events.subscribe(after, server_id=server_id)) as subscription:
+            data = ServerAnswer.of(view).model_dump(mode="json")
+            yield Message(data, event="server", id=after)
+        subscription = events.subscribe(after, server_id=server_id)
+        async with aclosing(subscription):
             async for event in subscription:
                 await servers.get(principal, server_id)
                 yield message_of(event)

@@ -57,7 +57,10 @@ async def readyz(request: web.Request) -> web.Response:
 
 
 def _answer(report: Report) -> ReadyAnswer:
-    parts = [PartAnswer(name=item.name, state=item.state, text=item.text) for item in report.parts]
+    parts = [
+        PartAnswer(name=item.name, state=item.state, text=item.text)
+        for item in report.parts
+    ]
     return ReadyAnswer(status=report.state, parts=parts)
 
 
@@ -73,7 +76,8 @@ async def metrics(request: web.Request) -> web.Response:
     principal = request.get(PRINCIPAL)
     if not _is_local(request) and not (principal and may_administer(principal)):
         raise ForbiddenError(
-            "Metrics are for this box and for administrators.", hint="Send an administrator's API key."
+            "Metrics are for this box and for administrators.",
+            hint="Send an administrator's API key.",
         )
     response = web.Response(body=request.app[METRICS].render())
     response.headers["Content-Type"] = "text/plain; version=1.0.0; charset=utf-8"

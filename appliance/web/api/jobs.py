@@ -21,8 +21,14 @@ class JobQuery(Input):
     """Which jobs."""
 
     state: JobState | None = Field(None, description="Only jobs in this state.")
-    kind: str | None = Field(None, max_length=100, description="Only jobs of this kind, such as `servers.reconcile`.")
-    cursor: int | None = Field(None, ge=0, le=MAX_ID, description="`next_cursor` of the page before.")
+    kind: str | None = Field(
+        None,
+        max_length=100,
+        description="Only jobs of this kind, such as `servers.reconcile`.",
+    )
+    cursor: int | None = Field(
+        None, ge=0, le=MAX_ID, description="`next_cursor` of the page before."
+    )
     limit: int = Field(50, ge=1, le=200, description="Jobs a page.")
 
 
@@ -36,7 +42,9 @@ class JobAnswer(BaseModel):
     state: JobState
     attempt: int = Field(description="Runs started so far.")
     max_attempts: int
-    progress: dict[str, Any] = Field(description="`done`, `total` and `message`, as far as they are known.")
+    progress: dict[str, Any] = Field(
+        description="`done`, `total` and `message`, as far as they are known."
+    )
     error: str | None
     request_id: str
     run_at: datetime
@@ -54,7 +62,9 @@ class JobPage(BaseModel):
     """Some jobs, newest first."""
 
     items: list[JobAnswer]
-    next_cursor: int | None = Field(description="`cursor` for the next page; null on the last.")
+    next_cursor: int | None = Field(
+        description="`cursor` for the next page; null on the last."
+    )
 
 
 class ScheduleAnswer(BaseModel):
@@ -126,7 +136,11 @@ async def retry(request: web.Request) -> JobAnswer:
 
 async def _audited(request: web.Request, action: str, job: Job) -> JobAnswer:
     await request.app[AUDIT].record(
-        principal_of(request), action, object_type="job", object_id=job.id, object_name=job.kind
+        principal_of(request),
+        action,
+        object_type="job",
+        object_id=job.id,
+        object_name=job.kind,
     )
     return JobAnswer.of(job)
 
@@ -134,7 +148,9 @@ async def _audited(request: web.Request, action: str, job: Job) -> JobAnswer:
 @routes.get("/api/schedules", summary="List the clock's entries", access=Access.ADMIN)
 async def schedules(request: web.Request) -> ScheduleList:
     """What happens by itself, when it last did and when it will; for administrators."""
-    return ScheduleList(items=[ScheduleAnswer.of(item) for item in await request.app[JOBS].schedules()])
+    return ScheduleList(
+        items=[ScheduleAnswer.of(item) for item in await request.app[JOBS].schedules()]
+    )
 
 
 def _job_id(request: web.Request) -> int:

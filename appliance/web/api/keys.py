@@ -20,7 +20,9 @@ class NewKeyBody(Input):
     """A key to make."""
 
     name: str = Field(min_length=1, max_length=100, description="What it is for.")
-    expires_in_days: int | None = Field(None, ge=1, le=3650, description="Absent: until it is revoked.")
+    expires_in_days: int | None = Field(
+        None, ge=1, le=3650, description="Absent: until it is revoked."
+    )
 
 
 class KeyAnswer(BaseModel):
@@ -28,7 +30,9 @@ class KeyAnswer(BaseModel):
 
     id: int
     name: str
-    prefix: str = Field(description="Its first characters, so that a person recognises it.")
+    prefix: str = Field(
+        description="Its first characters, so that a person recognises it."
+    )
     created_at: datetime
     last_used_at: datetime | None
     expires_at: datetime | None
@@ -61,12 +65,22 @@ async def index(request: web.Request) -> KeyList:
 @routes.post("/api/keys", summary="Make an API key", status=HTTPStatus.CREATED)
 async def create(request: web.Request, *, body: NewKeyBody) -> NewKeyAnswer:
     """Make a key that does what its owner may do; the answer shows it, this once."""
-    expires_at = now() + timedelta(days=body.expires_in_days) if body.expires_in_days else None
-    made, key = await request.app[ACCOUNTS].create_key(principal_of(request), body.name, expires_at=expires_at)
+    expires_at = (
+        now() + timedelta(days=body.expires_in_days) if body.expires_in_days else None
+    )
+    made, key = await request.app[ACCOUNTS].create_key(
+        principal_of(request), body.name, expires_at=expires_at
+    )
     return NewKeyAnswer(**KeyAnswer.of(made).model_dump(), key=key)
 
 
-@routes.delete("/api/keys/{key_id:[0-9]{1,18}}", summary="Revoke an API key", status=HTTPStatus.NO_CONTENT)
+@routes.delete(
+    "/api/keys/{key_id:[0-9]{1,18}}",
+    summary="Revoke an API key",
+    status=HTTPStatus.NO_CONTENT,
+)
 async def revoke(request: web.Request) -> None:
     """Stop a key from working, at once and for good."""
-    await request.app[ACCOUNTS].revoke_key(principal_of(request), int(request.match_info["key_id"]))
+    await request.app[ACCOUNTS].revoke_key(
+        principal_of(request), int(request.match_info["key_id"])
+    )

@@ -64,23 +64,37 @@ class UsageList(BaseModel):
 @routes.get("/api/servers/{server}/logs", summary="Show what a server printed")
 async def logs(request: web.Request, *, query: LogsQuery) -> LogsAnswer:
     """The last lines of the running instance; a stdio server's protocol traffic is not among them."""
-    found = await request.app[SERVERS].logs(principal_of(request), server_of(request), lines=query.lines)
-    return LogsAnswer(items=[LogAnswer.model_validate(line, from_attributes=True) for line in found])
+    found = await request.app[SERVERS].logs(
+        principal_of(request), server_of(request), lines=query.lines
+    )
+    return LogsAnswer(
+        items=[LogAnswer.model_validate(line, from_attributes=True) for line in found]
+    )
 
 
-@routes.get("/api/servers/{server}/logs/stream", summary="Follow what a server prints", content=EVENT_STREAM)
+@routes.get(
+    "/api/servers/{server}/logs/stream",
+    summary="Follow what a server prints",
+    content=EVENT_STREAM,
+)
 async def logs_stream(request: web.Request, *, query: LogsQuery) -> web.StreamResponse:
     """The last lines and then new ones, as events named `log`; it ends with the instance.
 
     One named `end` is the last. Ids are the lines' times in microseconds; `Last-Event-ID` leaves out what was seen.
     """
-    servers, principal, server = request.app[SERVERS], principal_of(request), server_of(request)
+    servers, principal, server = (
+        request.app[SERVERS],
+        principal_of(request),
+        server_of(request),
+    )
     await servers.get(principal, server)
-    lines = servers.follow_logs(principal, server)
+    lines = servers.follow_logs(principal, server, lines=query.lines)
     return await stream(request, _log_messages(lines, last_event_id(request) or 0))
 
 
-async def _log_messages(lines: AsyncIterator[LogLine], after: int) -> AsyncIterator[Message]:
+async def _log_messages(
+    lines: AsyncIterator[LogLine], after: int
+) -> AsyncIterator[Message]:
     async for line in lines:
         at = int(line.at.timestamp() * 1_000_000)
         if at > after:
@@ -92,19 +106,33 @@ async def _log_messages(lines: AsyncIterator[LogLine], after: int) -> AsyncItera
 @routes.get("/api/servers/{server}/metrics", summary="List usage metrics")
 async def metrics(request: web.Request, *, query: MetricsQuery) -> UsageList:
     """What the server did and what was done to it, newest first."""
-    found = await request.app[SERVERS].metrics(principal_of(request), server_of(request), limit=query.limit)
-    return UsageList(items=[UsageAnswer.model_validate(item, from_attributes=True) for item in found])
+    found = await request.app[SERVERS].metrics(
+        principal_of(request), server_of(request), limit=query.limit
+    )
+    return UsageList(
+        items=[UsageAnswer.model_validate(item, from_attributes=True) for item in found]
+    )
 
 
-@routes.get("/api/servers/{server}/metrics/stream", summary="Follow usage metrics", content=EVENT_STREAM)
+@routes.get(
+    "/api/servers/{server}/metrics/stream",
+    summary="Follow usage metrics",
+    content=EVENT_STREAM,
+)
 async def metrics_stream(request: web.Request) -> web.StreamResponse:
     """Every new usage metric as an event named `usage.metric`, from now on or after `Last-Event-ID`."""
     servers, principal = request.app[SERVERS], principal_of(request)
     view = await servers.get(principal, server_of(request))
-    return await stream(request, _usage(request.app[EVENTS], view.server.id, last_event_id(request)))
+    return await stream(
+        request, _usage(request.app[EVENTS], view.server.id, last_event_id(request))
+    )
 
 
-async def _usage(events: EventLog, server_id: int, after: int | None) -> AsyncIterator[Message]:
-    async with aclosing(events.subscribe(after, kinds={USAGE_EVENT}, server_id=server_id)) as subscription:
+async def _usage(
+    events: EventLog, server_id: int, after: int | None
+) -> AsyncIterator[Message]:
+    async with aclosing(
+        events.subscribe(after, kinds={USAGE_EVENT}, server_id=server_id)
+    ) as subscription:
         async for event in subscription:
             yield message_of(event)

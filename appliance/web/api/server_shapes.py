@@ -21,17 +21,24 @@ class ConfigBody(Input):
 
     arguments: list[str] = Field([], description="Arguments after the program's name.")
     environment: dict[str, str] = Field(
-        {}, description="Reaches the server under each plain name and under `CFG_` and the name."
+        {},
+        description="Reaches the server under each plain name and under `CFG_` and the name.",
     )
     cpu_limit: float = Field(ServerConfig.cpu_limit, description="CPUs, such as 0.5.")
     memory_limit: int | str = Field(
-        ServerConfig.memory_limit_bytes, description="Bytes, or a size such as `512m` or `1g`."
+        ServerConfig.memory_limit_bytes,
+        description="Bytes, or a size such as `512m` or `1g`.",
     )
     transport: Literal["auto", "stdio", "streamable-http", "sse"] = Field(
-        "auto", description="How the server speaks MCP; `auto`: as its image or its sources say, else stdio."
+        "auto",
+        description="How the server speaks MCP; `auto`: as its image or its sources say, else stdio.",
     )
-    port: int | None = Field(None, description="Where an HTTP server listens inside its container.")
-    path: str = Field(ServerConfig.path, description="Path of an HTTP server's MCP endpoint.")
+    port: int | None = Field(
+        None, description="Where an HTTP server listens inside its container."
+    )
+    path: str = Field(
+        ServerConfig.path, description="Path of an HTTP server's MCP endpoint."
+    )
 
     def config(self) -> ServerConfig:
         """Return the configuration; the service checks its values."""
@@ -49,18 +56,28 @@ class ConfigBody(Input):
 class NewServerBody(ConfigBody):
     """A server to host: exactly one of `package`, `repo_url`, `image` and `remote_url`."""
 
-    name: str | None = Field(None, description="Lower-case DNS label; absent: derived from the source.")
+    name: str | None = Field(
+        None, description="Lower-case DNS label; absent: derived from the source."
+    )
     server_type: Annotated[str, Field(min_length=1, max_length=64)] = Field(
         "Custom", description="What kind of server it is, as people call it."
     )
     package: str | None = Field(
-        None, description="`pypi:mcp-server-time`, `npm:@scope/name@1.2.3`.", examples=["pypi:mcp-server-time"]
+        None,
+        description="`pypi:mcp-server-time`, `npm:@scope/name@1.2.3`.",
+        examples=["pypi:mcp-server-time"],
     )
     repo_url: str | None = Field(None, description="A git repository, https or ssh.")
     branch: str | None = Field(None, description="Its branch; absent: the default one.")
-    subdirectory: str | None = Field(None, description="Directory inside the repository; absent: its root.")
-    image: str | None = Field(None, description="A ready image, `ghcr.io/owner/name:tag`.")
-    remote_url: str | None = Field(None, description="A server that somebody else runs.")
+    subdirectory: str | None = Field(
+        None, description="Directory inside the repository; absent: its root."
+    )
+    image: str | None = Field(
+        None, description="A ready image, `ghcr.io/owner/name:tag`."
+    )
+    remote_url: str | None = Field(
+        None, description="A server that somebody else runs."
+    )
 
     def new_server(self) -> NewServer:
         """Return what is asked for.
@@ -68,7 +85,11 @@ class NewServerBody(ConfigBody):
         Raises:
             InvalidError: The source or a size is wrong; names the field.
         """
-        source = {name: getattr(self, name) for name in SOURCE_FIELDS if getattr(self, name) is not None}
+        source = {
+            name: getattr(self, name)
+            for name in SOURCE_FIELDS
+            if getattr(self, name) is not None
+        }
         return NewServer(
             source=parse_source(source),
             name=self.name,
@@ -80,9 +101,17 @@ class NewServerBody(ConfigBody):
 class InvokeBody(Input):
     """One call of a tool."""
 
-    tool: str = Field(description="The tool's name, as GET …/tools lists it.", min_length=1, max_length=128)
-    arguments: dict[str, Any] = Field({}, description="As the tool's input schema asks.")
-    timeout_s: float = Field(60, gt=0, le=600, description="Seconds to wait for the answer.")
+    tool: str = Field(
+        description="The tool's name, as GET …/tools lists it.",
+        min_length=1,
+        max_length=128,
+    )
+    arguments: dict[str, Any] = Field(
+        {}, description="As the tool's input schema asks."
+    )
+    timeout_s: float = Field(
+        60, gt=0, le=600, description="Seconds to wait for the answer."
+    )
 
 
 class InvokeAnswer(BaseModel):
@@ -99,7 +128,9 @@ class ServerQuery(Input):
 
     q: str = Field("", max_length=200, description="Part of the name.")
     status: Status | None = Field(None, description="Only servers of this status.")
-    cursor: str = Field("", max_length=200, description="`next_cursor` of the page before.")
+    cursor: str = Field(
+        "", max_length=200, description="`next_cursor` of the page before."
+    )
     limit: int = Field(50, ge=1, le=200, description="Servers a page.")
 
 
@@ -113,7 +144,9 @@ class DeploymentAnswer(BaseModel):
     source: dict[str, Any]
     config: dict[str, Any]
     image: str | None
-    resolved: dict[str, Any] = Field(description="What was really taken: version, revision, entry, transport, port.")
+    resolved: dict[str, Any] = Field(
+        description="What was really taken: version, revision, entry, transport, port."
+    )
     requested_by: str
     created_at: datetime
     finished_at: datetime | None
@@ -145,15 +178,23 @@ class ServerAnswer(BaseModel):
     owner_id: int
     source: dict[str, Any]
     config: dict[str, Any]
-    desired_state: str = Field(description="What people want: running, stopped or deleted.")
+    desired_state: str = Field(
+        description="What people want: running, stopped or deleted."
+    )
     status: Status = Field(description="What is.")
-    status_reason: str = Field(description="Why, with the next step; empty when there is nothing to say.")
+    status_reason: str = Field(
+        description="Why, with the next step; empty when there is nothing to say."
+    )
     status_since: datetime
     endpoint: str = Field(description="Where MCP clients reach the server.")
-    endpoint_key_prefix: str = Field(description="The first characters of the endpoint key.")
+    endpoint_key_prefix: str = Field(
+        description="The first characters of the endpoint key."
+    )
     crashes: int = Field(description="Within the crash window.")
     created_at: datetime
-    deployment: DeploymentAnswer | None = Field(description="The newest one, whatever became of it.")
+    deployment: DeploymentAnswer | None = Field(
+        description="The newest one, whatever became of it."
+    )
 
     @classmethod
     def of(cls, view: ServerView) -> Self:
@@ -182,7 +223,9 @@ class ServerPage(BaseModel):
     """Some servers, by name."""
 
     items: list[ServerAnswer]
-    next_cursor: str | None = Field(description="`cursor` for the next page; null on the last.")
+    next_cursor: str | None = Field(
+        description="`cursor` for the next page; null on the last."
+    )
 
 
 class CreatedServer(BaseModel):
@@ -195,7 +238,9 @@ class CreatedServer(BaseModel):
 class KeyAnswer(BaseModel):
     """A new endpoint key."""
 
-    endpoint_key: str = Field(description="Shown this once; the old one has stopped working.")
+    endpoint_key: str = Field(
+        description="Shown this once; the old one has stopped working."
+    )
 
 
 class ToolAnswer(BaseModel):
@@ -230,7 +275,9 @@ class ToolList(BaseModel):
 class ManifestAnswer(BaseModel):
     """What the server said when it was started: MCP's own words."""
 
-    manifest: dict[str, Any] | None = Field(description="Null until a deployment is live.")
+    manifest: dict[str, Any] | None = Field(
+        description="Null until a deployment is live."
+    )
 
 
 class CapabilitiesAnswer(BaseModel):

@@ -56,11 +56,17 @@ async def index(request: web.Request, *, query: ServerQuery) -> ServerPage:
     )
     shown = views[: query.limit]
     cursor = shown[-1].server.name if len(views) > query.limit else None
-    return ServerPage(items=[ServerAnswer.of(view) for view in shown], next_cursor=cursor)
+    return ServerPage(
+        items=[ServerAnswer.of(view) for view in shown], next_cursor=cursor
+    )
 
 
 @routes.post(
-    "/api/servers", summary="Host a server", status=HTTPStatus.CREATED, answer=CreatedServer, errors=CONFLICT
+    "/api/servers",
+    summary="Host a server",
+    status=HTTPStatus.CREATED,
+    answer=CreatedServer,
+    errors=CONFLICT,
 )
 async def create(request: web.Request, *, body: NewServerBody) -> web.Response:
     """Take a server from wherever it lives; it is built and started in the background.
@@ -89,46 +95,72 @@ async def show(request: web.Request) -> ServerAnswer:
 )
 async def configure(request: web.Request, *, body: ConfigBody) -> ServerAnswer:
     """Replace the whole configuration and redeploy; fields that are absent take their defaults."""
-    view = await request.app[SERVERS].configure(principal_of(request), server_of(request), body.config())
+    view = await request.app[SERVERS].configure(
+        principal_of(request), server_of(request), body.config()
+    )
     return ServerAnswer.of(view)
 
 
 @routes.delete(
-    "/api/servers/{server}", summary="Delete a server", status=HTTPStatus.ACCEPTED, errors=CONFLICT
+    "/api/servers/{server}",
+    summary="Delete a server",
+    status=HTTPStatus.ACCEPTED,
+    errors=CONFLICT,
 )
 async def delete(request: web.Request) -> ServerAnswer:
     """Remove the server with its container, network, data and images, in the background. There is no way back."""
-    return ServerAnswer.of(await request.app[SERVERS].delete(principal_of(request), server_of(request)))
+    return ServerAnswer.of(
+        await request.app[SERVERS].delete(principal_of(request), server_of(request))
+    )
 
 
 @routes.post(
-    "/api/servers/{server}/start", summary="Start a server", status=HTTPStatus.ACCEPTED, errors=CONFLICT
+    "/api/servers/{server}/start",
+    summary="Start a server",
+    status=HTTPStatus.ACCEPTED,
+    errors=CONFLICT,
 )
 async def start(request: web.Request) -> ServerAnswer:
     """Want the server running; crashes so far are forgiven."""
-    return ServerAnswer.of(await request.app[SERVERS].start(principal_of(request), server_of(request)))
+    return ServerAnswer.of(
+        await request.app[SERVERS].start(principal_of(request), server_of(request))
+    )
 
 
 @routes.post(
-    "/api/servers/{server}/stop", summary="Stop a server", status=HTTPStatus.ACCEPTED, errors=CONFLICT
+    "/api/servers/{server}/stop",
+    summary="Stop a server",
+    status=HTTPStatus.ACCEPTED,
+    errors=CONFLICT,
 )
 async def stop(request: web.Request) -> ServerAnswer:
     """Want the server stopped; a build that runs is cancelled."""
-    return ServerAnswer.of(await request.app[SERVERS].stop(principal_of(request), server_of(request)))
+    return ServerAnswer.of(
+        await request.app[SERVERS].stop(principal_of(request), server_of(request))
+    )
 
 
 @routes.post(
-    "/api/servers/{server}/redeploy", summary="Redeploy a server", status=HTTPStatus.ACCEPTED, errors=CONFLICT
+    "/api/servers/{server}/redeploy",
+    summary="Redeploy a server",
+    status=HTTPStatus.ACCEPTED,
+    errors=CONFLICT,
 )
 async def redeploy(request: web.Request) -> ServerAnswer:
     """Build and start the server anew from its source; what runs now serves until then."""
-    return ServerAnswer.of(await request.app[SERVERS].redeploy(principal_of(request), server_of(request)))
+    return ServerAnswer.of(
+        await request.app[SERVERS].redeploy(principal_of(request), server_of(request))
+    )
 
 
-@routes.post("/api/servers/{server}/key", summary="Replace the endpoint key", errors=CONFLICT)
+@routes.post(
+    "/api/servers/{server}/key", summary="Replace the endpoint key", errors=CONFLICT
+)
 async def rotate_key(request: web.Request) -> KeyAnswer:
     """Make a new endpoint key, shown this once; the old one stops working at once."""
-    key = await request.app[SERVERS].rotate_key(principal_of(request), server_of(request))
+    key = await request.app[SERVERS].rotate_key(
+        principal_of(request), server_of(request)
+    )
     return KeyAnswer(endpoint_key=key)
 
 
@@ -145,9 +177,15 @@ async def invoke(request: web.Request, *, body: InvokeBody) -> InvokeAnswer:
     move_time_limit(request, body.timeout_s)
     started = time.perf_counter()
     result = await request.app[SERVERS].invoke(
-        principal_of(request), server_of(request), body.tool, body.arguments, timeout_s=body.timeout_s
+        principal_of(request),
+        server_of(request),
+        body.tool,
+        body.arguments,
+        timeout_s=body.timeout_s,
     )
-    return InvokeAnswer(result=result, duration_ms=round((time.perf_counter() - started) * 1000, 1))
+    return InvokeAnswer(
+        result=result, duration_ms=round((time.perf_counter() - started) * 1000, 1)
+    )
 
 
 @routes.get("/api/servers/{server}/tools", summary="List a server's tools")
@@ -163,7 +201,9 @@ async def manifest(request: web.Request) -> ManifestAnswer:
     return ManifestAnswer(manifest=_manifest(await _view(request)))
 
 
-@routes.get("/api/servers/{server}/capabilities", summary="Show a server's capabilities")
+@routes.get(
+    "/api/servers/{server}/capabilities", summary="Show a server's capabilities"
+)
 async def capabilities(request: web.Request) -> CapabilitiesAnswer:
     """What the live deployment says it can do; empty until one is live."""
     found = _manifest(await _view(request)) or {}
@@ -192,7 +232,9 @@ async def client_config(request: web.Request) -> ConnectAnswer:
 @routes.get("/api/servers/{server}/deployments", summary="List deployments")
 async def deployments(request: web.Request) -> DeploymentList:
     """The newest deployments, newest first."""
-    found = await request.app[SERVERS].deployments(principal_of(request), server_of(request))
+    found = await request.app[SERVERS].deployments(
+        principal_of(request), server_of(request)
+    )
     return DeploymentList(items=[DeploymentAnswer.of(item) for item in found])
 
 

@@ -18,17 +18,27 @@ from mcpctl.output import emit_json, pairs
 @click.command()
 @click.option("--url", help="Address of the hub, such as https://mcp.example.org.")
 @click.option("--email", help="Who logs in.")
-@click.option("--password-stdin", is_flag=True, help="Read the password from standard input.")
+@click.option(
+    "--password-stdin", is_flag=True, help="Read the password from standard input."
+)
 @json_option
-def login(url: str | None, email: str | None, *, password_stdin: bool, as_json: bool) -> None:
+def login(
+    url: str | None, email: str | None, *, password_stdin: bool, as_json: bool
+) -> None:
     """Log in once and keep an API key of this computer's own."""
     address = (url or config.load().url).rstrip("/")
     who = email or click.prompt("E-mail", err=True)
-    password = sys.stdin.readline().rstrip("\n") if password_stdin else click.prompt("Password", hide_input=True, err=True)
+    password = (
+        sys.stdin.readline().rstrip("\n")
+        if password_stdin
+        else click.prompt("Password", hide_input=True, err=True)
+    )
     key = _make_key(Client(address), who, password)
     path = config.save(config.Config(address, key["key"], key["id"]))
     if as_json:
-        emit_json({"url": address, "email": who, "key_id": key["id"], "config": str(path)})
+        emit_json(
+            {"url": address, "email": who, "key_id": key["id"], "config": str(path)}
+        )
     else:
         click.echo(f"Logged in to {address} as {who}; the key is in {path}.")
 

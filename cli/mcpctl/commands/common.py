@@ -14,7 +14,9 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 def json_option(function: F) -> F:
     """Add ``--json``, which the function gets as ``as_json``."""
-    return click.option("--json", "as_json", is_flag=True, help="Print JSON for programs.")(function)
+    return click.option(
+        "--json", "as_json", is_flag=True, help="Print JSON for programs."
+    )(function)
 
 
 def client() -> Client:
@@ -26,7 +28,8 @@ def client() -> Client:
     found = config.load()
     if not found.api_key:
         raise NotLoggedInError(
-            f"There is no API key for {found.url}.", hint="Run 'mcpctl login' or set MCPCTL_API_KEY."
+            f"There is no API key for {found.url}.",
+            hint="Run 'mcpctl login' or set MCPCTL_API_KEY.",
         )
     return Client(found.url, found.api_key)
 

@@ -10,8 +10,16 @@ from mcpctl.output import emit_json
 
 @click.command()
 @click.argument("server")
-@click.option("--client", "wanted", default="generic", show_default=True, help="generic, claude-code, vscode, cursor, …")
-@click.option("--key", help="Endpoint key to fill in; without it a placeholder stands there.")
+@click.option(
+    "--client",
+    "wanted",
+    default="generic",
+    show_default=True,
+    help="generic, claude-code, vscode, cursor, …",
+)
+@click.option(
+    "--key", help="Endpoint key to fill in; without it a placeholder stands there."
+)
 @json_option
 def connect(server: str, wanted: str, key: str | None, *, as_json: bool) -> None:
     """Show what to paste into an MCP client."""
@@ -22,9 +30,13 @@ def connect(server: str, wanted: str, key: str | None, *, as_json: bool) -> None
     chosen = next((item for item in found["clients"] if item["client"] == wanted), None)
     if chosen is None:
         known = ", ".join(item["client"] for item in found["clients"])
-        raise CommandError(f"There is no snippet for {wanted}.", hint=f"There are: {known}.")
+        raise CommandError(
+            f"There is no snippet for {wanted}.", hint=f"There are: {known}."
+        )
     click.echo(f"{chosen['title']}, {chosen['file']}:", err=True)
-    click.echo(chosen["text"].replace(found["key_placeholder"], key) if key else chosen["text"])
+    click.echo(
+        chosen["text"].replace(found["key_placeholder"], key) if key else chosen["text"]
+    )
 
 
 @click.command()
@@ -34,7 +46,11 @@ def connect(server: str, wanted: str, key: str | None, *, as_json: bool) -> None
 def key(server: str, *, yes: bool, as_json: bool) -> None:
     """Make a new endpoint key; the old one stops working at once."""
     if not yes:
-        click.confirm(f"Replace the key of {server}? Its clients need the new one.", abort=True, err=True)
+        click.confirm(
+            f"Replace the key of {server}? Its clients need the new one.",
+            abort=True,
+            err=True,
+        )
     made = client().post(path_of("servers", server, "key"))
     if as_json:
         emit_json(made)

@@ -11,27 +11,56 @@ from mcpctl.output import emit_json, pairs, state
 from mcpctl.watch import wait_until_settled
 
 #: Option to the field of the API.
-SOURCES = {"package": "package", "git": "repo_url", "image": "image", "remote": "remote_url"}
+SOURCES = {
+    "package": "package",
+    "git": "repo_url",
+    "image": "image",
+    "remote": "remote_url",
+}
 
 
 @click.command()
 @click.argument("name", required=False)
-@click.option("--package", help="A published package: pypi:mcp-server-time, npm:@scope/name@1.2.3.")
+@click.option(
+    "--package",
+    help="A published package: pypi:mcp-server-time, npm:@scope/name@1.2.3.",
+)
 @click.option("--git", help="A git repository.")
 @click.option("--branch", help="Branch of the repository.")
 @click.option("--subdirectory", help="Directory inside the repository.")
 @click.option("--image", help="A ready image.")
 @click.option("--remote", help="URL of a server that somebody else runs.")
-@click.option("--type", "server_type", help="What kind of server it is, as you call it.")
-@click.option("--arg", "arguments", multiple=True, help="Argument of the program; may be repeated.")
-@click.option("--env", "environment", multiple=True, metavar="NAME=VALUE", help="Environment; may be repeated.")
-@click.option("--env-file", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="NAME=VALUE lines.")
+@click.option(
+    "--type", "server_type", help="What kind of server it is, as you call it."
+)
+@click.option(
+    "--arg",
+    "arguments",
+    multiple=True,
+    help="Argument of the program; may be repeated.",
+)
+@click.option(
+    "--env",
+    "environment",
+    multiple=True,
+    metavar="NAME=VALUE",
+    help="Environment; may be repeated.",
+)
+@click.option(
+    "--env-file",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="NAME=VALUE lines.",
+)
 @click.option("--cpu", "cpu_limit", type=float, help="CPUs, such as 0.5.")
 @click.option("--memory", "memory_limit", help="Memory, such as 512m.")
-@click.option("--transport", type=click.Choice(["auto", "stdio", "streamable-http", "sse"]))
+@click.option(
+    "--transport", type=click.Choice(["auto", "stdio", "streamable-http", "sse"])
+)
 @click.option("--port", type=int, help="Port of an HTTP server inside its container.")
 @click.option("--path", help="Path of an HTTP server's MCP endpoint.")
-@click.option("--wait", is_flag=True, help="Show the build and wait until the server runs.")
+@click.option(
+    "--wait", is_flag=True, help="Show the build and wait until the server runs."
+)
 @json_option
 def create(name: str | None, *, wait: bool, as_json: bool, **options: Any) -> None:
     """Host a server from a package, a git repository, an image or a remote URL."""
@@ -41,7 +70,10 @@ def create(name: str | None, *, wait: bool, as_json: bool, **options: Any) -> No
     if wait:
         # The key is shown this once: it is told before the wait, which may be interrupted.
         if not as_json:
-            click.echo(f"{made['name']} is created. Its endpoint key, shown this once: {key}", err=True)
+            click.echo(
+                f"{made['name']} is created. Its endpoint key, shown this once: {key}",
+                err=True,
+            )
         made = wait_until_settled(hub, made, quiet=as_json)
     if as_json:
         emit_json({"server": made, "endpoint_key": key})
@@ -52,9 +84,20 @@ def create(name: str | None, *, wait: bool, as_json: bool, **options: Any) -> No
 def _body(name: str | None, options: dict[str, Any]) -> dict[str, Any]:
     given = [option for option in SOURCES if options[option]]
     if len(given) != 1:
-        raise click.UsageError("Say where the server comes from: one of --package, --git, --image, --remote.")
+        raise click.UsageError(
+            "Say where the server comes from: one of --package, --git, --image, --remote."
+        )
     body: dict[str, Any] = {SOURCES[given[0]]: options[given[0]]}
-    plain = ("branch", "subdirectory", "server_type", "cpu_limit", "memory_limit", "transport", "port", "path")
+    plain = (
+        "branch",
+        "subdirectory",
+        "server_type",
+        "cpu_limit",
+        "memory_limit",
+        "transport",
+        "port",
+        "path",
+    )
     body |= {field: options[field] for field in plain if options[field] is not None}
     if name:
         body["name"] = name

@@ -15,11 +15,17 @@ def jobs() -> None:
 
 
 @jobs.command("list")
-@click.option("--state", "wanted", help="Only jobs in this state: queued, running, succeeded, failed, cancelled.")
+@click.option(
+    "--state",
+    "wanted",
+    help="Only jobs in this state: queued, running, succeeded, failed, cancelled.",
+)
 @click.option("--kind", help="Only jobs of this kind, such as servers.reconcile.")
 @click.option("--limit", type=click.IntRange(1, 200), default=30, show_default=True)
 @json_option
-def list_jobs(wanted: str | None, kind: str | None, limit: int, *, as_json: bool) -> None:
+def list_jobs(
+    wanted: str | None, kind: str | None, limit: int, *, as_json: bool
+) -> None:
     """Show the newest jobs."""
     found = client().get("/api/jobs", state=wanted, kind=kind, limit=limit)
     if as_json:

@@ -33,11 +33,17 @@ def list_keys(*, as_json: bool) -> None:
 
 @keys.command()
 @click.argument("name")
-@click.option("--expires-in-days", type=click.IntRange(1, 3650), help="Days after which the key stops working.")
+@click.option(
+    "--expires-in-days",
+    type=click.IntRange(1, 3650),
+    help="Days after which the key stops working.",
+)
 @json_option
 def create(name: str, expires_in_days: int | None, *, as_json: bool) -> None:
     """Make a key; it is shown this once."""
-    body = {"name": name} | ({"expires_in_days": expires_in_days} if expires_in_days else {})
+    body = {"name": name} | (
+        {"expires_in_days": expires_in_days} if expires_in_days else {}
+    )
     made = client().post("/api/keys", body)
     if as_json:
         emit_json(made)

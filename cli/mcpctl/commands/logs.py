@@ -10,7 +10,9 @@ from mcpctl.output import emit_json, printable_lines, state
 @click.command()
 @click.argument("server")
 @click.option("-f", "--follow", is_flag=True, help="Go on with new lines.")
-@click.option("-n", "--lines", type=click.IntRange(1, 2000), default=200, show_default=True)
+@click.option(
+    "-n", "--lines", type=click.IntRange(1, 2000), default=200, show_default=True
+)
 @json_option
 def logs(server: str, lines: int, *, follow: bool, as_json: bool) -> None:
     """Show what a server printed."""
@@ -33,7 +35,9 @@ def logs(server: str, lines: int, *, follow: bool, as_json: bool) -> None:
 
 @click.command("build-log")
 @click.argument("server")
-@click.option("-f", "--follow", is_flag=True, help="Go on with new lines until the build ends.")
+@click.option(
+    "-f", "--follow", is_flag=True, help="Go on with new lines until the build ends."
+)
 @json_option
 def build_log(server: str, *, follow: bool, as_json: bool) -> None:
     """Show the newest build of a server."""
@@ -53,7 +57,10 @@ def build_log(server: str, *, follow: bool, as_json: bool) -> None:
     for line in found["items"]:
         _print(line["text"])
     build = hub.get(path_of("servers", server, "builds", "latest"))
-    click.echo(f"build {build['id']}: {state(build['state'])} {build['error']}".rstrip(), err=True)
+    click.echo(
+        f"build {build['id']}: {state(build['state'])} {build['error']}".rstrip(),
+        err=True,
+    )
 
 
 def _print(text: str) -> None:

@@ -18,7 +18,10 @@ def health(*, as_json: bool) -> None:
     try:
         report = open_client().get("/readyz")
     except ApiError as error:
-        if error.status != http.client.SERVICE_UNAVAILABLE or "parts" not in error.problem:
+        if (
+            error.status != http.client.SERVICE_UNAVAILABLE
+            or "parts" not in error.problem
+        ):
             raise
         report = error.problem
     if as_json:
@@ -26,7 +29,10 @@ def health(*, as_json: bool) -> None:
     else:
         table(
             ("part", "state", ""),
-            [(part["name"], state(part["state"]), part["text"]) for part in report["parts"]],
+            [
+                (part["name"], state(part["state"]), part["text"])
+                for part in report["parts"]
+            ],
             empty="The hub names no parts.",
         )
     if report["status"] == "down":

@@ -23,7 +23,14 @@ def tools(server: str, *, as_json: bool) -> None:
         return
     table(
         ("tool", "arguments", "what it does"),
-        [(item["name"], _arguments(item["input_schema"]), _first_line(item["description"])) for item in found["items"]],
+        [
+            (
+                item["name"],
+                _arguments(item["input_schema"]),
+                _first_line(item["description"]),
+            )
+            for item in found["items"]
+        ],
         empty="No tools: the server has none, or is not live yet.",
     )
 
@@ -42,13 +49,36 @@ def _first_line(text: str | None) -> str:
 @click.argument("server")
 @click.argument("tool")
 @click.argument("arguments", nargs=-1, metavar="[NAME=VALUE]…")
-@click.option("--input", "raw", metavar="JSON", help="All arguments as one JSON object; '-': from standard input.")
-@click.option("--timeout", type=click.FloatRange(1, 600), default=60.0, show_default=True, help="Seconds.")
+@click.option(
+    "--input",
+    "raw",
+    metavar="JSON",
+    help="All arguments as one JSON object; '-': from standard input.",
+)
+@click.option(
+    "--timeout",
+    type=click.FloatRange(1, 600),
+    default=60.0,
+    show_default=True,
+    help="Seconds.",
+)
 @json_option
-def call(server: str, tool: str, arguments: tuple[str, ...], raw: str | None, timeout: float, *, as_json: bool) -> None:
+def call(  # noqa: PLR0917 - click passes what the command line holds
+    server: str,
+    tool: str,
+    arguments: tuple[str, ...],
+    raw: str | None,
+    timeout: float,
+    *,
+    as_json: bool,
+) -> None:
     """Call a tool through the gateway and print its answer; exit code 1 when the tool failed."""
     hub = client()
-    given = _given(hub, server, tool, arguments) if raw is None else _parse(sys.stdin.read() if raw == "-" else raw)
+    given = (
+        _given(hub, server, tool, arguments)
+        if raw is None
+        else _parse(sys.stdin.read() if raw == "-" else raw)
+    )
     body = {"tool": tool, "arguments": given, "timeout_s": timeout}
     path = path_of("servers", server, "invoke")
     # The hub tells of its own time-out a little after the call's.
@@ -61,11 +91,15 @@ def call(server: str, tool: str, arguments: tuple[str, ...], raw: str | None, ti
         raise CommandError(f"{tool} failed.")
 
 
-def _given(hub: Client, server: str, tool: str, arguments: tuple[str, ...]) -> dict[str, Any]:
+def _given(
+    hub: Client, server: str, tool: str, arguments: tuple[str, ...]
+) -> dict[str, Any]:
     if not arguments:
         return {}
     listed = hub.get(path_of("servers", server, "tools"))["items"]
-    schema: dict[str, Any] = next((item["input_schema"] for item in listed if item["name"] == tool), {})
+    schema: dict[str, Any] = next(
+        (item["input_schema"] for item in listed if item["name"] == tool), {}
+    )
     properties = schema.get("properties") or {}
     found: dict[str, Any] = {}
     for argument in arguments:
