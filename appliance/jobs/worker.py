@@ -72,6 +72,8 @@ class JobWorker:
         self._wake = asyncio.Event()
         self._is_stopping = False
         self._looked_at = float("-inf")
+        #: When it last took over what others left.
+        self._swept_at = float("-inf")
         #: Since when Postgres has answered without a break; ``None``: it does not.
         self._steady_since: float | None = float("-inf")
 
@@ -150,12 +152,13 @@ class JobWorker:
         return jobs, leases.seconds_to_next(self._kinds)
 
     async def _take_over(self) -> None:
-        if time.monotonic() - self._looked_at < self._timing.poll_s:
+        if time.monotonic() - self._swept_at < self._timing.poll_s:
             return
         steady_since = self._steady_since
         if steady_since is None or time.monotonic() - steady_since < self._timing.lease_s:
             # Postgres was away: others could not keep their leases either, and get the time to.
             return
+        self._swept_at = time.monotonic()
         named = await self._database.run(leases.workers)
         dead = await asyncio.to_thread(
             lambda: [name for name in named if is_gone(name)]
