@@ -107,30 +107,33 @@ class Appliance:
         )
 
     def pid(self, program: str) -> int:
-        """Return the process id of ``hub``, ``gateway``, ``postgres``, one gateway ``worker`` or the ``bridge``."""
-        if program in {"worker", "bridge"}:
-            return self._gateway_child(program)
+        """Return the process id of ``hub``, ``gateway`` or ``postgres``."""
         for line in self.command("status").splitlines():
             words = line.replace(",", " ").split()
             if words and words[0] == program and "pid" in words:
                 return int(words[words.index("pid") + 1])
         raise LookupError(f"{program} does not run:\n{self.command('status')}")
 
-    def _gateway_child(self, role: str) -> int:
+    def pids(self, program: str) -> list[int]:
+        """Return what to kill for ``program``, which may also be ``bridge``, or ``workers`` for all of them."""
+        if program not in {"workers", "bridge"}:
+            return [self.pid(program)]
+        prefix = "mcp-" + program.removesuffix("s")
         master = self.pid("gateway")
-        for task in Path(f"/proc/{master}/task").glob("*/children"):
-            for child in task.read_text().split():
-                if (
-                    role
-                    in Path(f"/proc/{child}/cmdline").read_text()
-                    + Path(f"/proc/{child}/comm").read_text()
-                ):
-                    return int(child)
-        raise LookupError(f"the gateway has no {role}")
+        children = [
+            child
+            for task in Path(f"/proc/{master}/task").glob("*/children")
+            for child in task.read_text().split()
+            if Path(f"/proc/{child}/comm").read_text().startswith(prefix)
+        ]
+        if not children:
+            raise LookupError(f"the gateway has no {program}")
+        return [int(child) for child in children]
 
     def kill(self, program: str) -> None:
-        """End a process as the kernel does when memory runs out."""
-        os.kill(self.pid(program), signal.SIGKILL)
+        """End it as the kernel does when memory runs out."""
+        for pid in self.pids(program):
+            os.kill(pid, signal.SIGKILL)
 
     def tear_down(self) -> None:
         """Delete every server, stop every process and remove the directory."""

@@ -16,7 +16,7 @@ from tests.harness.appliance import Appliance, Created
 from tests.harness.mcp import HttpMcp
 from tests.proofs.claim import hold
 
-VICTIMS = ("hub", "worker", "bridge", "gateway", "postgres")
+VICTIMS = ("hub", "workers", "bridge", "gateway", "postgres")
 RECOVERY_S = 120
 #: A gap between answered calls that a person would call an outage.
 LONGEST_GAP_S = 20
