@@ -256,7 +256,11 @@ async def test_long_runs_and_failures_are_told_and_quick_successes_are_not(
     told = events.subscribe(kinds={"job.state"})
     assert (await anext(told)).kind == "events.reset"
     gate = Gate()
-    handlers = {"long": gate, "quick": Script(None), "bad": Script(InvalidError("no"))}
+    handlers: dict[str, Handler] = {
+        "long": gate,
+        "quick": Script(None),
+        "bad": Script(InvalidError("no")),
+    }
 
     async with working(database, handlers):
         await ended(queue, await queue.enqueue("quick", {}))
