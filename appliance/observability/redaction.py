@@ -11,8 +11,8 @@ HIDDEN = "[redacted]"
 #: Deeper than any line of ours; stops on structures that contain themselves.
 _MAX_DEPTH = 6
 _SECRET_NAME = re.compile(
-    r"pass(word|wd|phrase)|secret|token(?!s)|authorization|cookie|api_?key|private_?key"
-    r"|credential|^key$|_key$|^dsn$|database_url",
+    r"pass(word|wd|phrase)|secret|token(?!s)|authorization|cookie|api[-_]?key|private[-_]?key"
+    r"|credential|^key$|[-_]key$|^dsn$|database_url",
     re.IGNORECASE,
 )
 _SECRET_TEXT = re.compile(
