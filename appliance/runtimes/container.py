@@ -140,4 +140,6 @@ def http_conventions(port: int) -> dict[str, str]:
         "FASTMCP_PORT": str(port),
         "UVICORN_HOST": "0.0.0.0",  # noqa: S104 - as above
         "UVICORN_PORT": str(port),
+        # Read by the entry of images that we build: see builds/base/relay.py.
+        "MCP_HOST_HTTP_PORT": str(port),
     }

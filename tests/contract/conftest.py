@@ -9,4 +9,11 @@ from tests.engine import (
     strange_image,
 )
 
-__all__ = ["base_image", "box", "docker_executor", "engine", "named_user_image", "strange_image"]
+__all__ = [
+    "base_image",
+    "box",
+    "docker_executor",
+    "engine",
+    "named_user_image",
+    "strange_image",
+]

@@ -26,6 +26,8 @@ SERVER = pathlib.Path("/opt/mcp/server")
 APP = SERVER / "app"
 VENV = SERVER / "venv"
 CACHE = SERVER / ".cache"
+#: In a subshell that ends at once, so that the server gets no child that it did not start.
+RELAY = '[ -z "$MCP_HOST_HTTP_PORT" ] || (/usr/bin/python3 -IS /opt/mcp/base/relay.py "$MCP_HOST_HTTP_PORT" </dev/null >/dev/null &)'
 PYTHON = str(VENV / "bin/python")
 
 
@@ -88,7 +90,7 @@ def choose(names: list[str], package: str) -> str:
 
 def finish(command: list[str], cwd: str | None = None, **resolved: object) -> None:
     """Write ``entry`` and ``resolved.json``, and leave no cache behind."""
-    lines = ["#!/bin/sh"] + ([f"cd {shlex.quote(cwd)} || exit 1"] if cwd else [])
+    lines = ["#!/bin/sh", RELAY] + ([f"cd {shlex.quote(cwd)} || exit 1"] if cwd else [])
     entry = SERVER / "entry"
     entry.write_text("\n".join([*lines, f'exec {shlex.join(command)} "$@"', ""]))
     entry.chmod(0o755)
