@@ -19,7 +19,7 @@ from aiohttp import web
 from appliance.accounts.model import SYSTEM, Role
 from appliance.accounts.service import AccountService
 from appliance.builds.service import BuildService
-from appliance.core.errors import ConflictError, DomainError
+from appliance.core.errors import ConflictError, UnavailableError
 from appliance.core.ids import internal_key
 from appliance.infra import migrations
 from appliance.infra.database import (
@@ -259,7 +259,7 @@ def _gateway_check(
     return check
 
 
-class GatewayDownError(DomainError):
+class GatewayDownError(UnavailableError):
     """The gateway does not answer."""
 
     code = "gateway_down"

@@ -8,13 +8,12 @@ from enum import StrEnum
 
 import structlog
 
-from appliance.core.errors import DomainError
+from appliance.core.errors import DomainError, UnavailableError
 
 log = structlog.get_logger("web")
 
-#: Seconds one part may take to answer before it counts as down.
-CHECK_TIMEOUT_S = 3.0
-#: Seconds an answer is good for: pages and balancers ask often, and every asking costs a query and an engine call.
+PATIENCE_S = 3.0
+#: Pages and balancers ask often, and every asking costs a query and an engine call.
 FRESH_FOR_S = 1.0
 
 
@@ -55,7 +54,7 @@ class Report:
         return self.state is not PartState.DOWN
 
 
-class DegradedError(DomainError):
+class DegradedError(UnavailableError):
     """A part works, but not as it should."""
 
     code = "degraded"
@@ -70,13 +69,20 @@ class Readiness:
 
     Args:
         checks: Name of the part to its check, in the order in which they are shown.
+        patience_s: Seconds one part may take to answer before it counts as down.
+        fresh_for_s: Seconds an answer is good for.
     """
 
     def __init__(
-        self, checks: Mapping[str, Check], *, fresh_for_s: float = FRESH_FOR_S
+        self,
+        checks: Mapping[str, Check],
+        *,
+        patience_s: float = PATIENCE_S,
+        fresh_for_s: float = FRESH_FOR_S,
     ) -> None:
         """Keep the checks; nothing is asked yet."""
         self._checks = dict(checks)
+        self._patience_s = patience_s
         self._fresh_for_s = fresh_for_s
         self._asking = asyncio.Lock()
         self._report = Report(())
@@ -87,25 +93,26 @@ class Readiness:
         async with self._asking:
             if time.monotonic() - self._asked_at > self._fresh_for_s:
                 parts = await asyncio.gather(
-                    *(_ask(name, check) for name, check in self._checks.items())
+                    *(
+                        _ask(name, check, self._patience_s)
+                        for name, check in self._checks.items()
+                    )
                 )
                 self._report = Report(tuple(parts))
                 self._asked_at = time.monotonic()
             return self._report
 
 
-async def _ask(name: str, check: Check) -> Part:
+async def _ask(name: str, check: Check, patience_s: float) -> Part:
     try:
-        async with asyncio.timeout(CHECK_TIMEOUT_S):
+        async with asyncio.timeout(patience_s):
             return Part(name, PartState.OK, await check())
     except DegradedError as error:
         return Part(name, PartState.DEGRADED, error.reason)
     except DomainError as error:
         return Part(name, PartState.DOWN, error.reason)
     except TimeoutError:
-        return Part(
-            name, PartState.DOWN, f"No answer within {CHECK_TIMEOUT_S:g} seconds."
-        )
+        return Part(name, PartState.DOWN, f"No answer within {patience_s:g} seconds.")
     except Exception:
         # A check that breaks must not take the report of the others with it.
         log.exception("health.check_broke", part=name)
