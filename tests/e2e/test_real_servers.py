@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from tests.fakes.git_http import git_server
 from tests.harness.appliance import Appliance
 from tests.harness.mcp import HttpMcp
 
@@ -87,7 +88,7 @@ def test_a_published_server_is_hosted_and_answers(
         f"/api/servers/{created.id}/invoke",
         {"tool": hosted.tool, "arguments": hosted.arguments},
     )
-    assert "content" in invoked
+    assert hosted.expected in _text(invoked["result"])
     assert view["deployment"]["resolved"]["version"]
     appliance.delete(created.id)
     assert appliance.containers(created.id) == []
@@ -97,7 +98,9 @@ def test_mcp_server_fetch_fetches_a_page(
     appliance: Appliance, page: Callable[[str], str]
 ) -> None:
     created = appliance.create(
-        "fetch", package="pypi:mcp-server-fetch", arguments=["--ignore-robots-txt"]
+        "fetch",
+        package="pypi:mcp-server-fetch",
+        arguments=["--ignore-robots-txt", "--allow-private-ips"],
     )
     appliance.wait_running(created)
     (container,) = appliance.containers(created.id)
@@ -107,6 +110,37 @@ def test_mcp_server_fetch_fetches_a_page(
         text = _text(client.call("fetch", url=page(container)))
 
     assert "served from the box" in text
+    appliance.delete(created.id)
+
+
+REPOSITORY = {
+    "pyproject.toml": '[project]\nname = "weather"\nversion = "1.0"\ndependencies = ["mcp==2.3.0"]\n',
+    "server.py": (
+        "import os\n"
+        "from mcp.server import MCPServer\n"
+        "server = MCPServer('weather')\n"
+        "@server.tool()\n"
+        "def sunshine(city: str) -> str:\n"
+        "    return f'the sun shines in {city}'\n"
+        "if __name__ == '__main__':\n"
+        "    server.run(transport='streamable-http', host='0.0.0.0', port=int(os.environ['PORT']))\n"
+    ),
+}
+
+
+def test_a_repository_without_a_dockerfile_is_hosted_over_streamable_http(
+    appliance: Appliance, tmp_path: Path
+) -> None:
+    with git_server(tmp_path) as repositories:
+        url = repositories.add("weather", REPOSITORY, branch="release")
+        created = appliance.create("weather", repo_url=url, branch="release")
+        view = appliance.wait_running(created)
+
+    with HttpMcp(created.endpoint, created.key) as client:
+        client.initialize()
+        assert "in Delft" in _text(client.call("sunshine", city="Delft"))
+    assert view["deployment"]["resolved"]["transport"] == "streamable-http"
+    assert len(view["deployment"]["resolved"]["revision"]) == 40
     appliance.delete(created.id)
 
 
@@ -126,6 +160,7 @@ def page(tmp_path: Path) -> Iterator[Callable[[str], str]]:
         )
     )
     server.shutdown()
+    server.server_close()
     thread.join()
 
 
