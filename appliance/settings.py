@@ -2,7 +2,8 @@
 
 A value comes from, in this order: the process's environment, ``.env`` in the working directory, the YAML file named by
 ``MCP_HOST_CONFIG``, the default. Keys that nothing here names are errors in ``.env`` and in the YAML file; the process's
-environment also carries other programs' variables, so there they are ignored.
+environment also carries other programs' variables, so there they are ignored. An empty value means unset, as
+compose files write it.
 
 ``docs/configuration.md`` is generated from the fields: a description is the documentation of its variable.
 """
@@ -53,7 +54,13 @@ def _default_run_dir() -> Path:
 class Settings(BaseSettings):
     """Every variable that the appliance knows; field names are the variables' names in lower case."""
 
-    model_config = SettingsConfigDict(extra="forbid", case_sensitive=False, frozen=True)
+    model_config = SettingsConfigDict(
+        extra="forbid",
+        case_sensitive=False,
+        frozen=True,
+        env_ignore_empty=True,
+        hide_input_in_errors=True,  # a wrong value may be half a secret
+    )
 
     # -- hub
     bind_address: str = Field(
@@ -251,10 +258,9 @@ def _file_values() -> list[dict[str, Any]]:
     """Return what ``.env`` and the YAML file say, keys in lower case, the stronger first."""
     found: list[dict[str, Any]] = []
     if Path(".env").is_file():
-        values = dotenv_values(".env")
-        found.append(
-            {key.lower(): value for key, value in values.items() if value is not None}
-        )
+        # A dollar sign in a password is a dollar sign.
+        values = dotenv_values(".env", interpolate=False)
+        found.append({key.lower(): value for key, value in values.items() if value})
     if config := os.environ.get("MCP_HOST_CONFIG"):
         found.append(_yaml_values(Path(config)))
     return found
@@ -268,12 +274,19 @@ def _yaml_values(path: Path) -> dict[str, Any]:
             f"MCP_HOST_CONFIG: cannot read {path}: {error.strerror}."
         ) from error
     except yaml.YAMLError as error:
-        raise SettingsError(f"MCP_HOST_CONFIG: {path} is not YAML: {error}") from error
+        # The library's own text would quote the line, and with it perhaps a secret.
+        mark = getattr(error, "problem_mark", None)
+        where = f", line {mark.line + 1}" if mark else ""
+        raise SettingsError(f"MCP_HOST_CONFIG: {path}{where} is not YAML.") from None
     if not isinstance(loaded, dict):
         raise SettingsError(
             f"MCP_HOST_CONFIG: {path} must be a mapping of variables to values."
         )
-    return {str(key).lower(): value for key, value in loaded.items()}
+    return {
+        str(key).lower(): value
+        for key, value in loaded.items()
+        if value not in ("", None)
+    }
 
 
 def load_settings(**overrides: Any) -> Settings:
