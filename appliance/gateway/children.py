@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import socket
 from collections.abc import AsyncIterator, Callable, Coroutine
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +15,9 @@ from appliance.gateway.config import GatewayConfig, handshake_directory
 from appliance.gateway.counters import Counter, CounterRow
 from appliance.gateway.engine import Engine
 from appliance.gateway.handshake import HandshakeFiles
-from appliance.gateway.routes import LiveTable
+from appliance.gateway.routes import LiveTable, RoutingTable
 from appliance.gateway.serving import run, served, told_to_stop, unix_listener
+from appliance.gateway.snapshot import Snapshot
 from appliance.gateway.upstream import Upstreams
 from appliance.gateway.worker import Worker
 
@@ -23,24 +25,24 @@ log = structlog.get_logger("gateway.children")
 
 #: Workers keep their connections to the bridge; it must not be the one that closes an idle one first.
 BRIDGE_KEEPALIVE_S = 3600.0
+#: Seconds a worker waits for its first routing table before it takes connections without one.
+LOAD_WITHIN_S = 2.0
 
 
-def run_worker(
-    config: GatewayConfig,
-    listener: socket.socket,
-    counters: CounterRow,
-    *,
-    retire: Callable[[], None],
-) -> None:
-    """Serve clients until told to stop or until enough calls were served. Blocking.
+@dataclass(frozen=True)
+class WorkerPlace:
+    """What a worker gets from the master; its successor gets the same."""
 
-    Args:
-        config: Of the gateway.
-        listener: Shared with the other workers.
-        counters: This worker's figures.
-        retire: Called once, when another worker should take over.
-    """
-    run(_worker(config, listener, counters, retire))
+    listener: socket.socket
+    counters: CounterRow
+    snapshot: Snapshot
+    #: To be called once, when another worker should take over.
+    retire: Callable[[], None]
+
+
+def run_worker(config: GatewayConfig, place: WorkerPlace) -> None:
+    """Serve clients until told to stop or until enough calls were served. Blocking."""
+    run(_worker(config, place))
 
 
 def run_bridge(config: GatewayConfig) -> None:
@@ -48,26 +50,25 @@ def run_bridge(config: GatewayConfig) -> None:
     run(_bridge(config))
 
 
-async def _worker(
-    config: GatewayConfig,
-    listener: socket.socket,
-    counters: CounterRow,
-    retire: Callable[[], None],
-) -> None:
+async def _worker(config: GatewayConfig, place: WorkerPlace) -> None:
     stop = told_to_stop()
 
     def enough() -> None:
-        retire()
+        place.retire()
         stop.set()
 
-    table = LiveTable(
-        config.database, changed=lambda: counters.add(Counter.ROUTE_LOADS)
-    )
+    def changed(table: RoutingTable) -> None:
+        place.counters.add(Counter.ROUTE_LOADS)
+        place.snapshot.save(table)
+
+    table = LiveTable(config.database, known=place.snapshot.load(), changed=changed)
     async with _in_background(table.follow()), _upstreams(config) as upstreams:
-        worker = Worker(config, table, upstreams, counters, retire=enough)
+        worker = Worker(config, table, upstreams, place.counters, retire=enough)
+        # Clients are better served by workers that know their way; without any, a 503 tells more than a silent port.
+        await table.known(within_s=LOAD_WITHIN_S)
         async with served(
             worker.handle,
-            listener,
+            place.listener,
             keepalive_s=config.keepalive_s,
             graceful_timeout_s=config.graceful_timeout_s,
         ):

@@ -21,6 +21,7 @@ import structlog
 
 from appliance.gateway.config import GatewayConfig, from_settings
 from appliance.gateway.counters import Counters
+from appliance.gateway.snapshot import Snapshot
 
 if TYPE_CHECKING:
     from appliance.settings import Settings
@@ -88,6 +89,7 @@ class Master:
     listener: socket.socket
     slots: list[Slot] = field(init=False)
     counters: Counters = field(init=False)
+    snapshot: Snapshot = field(default_factory=Snapshot)
     #: Workers that were replaced and end by themselves.
     leaving: set[int] = field(default_factory=set)
     is_stopping: bool = False
@@ -164,21 +166,20 @@ class Master:
             os._exit(code)
 
     def _serve(self, slot: Slot) -> None:
-        from appliance.gateway.children import run_bridge, run_worker  # noqa: PLC0415 - without GW_PRELOAD, loaded here
+        # Loaded here and not above: without GW_PRELOAD the master loads little.
+        from appliance.gateway.children import WorkerPlace, run_bridge, run_worker  # noqa: PLC0415
 
         if slot.index == BRIDGE:
             self.listener.close()
             run_bridge(self.config)
             return
-        number = slot.index.to_bytes(1)
 
         def retire() -> None:
             with contextlib.suppress(BlockingIOError):
-                os.write(self._retired_in, number)
+                os.write(self._retired_in, slot.index.to_bytes(1))
 
-        run_worker(
-            self.config, self.listener, self.counters.row(slot.index), retire=retire
-        )
+        row = self.counters.row(slot.index)
+        run_worker(self.config, WorkerPlace(self.listener, row, self.snapshot, retire))
 
     def _replace_retired(self) -> None:
         for index in _drain(self._retired_out):

@@ -1,6 +1,7 @@
 """The routing table: read from two views, kept in memory, replaced as a whole when something changed."""
 
 import asyncio
+import contextlib
 import time
 from collections.abc import Callable
 from contextlib import closing
@@ -115,15 +116,29 @@ class LiveTable:
 
     Args:
         arguments: libpq keywords.
+        known: What another worker knew last.
+        changed: Called with every new table.
     """
 
     def __init__(
-        self, arguments: dict[str, str], *, changed: Callable[[], None] = lambda: None
+        self,
+        arguments: dict[str, str],
+        *,
+        known: RoutingTable | None = None,
+        changed: Callable[[RoutingTable], None] = lambda _: None,
     ) -> None:
-        """Know nothing yet."""
+        """Start with what is known."""
         self._arguments = arguments
         self._changed = changed
-        self.current: RoutingTable | None = None
+        self._loaded = asyncio.Event()
+        self.current = known
+
+    async def known(self, *, within_s: float) -> None:
+        """Wait until there is a table, or ``within_s`` seconds have passed."""
+        if self.current is None:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(within_s):
+                    await self._loaded.wait()
 
     async def follow(self) -> None:
         """Load the table and load it again after every change, for ever."""
@@ -150,7 +165,8 @@ class LiveTable:
                 stale.set()
                 await asyncio.sleep(RETRY_S)
             else:
-                self._changed()
+                self._loaded.set()
+                self._changed(self.current)
 
     def _load(self) -> RoutingTable:
         with closing(connect(self._arguments)) as connection:

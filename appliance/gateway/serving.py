@@ -16,6 +16,9 @@ from appliance.gateway.http import Handler
 BACKLOG = 1024
 #: New connections taken in one turn; few, so that a worker does not take what its idle neighbours could.
 ACCEPT_AT_ONCE = 4
+#: A stopping process waits a second for requests on connections that are open and idle.
+LINGER_TURNS = 20
+LINGER_TURN_S = 0.05
 
 
 def run(main: Coroutine[Any, Any, None]) -> None:
@@ -57,8 +60,16 @@ async def served(
         keepalive_s: Seconds an idle connection stays open.
         graceful_timeout_s: Seconds that open requests have at the end.
     """
+    is_ending = False
+
+    async def answer(request: web.BaseRequest) -> web.StreamResponse:
+        response = await handler(request)
+        if is_ending:
+            response.force_close()
+        return response
+
     server = web.Server(
-        handler,
+        answer,
         handler_cancellation=True,
         keepalive_timeout=keepalive_s,
         access_log=None,
@@ -71,8 +82,18 @@ async def served(
         yield
     finally:
         listening.close()
+        is_ending = True
+        await _linger(server)
         server.pre_shutdown()
         await server.shutdown(graceful_timeout_s)
+
+
+async def _linger(server: web.Server) -> None:
+    """Answer what is on its way on connections that were taken already; each is closed after its answer."""
+    for _ in range(LINGER_TURNS):
+        if not server.connections:
+            return
+        await asyncio.sleep(LINGER_TURN_S)
 
 
 def unix_listener(path: Path) -> socket.socket:

@@ -16,11 +16,14 @@ from pathlib import Path
 from typing import Any
 from urllib.request import Request, urlopen
 
+import psutil
 import psycopg2
 from psycopg2.extras import Json
 
 from appliance.core.ids import internal_key, key_hash, new_key
 from appliance.gateway.config import GatewayConfig, from_settings
+from appliance.infra import migrations
+from appliance.infra.connections import connect, connection_arguments
 from appliance.settings import load_settings
 
 ROOT = Path(__file__).parent.parent.parent
@@ -148,9 +151,10 @@ class Box:
         os.close(descriptor)
         return started
 
-    def start(self) -> None:
+    def start(self, *, wait: bool = True) -> None:
         self.process = self.spawn()
-        wait_until(lambda: self.get("/readyz")[0] == 200, "the gateway is ready")
+        if wait:
+            wait_until(lambda: self.get("/readyz")[0] == 200, "the gateway is ready")
 
     def stop(self) -> int:
         if self.process is None:
@@ -171,6 +175,22 @@ class Box:
                 if event.get("event") == "child_started":
                     found[event["child"]] = event["pid"]
         return found
+
+    def kill_child(self, name: str) -> int:
+        """Kill a child, wait until it is dead, and return its id."""
+        pid = self.children()[name]
+        child = psutil.Process(pid)
+        child.kill()
+        wait_until(
+            lambda: not child.is_running() or child.status() == psutil.STATUS_ZOMBIE,
+            f"{name} is dead",
+        )
+        return pid
+
+    def migrate(self) -> None:
+        """Bring the schema up to date."""
+        with closing(connect(connection_arguments(self.database_url))) as connection:
+            migrations.migrate(connection, ROOT / "migrations")
 
     # -- rows
 

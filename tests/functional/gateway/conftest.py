@@ -30,10 +30,12 @@ def make_box(database_url: str) -> Iterator[Callable[..., Box]]:
     with _run_dir() as run_dir:
         made: list[Box] = []
 
-        def make(**settings: Any) -> Box:
+        def make(
+            *, database_url: str = database_url, wait: bool = True, **settings: Any
+        ) -> Box:
             box = Box(database_url, run_dir, **settings)
             made.append(box)
-            box.start()
+            box.start(wait=wait)
             return box
 
         yield make
