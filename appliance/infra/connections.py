@@ -6,7 +6,7 @@ views and would pay several megabytes each for an ORM.
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from urllib.parse import parse_qs, unquote, urlsplit
 
 import psycopg2
@@ -46,7 +46,9 @@ def connect(arguments: dict[str, str]) -> psycopg2.extensions.connection:
         DatabaseUnavailableError: Postgres does not answer.
     """
     try:
-        connection: psycopg2.extensions.connection = psycopg2.connect(psycopg2.extensions.make_dsn(**arguments))
+        connection: psycopg2.extensions.connection = psycopg2.connect(
+            psycopg2.extensions.make_dsn(**arguments)
+        )
     except psycopg2.OperationalError as error:
         raise DatabaseUnavailableError(
             f"Postgres does not answer: {str(error).strip().splitlines()[0]}."
@@ -58,7 +60,9 @@ def connect(arguments: dict[str, str]) -> psycopg2.extensions.connection:
 RECONNECT_AFTER_S = 0.5
 
 
-async def listen(arguments: dict[str, str], *channels: str) -> AsyncIterator[tuple[str, str]]:
+async def listen(
+    arguments: dict[str, str], *channels: str
+) -> AsyncGenerator[tuple[str, str], None]:
     """Yield NOTIFYs as ``Database.listen`` does, for a process that has no pool."""
     while True:
         try:
@@ -70,7 +74,9 @@ async def listen(arguments: dict[str, str], *channels: str) -> AsyncIterator[tup
             try:
                 with connection.cursor() as cursor:
                     for channel in channels:
-                        cursor.execute(f'LISTEN "{channel}"')  # channels are names in our own code
+                        cursor.execute(
+                            f'LISTEN "{channel}"'
+                        )  # channels are names in our own code
                 yield "", ""
                 async for item in _notifications(connection):
                     yield item
@@ -80,7 +86,7 @@ async def listen(arguments: dict[str, str], *channels: str) -> AsyncIterator[tup
 
 async def _notifications(
     connection: psycopg2.extensions.connection,
-) -> AsyncIterator[tuple[str, str]]:
+) -> AsyncGenerator[tuple[str, str], None]:
     loop = asyncio.get_running_loop()
     readable = asyncio.Event()
     descriptor = connection.fileno()

@@ -7,7 +7,7 @@ the event loop free of them.
 
 import asyncio
 import contextvars
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import ParamSpec, TypeVar
 
@@ -22,7 +22,15 @@ from appliance.infra.connections import (
     listen,
 )
 
-__all__ = ["Database", "DatabaseUnavailableError", "Table", "connect", "connection_arguments", "listen", "proxy"]
+__all__ = [
+    "Database",
+    "DatabaseUnavailableError",
+    "Table",
+    "connect",
+    "connection_arguments",
+    "listen",
+    "proxy",
+]
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -49,9 +57,14 @@ class Database:
         size: Connections, and threads, at most. They are equal because a thread that waits for a connection is wasted.
     """
 
-    def __init__(self, url: str, *, size: int = 8, application: str = "mcp-host") -> None:
+    def __init__(
+        self, url: str, *, size: int = 8, application: str = "mcp-host"
+    ) -> None:
         """Prepare the pool; nothing is connected yet."""
-        self._arguments = {"application_name": application, "connect_timeout": "5"} | connection_arguments(url)
+        self._arguments = {
+            "application_name": application,
+            "connect_timeout": "5",
+        } | connection_arguments(url)
         keywords = dict(self._arguments)
         self.peewee = PooledPostgresqlDatabase(
             keywords.pop("dbname"),
@@ -109,7 +122,7 @@ class Database:
         """
         return connect(self._arguments)
 
-    async def listen(self, *channels: str) -> AsyncIterator[tuple[str, str]]:
+    async def listen(self, *channels: str) -> AsyncGenerator[tuple[str, str], None]:
         """Yield ``(channel, payload)`` for every NOTIFY on ``channels``, for ever.
 
         The first item, and one after every reconnection, is ``("", "")``: whoever remembers something from before must

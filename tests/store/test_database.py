@@ -1,19 +1,110 @@
 """The one door to Postgres."""
 
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+
 import peewee
 import pytest
+from structlog.contextvars import bound_contextvars
 
-from appliance.infra.database import Database
+from appliance.infra.database import Database, DatabaseUnavailableError
+from appliance.observability.logs import current
+from tests.cluster import ThrowAwayCluster, throw_away_cluster
+
+PATIENCE_S = 15
+
+
+def query(database: Database, sql: str) -> object:
+    (value,) = database.peewee.execute_sql(sql).fetchone()
+    return value
 
 
 async def test_run_returns_what_the_function_returns(database: Database) -> None:
-    answer = await database.run(
-        lambda: database.peewee.execute_sql("SELECT 41 + 1").fetchone()
-    )
-
-    assert answer == (42,)
+    assert await database.run(query, database, "SELECT 41 + 1") == 42
 
 
 async def test_a_query_on_the_event_loop_fails_at_once(database: Database) -> None:
     with pytest.raises(peewee.InterfaceError):
         database.peewee.execute_sql("SELECT 1")
+
+
+async def test_what_a_function_wrote_before_it_failed_is_gone(
+    database: Database,
+) -> None:
+    def fail() -> None:
+        database.peewee.execute_sql("CREATE TABLE t (n int)")
+        raise LookupError
+
+    with pytest.raises(LookupError):
+        await database.run(fail)
+
+    assert await database.run(query, database, "SELECT to_regclass('t')") is None
+
+
+async def test_the_request_s_id_reaches_the_thread(database: Database) -> None:
+    with bound_contextvars(request_id="r1"):
+        assert await database.run(current, "request_id") == "r1"
+
+
+async def test_more_calls_than_connections_wait_for_their_turn(
+    database: Database,
+) -> None:
+    calls = [
+        database.run(query, database, "SELECT pg_sleep(0.05)::text") for _ in range(20)
+    ]
+
+    assert await asyncio.gather(*calls) == [""] * 20
+
+
+@pytest.fixture
+def own_cluster() -> Iterator[ThrowAwayCluster]:
+    """A cluster that may be stopped without hurting other tests."""
+    with throw_away_cluster() as cluster:
+        yield cluster
+
+
+@pytest.fixture
+async def own_database(own_cluster: ThrowAwayCluster) -> AsyncIterator[Database]:
+    opened = Database(own_cluster.url(), size=2)
+    yield opened
+    await asyncio.to_thread(opened.close)
+
+
+async def test_a_postgres_that_is_away_is_told_and_forgotten_when_it_is_back(
+    own_cluster: ThrowAwayCluster, own_database: Database
+) -> None:
+    await own_database.ping()
+    await asyncio.to_thread(own_cluster.kill)
+    for _ in range(3):
+        with pytest.raises(DatabaseUnavailableError, match="Postgres does not answer"):
+            await own_database.ping()
+
+    await asyncio.to_thread(own_cluster.start)
+
+    for _ in range(5):
+        await own_database.ping()
+
+
+async def test_a_listener_hears_again_after_postgres_was_away(
+    own_cluster: ThrowAwayCluster, own_database: Database
+) -> None:
+    heard = own_database.listen("jobs", "events")
+
+    async with asyncio.timeout(PATIENCE_S):
+        assert await anext(heard) == ("", "")
+        await own_database.run(
+            query, own_database, "SELECT pg_notify('jobs', 'one')::text"
+        )
+        assert await anext(heard) == ("jobs", "one")
+        await asyncio.to_thread(own_cluster.kill)
+        again = asyncio.ensure_future(anext(heard))
+        await asyncio.sleep(0.2)
+        assert not again.done()
+        await asyncio.to_thread(own_cluster.start)
+
+        assert await again == ("", "")
+        await own_database.run(
+            query, own_database, "SELECT pg_notify('events', 'two')::text"
+        )
+        assert await anext(heard) == ("events", "two")
+    await heard.aclose()
