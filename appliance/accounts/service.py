@@ -6,12 +6,12 @@ import secrets
 import unicodedata
 from datetime import datetime, timedelta
 
-from appliance.accounts import limits, store
+from appliance.accounts import attempts, store
+from appliance.accounts.attempts import MAX_EMAIL, Attempt
 from appliance.accounts.errors import (
     KeyNotFoundError,
     RegistrationClosedError,
     SessionNotFoundError,
-    TooManyAttemptsError,
     WrongCredentialsError,
 )
 from appliance.accounts.model import (
@@ -41,7 +41,6 @@ NOTED_EVERY = timedelta(minutes=5)
 #: Ended sessions and old tries are kept this long.
 KEPT = timedelta(days=30)
 
-MAX_EMAIL = 254
 MAX_KEY_NAME = 100
 _EMAIL = re.compile(r"[^@\s,;<>\"]+@[^@\s,;<>\"]+")
 
@@ -141,9 +140,12 @@ class AccountService:
 
         Raises:
             WrongCredentialsError: ``current`` is not the password.
+            TooManyAttemptsError: It was wrong too often.
             WeakPasswordError: ``new`` will not do.
         """
         user_id = _person(principal)
+        subject = attempts.email_subject(principal.email)
+        attempt = await self._database.run(attempts.begin, subject)
         found = await self._database.run(store.get_user, user_id)
         if not await self._passwords.verify(current, found[1] if found else None):
             raise WrongCredentialsError("The current password is not right.")
@@ -151,6 +153,7 @@ class AccountService:
         kept = principal.credential_id if principal.via == "session" else None
 
         def write() -> None:
+            attempts.was_right(attempt)
             store.set_password(user_id, hashed)
             store.revoke_sessions(user_id, but=kept)
             _audit(
@@ -174,18 +177,17 @@ class AccountService:
             WrongCredentialsError: E-mail and password do not belong together.
             TooManyAttemptsError: Too many tries failed, for this e-mail or from this address.
         """
-        subjects = (
-            f"email:{unicodedata.normalize('NFKC', email).strip().lower()[:MAX_EMAIL]}",
-            f"address:{address}",
+        subject = attempts.email_subject(email)
+        attempt = await self._database.run(
+            attempts.begin, subject, f"address:{address}"
         )
-        await self._database.run(_refuse_too_many, subjects)
         found = await self._database.run(store.find_user, email.strip())
         user, hashed = found or (None, None)
         matches = await self._passwords.verify(password, hashed)
         if user is None or not matches or user.disabled_at:
-            await self._database.run(_note_failure, subjects, email)
+            await self._database.run(_note_refusal, email)
             raise WrongCredentialsError("E-mail and password do not belong together.")
-        return await self._database.run(_open_session, user, subjects, user_agent)
+        return await self._database.run(_open_session, user, attempt, user_agent)
 
     async def logout(self, principal: Principal) -> None:
         """End the session that the principal came with; a key stays as it is."""
@@ -354,23 +356,7 @@ def _add(principal: Principal, email: str, hashed: str, role: Role) -> User:
     return user
 
 
-_LIMITS: tuple[limits.Limit, limits.Limit] = (limits.PER_EMAIL, limits.PER_ADDRESS)
-
-
-def _refuse_too_many(subjects: tuple[str, str]) -> None:
-    moment = now()
-    for subject, limit in zip(subjects, _LIMITS, strict=True):
-        failed = store.failures(subject, moment - limits.WINDOW)
-        if seconds := limits.retry_after_s(failed, limit, moment):
-            raise TooManyAttemptsError(
-                "Too many attempts to sign in failed.",
-                retry_after_s=seconds,
-                hint=f"Try again in {seconds} seconds.",
-            )
-
-
-def _note_failure(subjects: tuple[str, str], email: str) -> None:
-    store.add_attempt(subjects, succeeded=False)
+def _note_refusal(email: str) -> None:
     record(
         SYSTEM,
         "session.create",
@@ -380,11 +366,10 @@ def _note_failure(subjects: tuple[str, str], email: str) -> None:
     )
 
 
-def _open_session(user: User, subjects: tuple[str, str], user_agent: str) -> SignedIn:
+def _open_session(user: User, attempt: Attempt, user_agent: str) -> SignedIn:
     token, csrf_token = secrets.token_urlsafe(32), secrets.token_urlsafe(32)
     expires_at = now() + SESSION_LASTS
-    # Only the e-mail's tries are forgiven: otherwise one known account would lift the limit of its address.
-    store.add_attempt(subjects[:1], succeeded=True)
+    attempts.was_right(attempt)
     store.add_session(
         user.id,
         token_hash=key_hash(token),

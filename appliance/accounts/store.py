@@ -12,6 +12,8 @@ from appliance.infra.database import proxy
 
 #: Any number that nobody else takes; held while the first person registers.
 FIRST_USER_LOCK = 0x4D43_5055
+#: First half of the lock on a subject's attempts.
+ATTEMPTS_LOCK = 0x4D43_5041
 
 
 def _user(row: UserRow) -> User:
@@ -98,10 +100,26 @@ def set_password(user_id: int, password_hash: str) -> None:
 # -- attempts
 
 
-def add_attempt(subjects: tuple[str, ...], *, succeeded: bool) -> None:
-    """Remember a try to sign in under each of its subjects."""
-    for subject in subjects:
+def lock_attempts(subjects: tuple[str, ...]) -> None:
+    """Wait until nobody else tries for one of the subjects; the transaction's end lets the next one in."""
+    for subject in sorted(subjects):
+        proxy.execute_sql(
+            "SELECT pg_advisory_xact_lock(%s, hashtext(%s))", (ATTEMPTS_LOCK, subject)
+        )
+
+
+def add_attempts(subjects: tuple[str, ...], *, succeeded: bool) -> list[int]:
+    """Remember a try to sign in under each of its subjects; return the rows' ids."""
+    rows = [
         LoginAttemptRow.create(subject=subject, succeeded=succeeded, at=now())
+        for subject in subjects
+    ]
+    return [row.id for row in rows]
+
+
+def forget_attempts(ids: list[int]) -> None:
+    """Take back what was remembered."""
+    LoginAttemptRow.delete().where(LoginAttemptRow.id.in_(ids)).execute()
 
 
 def failures(subject: str, since: datetime) -> list[datetime]:

@@ -6,6 +6,7 @@ from datetime import timedelta
 
 import pytest
 
+from appliance.accounts import store
 from appliance.accounts.errors import (
     EmailTakenError,
     KeyNotFoundError,
@@ -110,6 +111,47 @@ async def test_guessing_is_stopped_even_with_the_right_password(
     assert 0 < caught.value.retry_after_s <= 900
 
 
+async def test_guessing_all_at_once_is_stopped_as_well(
+    accounts: AccountService,
+) -> None:
+    await accounts.register(ADA, PASSWORD)
+
+    tries = [accounts.login(ADA, "wrong password") for _ in range(20)]
+    refused = await asyncio.gather(*tries, return_exceptions=True)
+
+    guessed = [error for error in refused if isinstance(error, WrongCredentialsError)]
+    assert len(guessed) == PER_EMAIL.failures
+    assert {type(error) for error in refused} == {
+        WrongCredentialsError,
+        TooManyAttemptsError,
+    }
+
+
+async def test_a_signed_in_browser_cannot_guess_the_password(
+    accounts: AccountService,
+) -> None:
+    await accounts.register(ADA, PASSWORD)
+    ada = await signed_in(accounts)
+    for _ in range(PER_EMAIL.failures):
+        with pytest.raises(WrongCredentialsError):
+            await accounts.change_password(
+                ada, "wrong password", "another long password"
+            )
+
+    with pytest.raises(TooManyAttemptsError):
+        await accounts.change_password(ada, PASSWORD, "another long password")
+
+
+async def test_signing_in_is_no_failure_of_the_address(
+    database: Database, accounts: AccountService
+) -> None:
+    await accounts.register(ADA, PASSWORD)
+    await accounts.login(ADA, PASSWORD, address="192.0.2.1")
+
+    long_ago = now() - timedelta(days=1)
+    assert await database.run(store.failures, "address:192.0.2.1", long_ago) == []
+
+
 async def test_a_success_forgives_earlier_failures(accounts: AccountService) -> None:
     await accounts.register(ADA, PASSWORD)
     for _ in range(2):
@@ -151,7 +193,7 @@ async def test_a_new_password_ends_the_other_sessions(accounts: AccountService) 
 
     assert await accounts.session(elsewhere.token) is None
     assert [item.id for item in await accounts.sessions(ada)] == [ada.credential_id]
-    assert await accounts.login(ADA, "another long password")
+    await accounts.login(ADA, "another long password")
 
 
 async def test_a_key_works_until_it_is_revoked(accounts: AccountService) -> None:
@@ -192,7 +234,7 @@ async def test_nobody_revokes_another_person_s_key(accounts: AccountService) -> 
             await signed_in(accounts, "bob@example.org"), stored.id
         )
 
-    assert await accounts.authenticate_key(key)
+    await accounts.authenticate_key(key)
 
 
 async def test_neither_passwords_nor_keys_are_kept(
