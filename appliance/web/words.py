@@ -104,8 +104,12 @@ def duration(span: timedelta | float) -> str:
     if seconds < _MINUTE_S:
         return f"{seconds:.1f}".removesuffix(".0") + " s"
     if seconds < _HOUR_S:
-        return f"{int(seconds // 60)} min {int(seconds % 60)} s"
-    return f"{int(seconds // 3600)} h {int(seconds % 3600 // 60)} min"
+        return _two(int(seconds // 60), "min", int(seconds % 60), "s")
+    return _two(int(seconds // 3600), "h", int(seconds % 3600 // 60), "min")
+
+
+def _two(large: int, unit: str, small: int, smaller_unit: str) -> str:
+    return f"{large} {unit} {small} {smaller_unit}" if small else f"{large} {unit}"
 
 
 def size(count: int) -> str:
