@@ -97,7 +97,10 @@ async def fetch(
         raise explain_git(source, said)
     revision = await process.run(["git", "-C", str(target), "rev-parse", "HEAD"], environment=environment, mark=mark)
     if revision.code:
-        raise CheckoutRefusedError("The repository is empty: it has no commit.")
+        raise CheckoutRefusedError(
+            f"There is no commit at {source.url}: the repository is empty, or the URL is that of a web page.",
+            hint="Check the URL; git hosts show the one for cloning.",
+        )
     return await asyncio.to_thread(look, source, target, revision.text.strip())
 
 

@@ -77,7 +77,7 @@ def explain_pull(reference: str, message: str) -> DomainError:
 
 
 def _first(rules: Sequence[Rule], failure: Failure) -> DomainError | None:
-    text = "\n".join(failure.output)
+    text = "\n".join([failure.step, *failure.output])
     for pattern, explain_with in rules:
         if match := pattern.search(text):
             return explain_with(failure, match)

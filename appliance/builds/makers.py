@@ -10,7 +10,7 @@ from appliance.builds.base_image import BaseImages
 from appliance.builds.buildx import Buildx
 from appliance.builds.checkout import Checkout, fetch
 from appliance.builds.dockerfile import BuildxCommand, package_dockerfile, project_dockerfile
-from appliance.builds.errors import BuildFailedError
+from appliance.builds.errors import BuildFailedError, ImageNotFoundError
 from appliance.builds.model import BuildRequest, BuiltImage, Stage, StageListener
 from appliance.builds.project import DockerfileProject, recognise
 from appliance.builds.remote import check_remote
@@ -128,6 +128,11 @@ class Makers:
         await job.on_recipe("", None)
         found = await images.inspect(self._engine, image.reference)
         was_there = found is not None
+        if found is None and image.reference.startswith("sha256:"):
+            raise ImageNotFoundError(
+                f"There is no image with the id {image.reference} on this box.",
+                hint="Ids are known to the box that built the image; elsewhere give a name.",
+            )
         if found is None:
             job.say(f"Pulling {image.reference}.")
             await images.pull(self._engine, image.reference, on_line=job.say)

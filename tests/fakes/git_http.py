@@ -38,6 +38,7 @@ class GitServer:
             (work / path).parent.mkdir(parents=True, exist_ok=True)
             (work / path).write_text(text)
         for path, target in (links or {}).items():
+            (work / path).parent.mkdir(parents=True, exist_ok=True)
             (work / path).symlink_to(target)
         if files or links:
             git(work, "add", "-A")

@@ -1,0 +1,221 @@
+"""Builds that are cancelled, killed, tried again, or meet an engine or a Postgres that went away."""
+
+import asyncio
+import contextlib
+import os
+import secrets
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from appliance.builds.model import BuildRequest, BuildState
+from appliance.builds.service import BuildService
+from appliance.infra.database import Database
+from appliance.infra.docker import Engine
+from appliance.infra.errors import EngineUnavailableError
+from appliance.infra.process import MARK
+from tests.cluster import ThrowAwayCluster
+from tests.engine import Box, docker
+from tests.fakes.git_http import GitServer
+from tests.functional.builds.conftest import Bench
+
+
+
+def slow(base: str, *, seconds: int) -> dict[str, str]:
+    """Return a repository whose build takes its time; the engine has never seen it before."""
+    step = f"RUN echo begun; sleep {seconds}; echo ended; : {secrets.token_hex(8)}"
+    return {"Dockerfile": f'FROM {base}\n{step}\nCMD ["true"]\n'}
+
+
+def marked(owner: str) -> list[int]:
+    """Return the ids of processes that belong to builds of ``owner``."""
+    found = []
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            with contextlib.suppress(OSError):
+                if f"{MARK}=build:{owner}".encode() in (entry / "environ").read_bytes():
+                    found.append(int(entry.name))
+    return found
+
+
+async def until_logged(bench: Bench, request: BuildRequest, text: str) -> None:
+    """Wait until the log says ``text``."""
+    async with asyncio.timeout(60):
+        while True:
+            view = await bench.service.get(request.deployment_id)
+            if view and any(text == line.text for line in await bench.service.lines(view.id)):
+                return
+            await asyncio.sleep(0.05)
+
+
+async def test_cancelling_stops_what_runs_and_leaves_nothing(
+    bench: Bench, repositories: GitServer, base_image: str
+) -> None:
+    url = repositories.add("slow", slow(base_image, seconds=301))
+    request = await bench.request({"repo_url": url})
+    building = asyncio.create_task(bench.build(request))
+    await until_logged(bench, request, "begun")
+    assert marked(bench.box.owner)
+
+    started = time.monotonic()
+    building.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await building
+
+    assert time.monotonic() - started < 5
+    assert marked(bench.box.owner) == []
+    assert (await bench.view(request)).state is BuildState.CANCELLED
+    assert (await bench.log(request)).endswith("The build was cancelled.")
+    assert bench.box.leftovers() == []
+    assert list((bench.box.settings.data_dir / "builds").iterdir()) == []
+    await gone("sleep 301")
+
+
+async def gone(command: str) -> None:
+    """Wait until no process runs ``command``; the engine ends a step a moment after its client left."""
+    for _ in range(100):
+        if subprocess.run(["pgrep", "-fx", command], check=False, capture_output=True).returncode:
+            return
+        await asyncio.sleep(0.1)
+    raise AssertionError(f"{command} still runs")
+
+
+async def test_a_cancelled_build_can_be_asked_for_again(
+    bench: Bench, repositories: GitServer, base_image: str
+) -> None:
+    url = repositories.add("slow", slow(base_image, seconds=6))
+    request = await bench.request({"repo_url": url})
+    building = asyncio.create_task(bench.build(request))
+    await until_logged(bench, request, "begun")
+    building.cancel()
+    await asyncio.wait({building})
+
+    built = await bench.build(request)
+
+    assert built.image
+    view = await bench.view(request)
+    assert (view.state, view.attempt) == (BuildState.SUCCEEDED, 2)
+
+
+_HUB = """
+import asyncio, sys
+from pathlib import Path
+from appliance.builds.model import BuildRequest
+from appliance.builds.service import BuildService
+from appliance.infra.database import Database
+from appliance.infra.docker import Engine
+from appliance.settings import load_settings
+from appliance.sources.spec import parse_source
+
+url, data_dir, owner, deployment, server, name, repository = sys.argv[1:]
+
+async def main(settings):
+    service = BuildService(Database(url, size=2), Engine(), settings, owner=owner)
+    async def on_stage(stage): pass
+    request = BuildRequest(int(deployment), int(server), name, parse_source({"repo_url": repository}))
+    await service.build(request, on_stage)
+
+asyncio.run(main(load_settings(jwt_secret="x" * 40, data_dir=Path(data_dir))))
+"""
+
+
+async def test_a_killed_hub_leaves_a_build_that_its_successor_finishes_once(
+    bench: Bench, repositories: GitServer, base_image: str, database_url: str
+) -> None:
+    url = repositories.add("slow", slow(base_image, seconds=6))
+    request = await bench.request({"repo_url": url})
+    arguments = [request.deployment_id, request.server_id, request.server_name, url]
+    hub = subprocess.Popen(  # noqa: ASYNC220 - it is to be killed like any process
+        [sys.executable, "-c", _HUB, database_url, str(bench.box.settings.data_dir), bench.box.owner, *map(str, arguments)],
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[3])},
+    )
+    try:
+        await until_logged(bench, request, "begun")
+    finally:
+        hub.send_signal(signal.SIGKILL)
+        await asyncio.to_thread(hub.wait)
+    await asyncio.sleep(0.5)
+    assert marked(bench.box.owner) == []
+
+    built = await bench.build(request)
+
+    view = await bench.view(request)
+    assert (view.state, view.attempt, view.image_digest) == (BuildState.SUCCEEDED, 2, built.image)
+    log = await bench.log(request)
+    assert "Attempt 2 begins" in log
+    assert log.count("\nended") == 1
+    assert bench.box.images() == [f"mcp-host/{request.server_name}:{bench.box.owner}-{request.deployment_id}"]
+    assert list((bench.box.settings.data_dir / "builds").iterdir()) == []
+
+
+async def test_a_build_goes_on_while_postgres_restarts(
+    bench: Bench, repositories: GitServer, base_image: str, database: Database, cluster: ThrowAwayCluster
+) -> None:
+    url = repositories.add("slow", slow(base_image, seconds=6))
+    request = await bench.request({"repo_url": url})
+    building = asyncio.create_task(bench.build(request))
+    await until_logged(bench, request, "begun")
+
+    # As seen from here, a postmaster that restarts ends every connection and takes no new one for a while.
+    name = database.peewee.database
+    cluster.execute(f"ALTER DATABASE {name} ALLOW_CONNECTIONS false")
+    cluster.execute(f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{name}'")
+    await asyncio.sleep(8)
+    assert not building.done()
+    cluster.execute(f"ALTER DATABASE {name} ALLOW_CONNECTIONS true")
+    built = await building
+
+    assert built.image
+    assert "\nended" in await bench.log(request)
+    assert (await bench.view(request)).state is BuildState.SUCCEEDED
+
+
+async def test_an_engine_that_is_away_is_said_to_be_and_may_come_back(
+    database: Database, box: Box, bench: Bench
+) -> None:
+    request = await bench.request({"package": "npm:mcp-hello-world"})
+    nowhere = Engine("unix:///nonexistent/docker.sock")
+    away = BuildService(database, nowhere, box.settings, owner=box.owner)
+
+    with pytest.raises(EngineUnavailableError, match="does not answer"):
+        await away.build(request, bench.on_stage)
+    await nowhere.close()
+    assert "does not answer" in (await bench.view(request)).error
+
+    assert (await bench.build(request)).image
+    assert (await bench.view(request)).error == ""
+
+
+async def test_builds_beyond_the_limit_wait_for_their_turn(
+    bench: Bench, repositories: GitServer, base_image: str
+) -> None:
+    url = repositories.add("slow", slow(base_image, seconds=1))
+    requests = [await bench.request({"repo_url": url}) for _ in range(3)]
+
+    await asyncio.gather(*map(bench.build, requests))
+
+    logs = [await bench.log(request) for request in requests]
+    assert sum(log.startswith("Waiting for other builds to end.") for log in logs) == 1
+
+
+async def test_a_server_that_is_deleted_while_it_builds_ends_quietly(
+    bench: Bench, repositories: GitServer, base_image: str
+) -> None:
+    url = repositories.add("slow", slow(base_image, seconds=301))
+    request = await bench.request({"repo_url": url})
+    building = asyncio.create_task(bench.build(request))
+    await until_logged(bench, request, "begun")
+
+    await bench.database.run(
+        bench.database.peewee.execute_sql, "DELETE FROM servers WHERE id = %s", (request.server_id,)
+    )
+    building.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await building
+
+    assert bench.box.leftovers() == []
+    assert docker("images", "-q", "--filter", f"label=mcp-host.owner={bench.box.owner}") == ""
