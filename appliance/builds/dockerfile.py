@@ -6,13 +6,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from appliance.builds.project import NodeProject, PythonProject
-from appliance.sources.model import PackageSource
+from appliance.sources.model import Ecosystem, PackageSource
 
 #: The base's ordinary user, who builds and runs.
 USER = "10001:10001"
 INSTALL = "/opt/mcp/install"
 ENTRY = "/opt/mcp/entry"
 APP = "/opt/mcp/server/app"
+#: Only Node servers see Node; see base/Dockerfile.
+NODE_PATH = "ENV PATH=/opt/mcp/node/bin:$PATH"
 
 
 def package_dockerfile(base: str, source: PackageSource, *, resolved_for: str) -> str:
@@ -24,6 +26,8 @@ def package_dockerfile(base: str, source: PackageSource, *, resolved_for: str) -
             every build, because this takes part in the cache's key. A build that is tried again finds what it had.
     """
     lines = [f"FROM {base}", f"USER {USER}"]
+    if source.ecosystem is Ecosystem.NPM:
+        lines.append(NODE_PATH)
     if source.version is None:
         lines.append(f"ARG MCP_HOST_RESOLVED_FOR={resolved_for}")
     lines.append(_run(source.ecosystem.value, {"name": source.name, "version": source.version}))
@@ -43,7 +47,10 @@ def project_dockerfile(base: str, project: PythonProject | NodeProject) -> str:
     else:
         kind = "node"
         plan = {"lock": project.has_lock, "build": project.has_build, "command": list(project.command)}
-    return _finished([f"FROM {base}", f"USER {USER}", f"COPY --chown={USER} . {APP}", _run(kind, plan)])
+    lines = [f"FROM {base}", f"USER {USER}"]
+    if isinstance(project, NodeProject):
+        lines.append(NODE_PATH)
+    return _finished([*lines, f"COPY --chown={USER} . {APP}", _run(kind, plan)])
 
 
 def _run(kind: str, plan: Mapping[str, object]) -> str:

@@ -17,7 +17,7 @@ from appliance.infra.database import Database
 from appliance.jobs.queue import cancel_running_in_lane, enqueue
 from appliance.observability.audit import record as audit
 from appliance.observability.usage import UsageMetric, usage_of
-from appliance.runtimes.model import LogLine
+from appliance.runtimes.model import InstanceSpec, LogLine, Transport
 from appliance.runtimes.ports import Executor
 from appliance.servers import store
 from appliance.servers.config import (
@@ -47,6 +47,8 @@ from appliance.sources.model import RemoteSource
 
 RECONCILE = "servers.reconcile"
 KEY_PREFIX = "mcps_"
+#: Lines that are looked through for what a stdio server printed beside its protocol.
+TAIL_OF_STDIO = 2000
 #: Characters of a key that stay visible, so that a person recognises it.
 KEY_VISIBLE = len(KEY_PREFIX) + 6
 
@@ -152,16 +154,23 @@ class ServerService:
         self, principal: Principal, server: int | str, *, lines: int = 200
     ) -> list[LogLine]:
         """Return the last lines that the routed instance printed; a stdio server's protocol traffic is not among them."""
-        name = await self._instance_name(principal, server)
-        return await self._executor.tail(name, lines=lines) if name else []
+        spec = await self._instance(principal, server)
+        if spec is None:
+            return []
+        found = await self._executor.tail(spec.name, lines=_asked(lines, spec))
+        return [line for line in found if _is_log(line, spec)][-lines:]
 
     async def follow_logs(
         self, principal: Principal, server: int | str, *, lines: int = 200
     ) -> AsyncIterator[LogLine]:
-        """Yield the last lines and then new ones until the instance ends."""
-        name = await self._instance_name(principal, server)
-        if name:
-            async for line in self._executor.follow(name, lines=lines):
+        """Yield the last lines and then new ones until the instance ends; no protocol traffic, as with ``logs``."""
+        spec = await self._instance(principal, server)
+        if spec is None:
+            return
+        first = (await self.logs(principal, server, lines=lines))[:1]
+        asked = _asked(lines, spec)
+        async for line in self._executor.follow(spec.name, lines=asked):
+            if _is_log(line, spec) and all(line.at >= since.at for since in first):
                 yield line
 
     async def metrics(
@@ -340,19 +349,29 @@ class ServerService:
 
         return await self._database.run(run)
 
-    async def _instance_name(
+    async def _instance(
         self, principal: Principal, server: int | str
-    ) -> str | None:
-        def read() -> str | None:
+    ) -> InstanceSpec | None:
+        def read() -> InstanceSpec | None:
             found = _visible(principal, server)
             newest = store.deployment_in(
                 found.id, DeploymentState.PENDING, DeploymentState.LIVE
             )
             if newest is None or isinstance(newest.source, RemoteSource):
                 return None
-            return instance_spec(found, newest).name
+            return instance_spec(found, newest)
 
         return await self._database.run(read)
+
+
+def _asked(lines: int, spec: InstanceSpec) -> int:
+    """How many lines to ask for: the engine counts them before anybody can leave some out."""
+    return max(lines, TAIL_OF_STDIO) if spec.transport is Transport.STDIO else lines
+
+
+def _is_log(line: LogLine, spec: InstanceSpec) -> bool:
+    """Whether a person may read it: what a stdio server writes to its stdout are its clients' calls and answers."""
+    return spec.transport is not Transport.STDIO or line.stream != "stdout"
 
 
 def _reconcile(server_id: int) -> None:

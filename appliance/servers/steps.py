@@ -182,18 +182,14 @@ class Steps:
         )
 
     async def _fail(self, facts: Facts, deployment: Deployment, reason: str) -> None:
-        serving = wording.still_serving(facts.live)
-        failed = (
-            f"Deployment {deployment.number} failed: {reason} {serving}"
-            if serving
-            else reason
-        )
+        live = facts.live
 
         def close() -> None:
             store.fail_deployment(deployment, reason)
-            store.set_status(
-                facts.server.id, Status.STARTING if facts.live else Status.ERROR, failed
-            )
+            if live:
+                told = wording.failed_beside(deployment, reason, live)
+                store.set_status(facts.server.id, Status.STARTING, told)
+            # Without a live one the status follows when nothing of the failed one is left.
 
         await self._database.run(close)
         log.info(

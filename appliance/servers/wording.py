@@ -15,6 +15,11 @@ def still_serving(live: Deployment | None) -> str:
     return f"Deployment {live.number} serves meanwhile." if live else ""
 
 
+def failed_beside(failed: Deployment, reason: str, live: Deployment) -> str:
+    """Return the reason of a server whose new deployment failed while an older one is live."""
+    return f"{_FAILED}{failed.number} failed: {reason} {still_serving(live)}"
+
+
 def names_failed_deployment(reason: str) -> bool:
     """Return whether ``reason`` tells of a failed deployment beside a live one; such a reason outlives a restart."""
     return reason.startswith(_FAILED) and " failed: " in reason
