@@ -8,7 +8,7 @@ import contextlib
 import re
 import secrets
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 import msgspec
@@ -16,9 +16,10 @@ from aiohttp import web
 from msgspec import UNSET
 
 from appliance.core.errors import DomainError
-from appliance.gateway import http, wire
+from appliance.gateway import eras, http, wire
 from appliance.gateway.engine import Engine
-from appliance.gateway.errors import BodyTooLargeError
+from appliance.gateway.eras import Era
+from appliance.gateway.errors import UnknownSessionError
 from appliance.gateway.handshake import HandshakeFiles, initialize_result
 from appliance.gateway.stdio import StdioServer
 from appliance.gateway.traffic import Call, Caller
@@ -112,89 +113,91 @@ class Bridge:
     async def _post(
         self, request: web.BaseRequest, server: StdioServer
     ) -> web.StreamResponse:
+        message: Envelope | None = None
         try:
             message = wire.decode_body(await http.read_body(request, self._line_limit))
+            return await self._message(request, message, server)
         except wire.WireError as error:
             return http.refusal(wire.NULL, error)
-        except BodyTooLargeError as error:
-            return http.failure(wire.NULL, error)
-        caller = _caller(request)
-        if caller.session in self._ended:
-            return _session_ended(wire.id_of(message))
-        try:
-            if (
-                message.method is UNSET
-            ):  # an answer to a request, of which none was made
-                return web.Response(status=202)
-            if message.id is UNSET:
-                await server.opened()
-                await server.notify(message, caller)
-                return web.Response(status=202)
-            if message.method == "initialize":
-                return await self._initialize(message, server)
-            await server.opened()
-            return await self._call(request, message, server, caller)
+        except eras.RefusalError as refusal:
+            answer = refusal.answer(wire.id_of(message))
+            return http.json_answer(answer.body, status=answer.status)
         except DomainError as error:
             return http.failure(wire.id_of(message), error)
 
-    async def _initialize(self, message: Envelope, server: StdioServer) -> web.Response:
+    async def _message(
+        self, request: web.BaseRequest, message: Envelope, server: StdioServer
+    ) -> web.StreamResponse:
+        caller = self._caller(request)
+        revision = request.headers.get(http.VERSION_HEADER)
+        if message.method is UNSET:  # an answer to a request, of which none was made
+            return web.Response(status=202)
         opened = await server.opened()
-        result = initialize_result(opened, _revision(message))
-        headers = {http.SESSION_HEADER: secrets.token_hex(16)}
-        return http.json_answer(
-            wire.result_body(wire.id_of(message), result), headers=headers
+        if eras.is_modern(revision, message.method):
+            return await self._modern(request, message, server, caller)
+        if message.id is UNSET:
+            await server.notify(message, caller)
+            return web.Response(status=202)
+        if message.method == "initialize":
+            return _initialized(message, opened)
+        return await _call(
+            request, await server.begin(message, caller), server, eras.Legacy()
         )
 
-    async def _call(
+    async def _modern(
         self,
         request: web.BaseRequest,
         message: Envelope,
         server: StdioServer,
         caller: Caller,
     ) -> web.StreamResponse:
-        call = await server.begin(message, caller)
-        try:
-            if not http.accepts_events(request):
-                while not call.is_over:
-                    await call.news()
-                return _answer(call)
-            if not call.is_over:
-                await call.news(within_s=http.KEEP_ALIVE_S)
-            if call.is_over and not call.notes:
-                return _answer(call)
-            return await _stream(request, call)
-        finally:
-            server.abandon(call)
+        if (
+            message.id is UNSET
+        ):  # the modern era has no notifications for servers: to hang up is to cancel
+            eras.check_revision(request.headers.get(http.VERSION_HEADER))
+            return web.Response(status=202)
+        modern = eras.read_modern(message, request.headers.items())
+        if message.method == "server/discover":
+            result = eras.discover_result(await server.opened())
+            return http.json_answer(wire.result_body(wire.id_of(message), result))
+        if message.method == "subscriptions/listen":
+            return await _listen(request, modern, server, caller)
+        return await _call(
+            request, await server.begin(modern.onward, caller), server, modern
+        )
+
+    def _caller(self, request: web.BaseRequest) -> Caller:
+        """Return on whose behalf ``request`` is.
+
+        Raises:
+            UnknownSessionError: It names a session that was ended.
+        """
+        session = request.headers.get(http.SESSION_HEADER, "")
+        if session in self._ended:
+            raise UnknownSessionError("Session not found; initialize again.")
+        return Caller(request.headers.get(http.PRINCIPAL_HEADER, ""), session)
 
     async def _get(
         self, request: web.BaseRequest, server: StdioServer
     ) -> web.StreamResponse:
-        caller = _caller(request)
-        if caller.session in self._ended:
-            return _session_ended(wire.NULL)
         try:
+            caller = self._caller(request)
             await server.opened()
         except DomainError as error:
             return http.failure(wire.NULL, error)
-        stream = server.open_stream(caller)
-        try:
-            response = await http.event_stream(request)
-            with contextlib.suppress(
-                ConnectionError
-            ):  # a client that went away is how streams end
-                async with http.keep_alive(response):
-                    while (body := await stream.get()) is not None:
-                        await response.write(wire.sse_event(body))
-            return response
-        finally:
-            server.traffic.close_stream(stream)
+        return await _stream_of_notifications(
+            request, server, caller, lambda body: body
+        )
 
     async def _delete(
         self, request: web.BaseRequest, server: StdioServer
     ) -> web.StreamResponse:
-        caller = _caller(request)
-        if not caller.session or caller.session in self._ended:
-            return _session_ended(wire.NULL)
+        try:
+            caller = self._caller(request)
+        except UnknownSessionError as error:
+            return http.failure(wire.NULL, error)
+        if not caller.session:
+            return web.Response(status=400)
         self._ended[caller.session] = None
         if len(self._ended) > ENDED_SESSIONS_KEPT:
             del self._ended[next(iter(self._ended))]
@@ -202,18 +205,12 @@ class Bridge:
         return web.Response(status=200)
 
 
-def _caller(request: web.BaseRequest) -> Caller:
-    return Caller(
-        request.headers.get(http.PRINCIPAL_HEADER, ""),
-        request.headers.get(http.SESSION_HEADER, ""),
+def _initialized(message: Envelope, opened: Mapping[str, Any]) -> web.Response:
+    result = initialize_result(opened, _revision(message))
+    headers = {http.SESSION_HEADER: secrets.token_hex(16)}
+    return http.json_answer(
+        wire.result_body(wire.id_of(message), result), headers=headers
     )
-
-
-def _session_ended(request_id: bytes) -> web.Response:
-    body = wire.error_body(
-        request_id, wire.INVALID_REQUEST, "Session not found; initialize again."
-    )
-    return http.json_answer(body, status=404)
 
 
 def _revision(message: Envelope) -> str:
@@ -226,21 +223,78 @@ def _revision(message: Envelope) -> str:
         return ""
 
 
-def _answer(call: Call) -> web.Response:
-    if call.error is not None:
-        return http.failure(call.client_id, call.error)
-    return http.json_answer(call.answer_body())
+async def _call(
+    request: web.BaseRequest, call: Call, server: StdioServer, era: Era
+) -> web.StreamResponse:
+    """Answer with JSON if nothing comes before the answer, or the client reads nothing else; with events otherwise."""
+    try:
+        if not http.accepts_events(request):
+            while not call.is_over:
+                await call.news()
+            call.notes.clear()
+        elif not call.is_over:
+            await call.news(within_s=http.KEEP_ALIVE_S)
+        if not call.is_over or call.notes:
+            return await _stream(request, call, era)
+        if call.error is not None:
+            return http.failure(call.client_id, call.error)
+        answer = era.answer(call)
+        return http.json_answer(answer.body, status=answer.status)
+    finally:
+        server.abandon(call)
 
 
-async def _stream(request: web.BaseRequest, call: Call) -> web.StreamResponse:
+async def _stream(request: web.BaseRequest, call: Call, era: Era) -> web.StreamResponse:
     """Send the call's notifications as they come, and its answer last."""
     response = await http.event_stream(request)
-    with contextlib.suppress(ConnectionError):
+    with contextlib.suppress(
+        ConnectionError
+    ):  # a client that went away is how streams end
         async with http.keep_alive(response):
             while call.notes or not call.is_over:
                 for note in call.take_notes():
-                    await response.write(wire.sse_event(note))
+                    if (body := era.note(note)) is not None:
+                        await response.write(wire.sse_event(body))
                 if not call.is_over:
                     await call.news()
-            await response.write(wire.sse_event(call.answer_body()))
+            await response.write(wire.sse_event(era.answer(call).body))
     return response
+
+
+async def _listen(
+    request: web.BaseRequest, modern: eras.Modern, server: StdioServer, caller: Caller
+) -> web.StreamResponse:
+    """Serve a subscription of the modern era until the client hangs up."""
+    request_id = wire.id_of(modern.request)
+    granted = eras.honoured(modern.wanted, await server.opened())
+    return await _stream_of_notifications(
+        request,
+        server,
+        caller,
+        lambda body: eras.subscribed(body, request_id, granted),
+        first=eras.acknowledgement(request_id, granted),
+    )
+
+
+async def _stream_of_notifications(
+    request: web.BaseRequest,
+    server: StdioServer,
+    caller: Caller,
+    show: Callable[[bytes], bytes | None],
+    *,
+    first: bytes | None = None,
+) -> web.StreamResponse:
+    """Send what the server says to nobody in particular, as ``show`` renders it."""
+    stream = server.open_stream(caller)
+    try:
+        response = await http.event_stream(request)
+        with contextlib.suppress(ConnectionError):
+            async with http.keep_alive(response):
+                if first is not None:
+                    await response.write(wire.sse_event(first))
+                while (body := await stream.get()) is not None:
+                    if (shown := show(body)) is not None:
+                        await response.write(wire.sse_event(shown))
+        return response
+    finally:
+        server.traffic.close_stream(stream)

@@ -27,6 +27,7 @@ WHOLE_BYTES = 256 * 1024
 #: The bridge is started again within a blink; calls wait for it instead of failing.
 BRIDGE_ATTEMPTS = 100
 BRIDGE_RETRY_S = 0.05
+LISTEN = "subscriptions/listen"
 
 
 @dataclass(eq=False, slots=True)
@@ -50,7 +51,7 @@ class Forwarder:
     """Carries requests.
 
     Args:
-        timeout_s: Seconds from a client's request to the end of its answer; GET streams have no limit.
+        timeout_s: Seconds from a client's request to the end of its answer; streams of notifications have no limit.
         max_body_bytes: Of a request.
     """
 
@@ -75,9 +76,11 @@ class Forwarder:
         exchange = Exchange(request, admission)
         limit_s = None if request.method == "GET" else self._timeout_s
         try:
-            async with asyncio.timeout(limit_s):
+            async with asyncio.timeout(limit_s) as limit:
                 if request.method == "POST":
                     exchange.body = await http.read_body(request, self._max_body_bytes)
+                    if _is_listen(exchange):
+                        limit.reschedule(None)
                 exchange.onward = self._onward(exchange)
                 return await self._carry(exchange)
         except TimeoutError:
@@ -205,6 +208,15 @@ async def _end(exchange: Exchange, error: DomainError) -> web.StreamResponse:
                 wire.sse_event(http.failure_body(request_id, error))
             )
     return exchange.stream
+
+
+def _is_listen(exchange: Exchange) -> bool:
+    """Whether the modern era's way of a GET stream is asked for; header and body must both say so."""
+    if exchange.request.headers.get("Mcp-Method") != LISTEN:
+        return False
+    with contextlib.suppress(wire.WireError):
+        return wire.decode_body(exchange.body).method == LISTEN
+    return False
 
 
 def _why_not_running(route: Route) -> str:

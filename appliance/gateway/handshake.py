@@ -6,7 +6,7 @@ refuse a second ``initialize``.
 """
 
 import json
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -48,11 +48,11 @@ async def shake_hands(ask: Ask) -> dict[str, Any]:
     }
 
 
-def initialize_result(opened: dict[str, Any], asked_for: str) -> bytes:
+def initialize_result(opened: Mapping[str, Any], asked_for: str) -> bytes:
     """Return the result for a client that opens with revision ``asked_for``."""
     known = asked_for in wire.LEGACY_REVISIONS
     revision = asked_for if known else wire.LEGACY_REVISIONS[0]
-    return wire.encode(opened | {"protocolVersion": revision})
+    return wire.encode({**opened, "protocolVersion": revision})
 
 
 class HandshakeFiles:

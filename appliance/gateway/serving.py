@@ -102,7 +102,7 @@ def unix_listener(path: Path) -> socket.socket:
     scratch = path.with_name(f"{path.name}.{os.getpid()}")
     scratch.unlink(missing_ok=True)
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    listener.setblocking(False)
+    listener.setblocking(False)  # noqa: FBT003 - the library's own signature
     old_mask = os.umask(0o177)
     try:
         listener.bind(str(scratch))
@@ -128,5 +128,5 @@ def tcp_listener(host: str, port: int) -> socket.socket:
     except OSError:
         listener.close()
         raise
-    listener.setblocking(False)
+    listener.setblocking(False)  # noqa: FBT003 - the library's own signature
     return listener

@@ -1,4 +1,4 @@
-"""A worker: speaks HTTP to clients, checks keys in memory, forwards. Parses what strangers send, so it holds no engine socket."""
+"""A worker: speaks HTTP to clients, checks keys in memory, forwards. What strangers send is read here, away from the engine."""
 
 import asyncio
 import random
@@ -13,7 +13,7 @@ from aiohttp import web
 from appliance.gateway import http, wire
 from appliance.gateway.config import GatewayConfig
 from appliance.gateway.counters import Counter, CounterRow
-from appliance.gateway.forward import Forwarder
+from appliance.gateway.forward import LISTEN, Forwarder
 from appliance.gateway.guard import Guard, is_loopback
 from appliance.gateway.keys import Admission, Denial, admit, presented_key
 from appliance.gateway.routes import LiveTable
@@ -118,7 +118,7 @@ class Worker:
             return web.Response(
                 status=405, headers={"Allow": ", ".join(sorted(_METHODS))}
             )
-        if request.method == "GET":
+        if request.method == "GET" or request.headers.get("Mcp-Method") == LISTEN:
             return await self._stream(request, admission)
         return await self._forwarder.forward(request, admission)
 

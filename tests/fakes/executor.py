@@ -17,6 +17,11 @@ PRINTED = [
     )
     for number in (1, 2, 3)
 ]
+#: What a stdio server says to its clients, between the others.
+TRAFFIC = LogLine(
+    datetime(2026, 1, 1, 12, 0, 0, 2, tzinfo=UTC), "stdout", '{"jsonrpc":"2.0"}'
+)
+ALL = [*PRINTED[:2], TRAFFIC, PRINTED[2]]
 
 
 class IdleExecutor:
@@ -48,10 +53,10 @@ class IdleExecutor:
         return []
 
     async def tail(self, name: str, *, lines: int = 50) -> list[LogLine]:  # noqa: ARG002 - the port
-        return PRINTED[-lines:]
+        return ALL[-lines:]
 
     async def follow(self, name: str, *, lines: int = 200) -> AsyncIterator[LogLine]:  # noqa: ARG002 - the port
-        for line in PRINTED[-lines:]:
+        for line in ALL[-lines:]:
             yield line
 
     async def events(self) -> AsyncIterator[ExecutorEvent]:

@@ -121,6 +121,7 @@ class Box:
         self.process: subprocess.Popen[bytes] | None = None
         self.owner = 0
         self.key = ""
+        self.transport = ""
         self.log = run_dir / "gateway.log"
 
     @property
@@ -272,6 +273,7 @@ class Box:
         """Add a running stdio server with an owner of its own, wait until it is routed, and return its key."""
         self.owner = self.add_user()
         self.key = self.add_server(name, self.owner, **server)
+        self.transport = "stdio"
         self.add_instance(name, "stdio", container_id=container_id)
         self.wait_routed(name)
         return self.key
@@ -280,6 +282,7 @@ class Box:
         self, name: str, address: str, *, container_id: str = "c0ffee", **server: Any
     ) -> str:
         """Add a running HTTP server as ``host_stdio`` does; without a container it counts as remote."""
+        self.transport = "http"
         self.owner = self.add_user()
         self.key = self.add_server(name, self.owner, **server)
         self.add_instance(

@@ -77,11 +77,12 @@ def web_server() -> Iterator[str]:
     port = free_port()
     command = [sys.executable, "-m", "tests.fakes.mcp_web", str(port)]
     with subprocess.Popen(command, cwd=ROOT) as server:
-        wait_until(lambda: _accepts(port), "the HTTP server listens")
+        wait_until(lambda: accepts(port), "the HTTP server listens")
         yield f"http://127.0.0.1:{port}"
         server.kill()
 
 
-def _accepts(port: int) -> bool:
+def accepts(port: int) -> bool:
+    """Whether something listens on ``port``."""
     with socket.socket() as probe:
         return probe.connect_ex(("127.0.0.1", port)) == 0
