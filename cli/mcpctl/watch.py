@@ -73,7 +73,7 @@ def wait_until_settled(
     found = watch.server
     if found["status"] not in {"running", "degraded"}:
         raise CommandError(
-            f"{found['name']} is {found['status']}: {found['status_reason'] or 'no reason was given'}",
+            f"{found['name']} ended in {found['status']}: {found['status_reason'] or 'no reason was given.'}",
             hint=f"'mcpctl servers build-log {found['name']}' and 'mcpctl servers logs {found['name']}' tell more.",
         )
     return found
