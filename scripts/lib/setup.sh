@@ -29,7 +29,9 @@ prepare_box() {
   has apt-get || die 'This is neither Debian nor Ubuntu, so the script cannot install these.' \
     'Install what is listed above and run this again.'
   install_needs "$@"
-  start_engine
+  if [[ " $* " == *' engine '* ]]; then
+    start_engine
+  fi
   if ! docker buildx version >/dev/null 2>&1; then
     install_buildx
   fi
