@@ -109,6 +109,7 @@ class Bridge:
         ]:
             if self._servers[container_id].is_idle:
                 del self._servers[container_id], self._last_used[container_id]
+                self._files.forget(container_id)
 
     async def _post(
         self, request: web.BaseRequest, server: StdioServer

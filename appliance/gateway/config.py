@@ -16,6 +16,15 @@ if (
 
 DEFAULT_PORTS = {"http": 80, "https": 443}
 
+#: A listener that waits for a dead host would never hear of a change again: it asks every half minute.
+_DATABASE = {
+    "application_name": "mcp-host-gateway",
+    "connect_timeout": "5",
+    "keepalives_idle": "30",
+    "keepalives_interval": "10",
+    "keepalives_count": "3",
+}
+
 
 @dataclass(frozen=True)
 class GatewayConfig:
@@ -67,8 +76,7 @@ def from_settings(settings: "Settings", database_url: str) -> GatewayConfig:
         port=url.port or DEFAULT_PORTS.get(url.scheme, DEFAULT_PORTS["http"]),
         gateway_url=settings.mcp_gateway_url,
         own_hosts=_own_hosts(settings),
-        database={"application_name": "mcp-host-gateway", "connect_timeout": "5"}
-        | connection_arguments(database_url),
+        database=_DATABASE | connection_arguments(database_url),
         bridge_socket=str(settings.bridge_socket),
         docker_host=settings.docker_host,
         workers=settings.gw_workers,

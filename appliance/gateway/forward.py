@@ -3,13 +3,16 @@
 import asyncio
 import contextlib
 from dataclasses import dataclass, field
+from http import HTTPStatus
 
 import aiohttp
+import structlog
 from aiohttp import web
 from multidict import CIMultiDict
 
 from appliance.core.errors import DomainError, UnavailableError
-from appliance.gateway import headers, http, wire
+from appliance.gateway import allowlist, headers, http, wire
+from appliance.gateway.allowlist import ToolRefusedError
 from appliance.gateway.errors import (
     BridgeAwayError,
     CallTimeoutError,
@@ -21,6 +24,8 @@ from appliance.gateway.keys import Admission
 from appliance.gateway.routes import Route
 from appliance.gateway.sessions import SessionSigner
 from appliance.gateway.upstream import Upstreams
+
+log = structlog.get_logger("gateway.forward")
 
 #: Answers up to this size are read whole, larger and unbounded ones are streamed.
 WHOLE_BYTES = 256 * 1024
@@ -40,6 +45,8 @@ class Exchange:
     #: Set once the client was sent the head of an answer that is streamed.
     stream: web.StreamResponse | None = None
     onward: CIMultiDict[str] = field(default_factory=CIMultiDict)
+    #: Whether the answer is a list of tools from which some are to be taken out.
+    lists_tools: bool = False
 
     @property
     def route(self) -> Route:
@@ -81,10 +88,18 @@ class Forwarder:
                     exchange.body = await http.read_body(request, self._max_body_bytes)
                     if _is_listen(exchange):
                         limit.reschedule(None)
+                    _keep_to_allowed_tools(exchange)
                 exchange.onward = self._onward(exchange)
                 return await self._carry(exchange)
         except TimeoutError:
             return await _end(exchange, _timed_out(exchange, self._timeout_s))
+        except wire.WireError as error:
+            return http.refusal(wire.NULL, error)
+        except ToolRefusedError as error:
+            body = wire.error_body(
+                wire.id_of_body(exchange.body), wire.INVALID_PARAMS, str(error)
+            )
+            return http.json_answer(body)
         except (DomainError, OSError, aiohttp.ClientError) as error:
             return await _end(
                 exchange, error if isinstance(error, DomainError) else _broken(error)
@@ -158,6 +173,8 @@ class Forwarder:
             answer_headers[http.SESSION_HEADER] = self._signer.wrap(
                 session_id, admission.route.server_id, admission.principal
             )
+        if exchange.lists_tools and upstream.status == HTTPStatus.OK:
+            return await _allowed_tools(upstream, exchange, answer_headers)
         if (
             upstream.content_length is not None
             and upstream.content_length <= WHOLE_BYTES
@@ -188,6 +205,9 @@ async def _stream(
 
 async def _end(exchange: Exchange, error: DomainError) -> web.StreamResponse:
     """Tell the client what went wrong: as an answer, or as the last event of a stream that is open already."""
+    log.info(
+        "call_failed", server=exchange.route.name, code=error.code, reason=error.reason
+    )
     request_id = wire.id_of_body(exchange.body)
     if exchange.stream is None:
         route = exchange.route
@@ -208,6 +228,31 @@ async def _end(exchange: Exchange, error: DomainError) -> web.StreamResponse:
                 wire.sse_event(http.failure_body(request_id, error))
             )
     return exchange.stream
+
+
+def _keep_to_allowed_tools(exchange: Exchange) -> None:
+    """Refuse calls of tools that are not on the server's list; without a list, the body is not even read.
+
+    Raises:
+        ToolRefusedError: The call names such a tool.
+        WireError: The body is not one message, so what it calls cannot be told.
+    """
+    allowed = exchange.route.allowed_tools
+    if allowed is not None:
+        message = wire.decode_body(exchange.body)
+        exchange.lists_tools = message.method == allowlist.LIST
+        exchange.body = allowlist.checked_body(message, allowed)
+
+
+async def _allowed_tools(
+    upstream: aiohttp.ClientResponse,
+    exchange: Exchange,
+    answer_headers: CIMultiDict[str],
+) -> web.Response:
+    is_stream = upstream.content_type == http.EVENT_STREAM
+    allowed = exchange.route.allowed_tools or frozenset()
+    body = allowlist.filtered(await upstream.read(), allowed, is_stream=is_stream)
+    return web.Response(body=body, headers=answer_headers)
 
 
 def _is_listen(exchange: Exchange) -> bool:

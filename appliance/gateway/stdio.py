@@ -287,6 +287,10 @@ class StdioServer:
         self._detach()
         self._failure = await self._why_lost()
         self.traffic.fail(self._failure)
+        if isinstance(self._failure, ConnectionLostError) and self.traffic.open_streams:
+            # Those who listen make no calls, and would not hear of anything again.
+            self._opening = asyncio.create_task(self._open())
+            self._opening.add_done_callback(_seen)
         log.info(
             "server_lost", container_id=self.container_id, reason=self._failure.reason
         )
@@ -324,6 +328,12 @@ class StdioServer:
         if self._garbage:
             return f" It printed what is not MCP, such as: {self._garbage[-1]}"
         return ""
+
+
+def _seen(task: asyncio.Task[None]) -> None:
+    """Keep a failure from being reported as never looked at: the next call meets it again."""
+    if not task.cancelled():
+        task.exception()
 
 
 def _readable(line: bytes | frames.Overlong) -> str:

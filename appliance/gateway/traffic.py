@@ -30,6 +30,8 @@ from appliance.gateway.wire import Envelope
 
 #: Messages that may wait for a slow reader: then its stream is closed, and of a call's notifications the newest are dropped.
 WAITING_LIMIT = 512
+#: Resources that are remembered as subscribed to; beyond it the oldest is forgotten.
+SUBSCRIPTIONS_LIMIT = 10_000
 
 
 @dataclass(frozen=True)
@@ -301,6 +303,8 @@ class Traffic:
         self, method: str, params: Raw | msgspec.UnsetType, caller: Caller
     ) -> None:
         if method == "resources/subscribe":
+            if len(self._subscribers) >= SUBSCRIPTIONS_LIMIT:
+                del self._subscribers[next(iter(self._subscribers))]
             self._subscribers.setdefault(_decode_target(params).uri, set()).add(caller)
         elif method == "resources/unsubscribe":
             self._subscribers.get(_decode_target(params).uri, set()).discard(caller)

@@ -97,8 +97,8 @@ class Worker:
                 "call",
                 server=name,
                 method=request.method,
-                outcome=outcome.name,
-                seconds=duration_s,
+                outcome=outcome.name.lower(),
+                milliseconds=round(duration_s * 1000, 3),
             )
             self._count_down()
 

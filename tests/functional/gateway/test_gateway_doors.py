@@ -10,7 +10,7 @@ from urllib.request import Request, urlopen
 
 import pytest
 
-from tests.fakes.mcp_box import BOTH, Box, tool_call, wait_until
+from tests.fakes.mcp_box import BOTH, Box, stdio_container, tool_call, wait_until
 
 CALL = tool_call("headers")
 
@@ -272,3 +272,33 @@ def test_keys_are_not_in_the_log(make_box: Callable[..., Box], web_server: str) 
     assert '"event":"call"' in log
     for secret in (box.key, box.internal_key, "mcps_wrong", "a secret for tests"):
         assert secret not in log
+
+
+@pytest.mark.parametrize("kind", ["stdio", "http"])
+def test_a_tool_off_the_list_is_neither_listed_nor_called(
+    box: Box, web_server: str, kind: str
+) -> None:
+    listing = {"jsonrpc": "2.0", "id": 1, "method": "tools/list"}
+    with stdio_container() as container_id:
+        allowed, refused = ("echo", "die") if kind == "stdio" else ("headers", "other")
+        if kind == "stdio":
+            box.host_stdio("some", container_id, tools=[allowed])
+        else:
+            box.host_http("some", f"{web_server}/mcp", tools=[allowed])
+
+        listed = box.post("some", listing, key=box.key)[1]["result"]["tools"]
+        sneaky = b'{"jsonrpc":"2.0","id":2,"method":"ping","method":"tools/call","params":{"name":"%b","name":"%b"}}'
+        answers = [
+            box.post("some", tool_call(refused, request_id=2), key=box.key)[1],
+            box.post(
+                "some", sneaky % (allowed.encode(), refused.encode()), key=box.key
+            )[1],
+        ]
+
+        assert [tool["name"] for tool in listed] == [allowed]
+        for answer in answers:
+            assert answer["id"] == 2
+            assert answer["error"]["message"] == f"Unknown tool: {refused}"
+        assert "result" in box.post("some", tool_call(allowed), key=box.key)[1]
+        batch = b"[%b]" % json.dumps(tool_call(refused)).encode()
+        assert box.post("some", batch, key=box.key)[0] == 400
