@@ -1,0 +1,188 @@
+"""Everything that the reconciler acts on, in memory, and able to die at any call.
+
+``Mortal`` counts the calls that change or ask anything and raises ``KilledError`` around one of them: before it (nothing
+happened) or after it (it happened, and nobody was told), which is what ``kill -9`` does.
+"""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from typing import Any, ParamSpec, TypeVar
+
+from appliance.builds.model import BuildRequest, BuiltImage, Stage, StageListener
+from appliance.infra.database import Database
+from appliance.runtimes.model import (
+    ExecutorDescriptor,
+    Instance,
+    InstanceSpec,
+    InstanceState,
+    LogLine,
+)
+from appliance.servers.mcp import Manifest, McpUnavailableError
+from tests.fakes.executor import IdleExecutor
+
+P = ParamSpec("P")
+T = TypeVar("T")
+NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
+
+
+class KilledError(BaseException):
+    """The process died here."""
+
+
+@dataclass
+class Mortal:
+    """Dies around the ``at``-th call, if there is one."""
+
+    at: int = 0
+    after: bool = False
+    calls: int = 0
+
+    async def live(self, call: Callable[[], Awaitable[T]]) -> T:
+        """Make one call, or die around it."""
+        self.calls += 1
+        dies = self.calls == self.at
+        if dies and not self.after:
+            raise KilledError
+        result = await call()
+        if dies:
+            raise KilledError
+        return result
+
+
+@dataclass
+class MortalDatabase:
+    """The real database behind a mortal caller."""
+
+    real: Database
+    mortal: Mortal
+
+    async def run(
+        self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs
+    ) -> T:
+        return await self.mortal.live(lambda: self.real.run(function, *args, **kwargs))
+
+
+class MemoryExecutor(IdleExecutor):
+    """Instances in a dictionary."""
+
+    def __init__(self, mortal: Mortal) -> None:
+        self.mortal = mortal
+        self.there: dict[str, Instance] = {}
+        self.starts = 0
+        self.serial = 0
+        #: What the next started instance does.
+        self.exit_code: int | None = None
+
+    @property
+    def descriptor(self) -> ExecutorDescriptor:
+        return ExecutorDescriptor("memory", frozenset(), frozenset())
+
+    async def start(self, spec: InstanceSpec) -> Instance:
+        async def start() -> Instance:
+            found = self.there.get(spec.name)
+            if found is None or found.state is InstanceState.EXITED:
+                self.serial += 1
+                found = Instance(
+                    name=spec.name,
+                    container_id=f"c{self.serial}",
+                    server_id=spec.server_id,
+                    deployment_id=spec.deployment_id,
+                    state=InstanceState.RUNNING
+                    if self.exit_code is None
+                    else InstanceState.EXITED,
+                    exit_code=self.exit_code,
+                    started_at=NOON,
+                )
+                self.there[spec.name] = found
+                self.starts += 1
+            return found
+
+        return await self.mortal.live(start)
+
+    async def stop(self, name: str, *, grace_s: float = 10) -> None:  # noqa: ARG002 - the port
+        async def stop() -> None:
+            if name in self.there:
+                self.there[name] = replace(
+                    self.there[name], state=InstanceState.EXITED, exit_code=0
+                )
+
+        await self.mortal.live(stop)
+
+    async def remove(self, name: str) -> None:
+        async def remove() -> None:
+            self.there.pop(name, None)
+
+        await self.mortal.live(remove)
+
+    async def remove_server(self, server_id: int) -> None:
+        async def remove() -> None:
+            self.there = {
+                name: item
+                for name, item in self.there.items()
+                if item.server_id != server_id
+            }
+
+        await self.mortal.live(remove)
+
+    async def instances(self, server_id: int | None = None) -> list[Instance]:
+        async def look() -> list[Instance]:
+            return [
+                item
+                for item in self.there.values()
+                if server_id in {None, item.server_id}
+            ]
+
+        return await self.mortal.live(look)
+
+    async def tail(self, name: str, *, lines: int = 50) -> list[LogLine]:  # noqa: ARG002 - the port
+        return [LogLine(NOON, "stderr", "no such setting")]
+
+    def crash(self) -> None:
+        """Let every instance end with exit code 1."""
+        self.there = {
+            name: replace(item, state=InstanceState.EXITED, exit_code=1)
+            for name, item in self.there.items()
+        }
+
+
+@dataclass
+class MemoryBuilds:
+    """Builds that take no time."""
+
+    mortal: Mortal
+    built: list[int] = field(default_factory=list)
+    failure: Exception | None = None
+
+    async def build(self, request: BuildRequest, on_stage: StageListener) -> BuiltImage:
+        await on_stage(Stage.BUILDING)
+
+        async def build() -> BuiltImage:
+            if self.failure:
+                raise self.failure
+            if request.deployment_id not in self.built:
+                self.built.append(request.deployment_id)
+            return BuiltImage(f"sha256:{request.deployment_id}", {"version": "1.0"})
+
+        return await self.mortal.live(build)
+
+
+@dataclass
+class MemoryMcp:
+    """Answers for whatever runs in the executor."""
+
+    mortal: Mortal
+    executor: MemoryExecutor
+    is_silent: bool = False
+
+    async def probe(self, name: str, **_: Any) -> Manifest:
+        async def probe() -> Manifest:
+            running = any(
+                item.state is InstanceState.RUNNING and f"mcp-{name}-" in item.name
+                for item in self.executor.there.values()
+            )
+            if self.is_silent or not running:
+                raise McpUnavailableError("Nothing answers.")
+            return Manifest("2025-06-18", {"name": name}, {"tools": {}}, None, ())
+
+        return await self.mortal.live(probe)

@@ -1,0 +1,290 @@
+"""The reconciler on a real Postgres, with everything else in memory, killed at every single call."""
+
+from dataclasses import dataclass
+from typing import Any, cast
+
+import pytest
+
+from appliance.accounts.model import Principal, Role
+from appliance.accounts.service import AccountService
+from appliance.builds.errors import PackageNotFoundError
+from appliance.builds.service import BuildService
+from appliance.infra.database import Database
+from appliance.observability.usage import usage_of
+from appliance.runtimes.model import InstanceState
+from appliance.servers import lifecycle, store
+from appliance.servers.mcp import McpClient
+from appliance.servers.model import DeploymentState, NewServer, Server, Status
+from appliance.servers.reconciler import Reconciler
+from appliance.servers.service import ServerService
+from appliance.servers.steps import Steps
+from appliance.sources.model import Ecosystem, PackageSource
+from tests.fakes.box import (
+    KilledError,
+    MemoryBuilds,
+    MemoryExecutor,
+    MemoryMcp,
+    Mortal,
+    MortalDatabase,
+)
+
+TIME = NewServer(PackageSource(Ecosystem.PYPI, "mcp-server-time"), name="time")
+
+
+@dataclass
+class Box:
+    """A server, and all that is needed to bring it about."""
+
+    database: Database
+    principal: Principal
+    service: ServerService
+    executor: MemoryExecutor
+    builds: MemoryBuilds
+    mcp: MemoryMcp
+    server_id: int = 0
+
+    async def create(self) -> None:
+        view, _ = await self.service.create(self.principal, TIME)
+        self.server_id = view.server.id
+
+    async def reconcile(self, mortal: Mortal | None = None) -> Any:
+        """Run once, as a process that may be about to die."""
+        mortal = mortal or Mortal()
+        self.executor.mortal = self.builds.mortal = self.mcp.mortal = mortal
+        database = cast("Database", MortalDatabase(self.database, mortal))
+        steps = Steps(
+            database,
+            self.executor,
+            cast("BuildService", self.builds),
+            cast("McpClient", self.mcp),
+            start_timeout_s=0.2,
+        )
+        return await Reconciler(database, self.executor, steps).run(self.server_id)
+
+    async def server(self) -> Server:
+        return await self.database.run(store.get, self.server_id)
+
+    async def assert_runs_once(self) -> None:
+        """Hold everything that must be so of a running server."""
+        server = await self.server()
+        deployments = await self.database.run(store.deployments, self.server_id)
+        records = await self.database.run(store.records, self.server_id)
+        (instance,) = self.executor.there.values()
+        (record,) = records
+        live = [item for item in deployments if item.state is DeploymentState.LIVE]
+        assert server.status is Status.RUNNING
+        assert [item.id for item in live] == [instance.deployment_id]
+        assert server.deployment_id == record.deployment_id == instance.deployment_id
+        assert record.container_id == instance.container_id
+        assert instance.state is InstanceState.RUNNING
+        assert live[0].manifest
+
+
+@pytest.fixture
+async def box(database: Database) -> Box:
+    accounts = AccountService(database)
+    user = await accounts.register("ada@example.org", "a long enough password")
+    accounts.close()
+    mortal = Mortal()
+    executor = MemoryExecutor(mortal)
+    builds, mcp = MemoryBuilds(mortal), MemoryMcp(mortal, executor)
+    service = ServerService(
+        database,
+        executor,
+        cast("BuildService", builds),
+        cast("McpClient", mcp),
+        gateway_public_url="http://gateway",
+    )
+    principal = Principal(user.id, user.email, Role.ADMIN, "session")
+    made = Box(database, principal, service, executor, builds, mcp)
+    await made.create()
+    return made
+
+
+async def killed_everywhere(box: Box, *, after: bool) -> int:
+    """Kill the reconciler around its first call, its second …, until a run comes to its end; return how often it died."""
+    deaths = 0
+    while True:
+        try:
+            await box.reconcile(Mortal(at=deaths + 1, after=after))
+        except KilledError:
+            deaths += 1
+        else:
+            return deaths
+
+
+async def test_a_new_server_is_built_started_and_probed(box: Box) -> None:
+    await box.reconcile()
+
+    await box.assert_runs_once()
+
+
+@pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
+async def test_killed_around_every_call_a_new_server_still_runs_once(
+    box: Box, *, after: bool
+) -> None:
+    deaths = await killed_everywhere(box, after=after)
+
+    await box.assert_runs_once()
+    assert deaths > 0
+    assert len(box.builds.built) == 1
+    assert box.executor.starts == 1
+
+
+@pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
+async def test_killed_around_every_call_a_redeploy_replaces_the_old(
+    box: Box, *, after: bool
+) -> None:
+    await box.reconcile()
+    await box.service.redeploy(box.principal, "time")
+
+    await killed_everywhere(box, after=after)
+
+    await box.assert_runs_once()
+    states = [
+        item.state for item in await box.service.deployments(box.principal, "time")
+    ]
+    assert states == [DeploymentState.LIVE, DeploymentState.SUPERSEDED]
+
+
+@pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
+async def test_killed_around_every_call_a_crash_counts_once(
+    box: Box, *, after: bool
+) -> None:
+    await box.reconcile()
+    box.executor.crash()
+
+    await killed_everywhere(box, after=after)
+
+    server = await box.server()
+    assert server.crashes == 1
+    assert server.status is Status.STARTING
+    assert "no such setting" in server.status_reason
+
+
+@pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
+async def test_killed_around_every_call_a_deletion_leaves_nothing(
+    box: Box, *, after: bool
+) -> None:
+    await box.reconcile()
+    await box.service.delete(box.principal, "time")
+
+    await killed_everywhere(box, after=after)
+
+    assert box.executor.there == {}
+    assert await box.database.run(store.find, "time") is None
+    events = await box.database.run(usage_of, box.server_id, limit=10)
+    assert [item.event_type for item in events].count("delete") == 1
+
+
+@pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
+async def test_killed_around_every_call_a_stop_stops(box: Box, *, after: bool) -> None:
+    await box.reconcile()
+    await box.service.stop(box.principal, "time")
+
+    await killed_everywhere(box, after=after)
+
+    assert box.executor.there == {}
+    assert (await box.server()).status is Status.STOPPED
+
+
+async def test_a_stopped_server_starts_again_without_a_build(box: Box) -> None:
+    await box.reconcile()
+    await box.service.stop(box.principal, "time")
+    await box.reconcile()
+
+    await box.service.start(box.principal, "time")
+    await box.reconcile()
+
+    await box.assert_runs_once()
+    assert len(box.builds.built) == 1
+
+
+async def test_a_failed_build_is_the_status_with_its_reason(box: Box) -> None:
+    box.builds.failure = PackageNotFoundError("PyPI has no package named x.")
+
+    await box.reconcile()
+
+    server = await box.server()
+    assert (server.status, server.status_reason) == (
+        Status.ERROR,
+        "PyPI has no package named x.",
+    )
+
+
+async def test_a_failed_redeploy_leaves_the_old_one_serving(box: Box) -> None:
+    await box.reconcile()
+    await box.service.redeploy(box.principal, "time")
+    box.builds.failure = PackageNotFoundError("PyPI has no package named x.")
+
+    await box.reconcile()
+
+    await box.assert_runs_once()
+    reason = (await box.server()).status_reason
+    assert "Deployment 2 failed: PyPI has no package named x." in reason
+    assert "Deployment 1 serves" in reason
+
+
+async def test_a_server_that_exits_before_it_answers_fails_at_once(box: Box) -> None:
+    box.executor.exit_code = 2
+
+    await box.reconcile()
+
+    server = await box.server()
+    assert server.status is Status.ERROR
+    assert "exit code 2" in server.status_reason
+    assert box.executor.there == {}
+    assert box.executor.starts == 1
+
+
+async def test_a_server_that_never_answers_fails_and_is_removed(box: Box) -> None:
+    box.mcp.is_silent = True
+
+    await box.reconcile()
+
+    server = await box.server()
+    assert server.status is Status.ERROR
+    assert "did not answer" in server.status_reason
+    assert box.executor.there == {}
+
+
+async def test_a_live_server_that_falls_silent_after_a_restart_is_degraded(
+    box: Box,
+) -> None:
+    await box.reconcile()
+    box.executor.there.clear()
+    box.mcp.is_silent = True
+    await box.reconcile()
+    assert (await box.server()).status is Status.DEGRADED
+
+    box.mcp.is_silent = False
+    await box.reconcile()
+
+    assert (await box.server()).status is Status.RUNNING
+
+
+async def test_a_server_that_keeps_crashing_ends_in_error(box: Box) -> None:
+    await box.reconcile()
+    for _ in range(lifecycle.MAX_CRASHES):
+        box.executor.crash()
+        await box.reconcile()
+        await box.database.run(_forget_the_wait, box.server_id)
+        await box.reconcile()
+
+    server = await box.server()
+    assert server.status is Status.ERROR
+    assert "no such setting" in server.status_reason
+    assert box.executor.there == {}
+
+    await box.service.start(box.principal, "time")
+    await box.reconcile()
+    await box.assert_runs_once()
+
+
+def _forget_the_wait(server_id: int) -> None:
+    """Move the last crash back by the longest wait, as time would."""
+    from appliance.servers.tables import ServerRow  # noqa: PLC0415 - only this test looks below the store
+
+    row = ServerRow.get_by_id(server_id)
+    row.last_crash_at -= lifecycle.MAX_BACKOFF
+    row.save()
