@@ -100,10 +100,11 @@ def disk_full(output: Sequence[str] = ()) -> DiskFullError:
     )
 
 
-def _engine_away(failure: Failure, _: re.Match[str]) -> DomainError:
-    said = failure.tail[-1].removeprefix("ERROR: ") if failure.tail else "no answer"
+def _engine_away(failure: Failure, match: re.Match[str]) -> DomainError:
+    said = next(line for line in failure.output if match[0] in line)
     return EngineUnavailableError(
-        f"The container engine went away during the build: {said}.", hint="Is Docker running? Try: docker version"
+        f"The container engine went away during the build: {said.removeprefix('ERROR: ').rstrip('.')}.",
+        hint="Is Docker running? Try: docker version",
     )
 
 

@@ -41,6 +41,33 @@ def test_sizes_have_units(count: int, said: str) -> None:
     assert words.size(count) == said
 
 
+@pytest.mark.parametrize(
+    ("user_agent", "said"),
+    [
+        (
+            "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/156.0.0.0 Safari/537.36",
+            "Chrome 156 on Linux",
+        ),
+        (
+            "Mozilla/5.0 (Windows NT 10.0) AppleWebKit/537.36 Chrome/156.0 Safari/537.36 Edg/156.0",
+            "Edge 156 on Windows",
+        ),
+        (
+            "Mozilla/5.0 (Macintosh; Intel Mac OS X 15_0) AppleWebKit/605 Version/19.1 Safari/605",
+            "Safari 19 on macOS",
+        ),
+        (
+            "Mozilla/5.0 (X11; Linux x86_64; rv:144.0) Gecko/20100101 Firefox/144.0",
+            "Firefox 144 on Linux",
+        ),
+        ("python-httpx/0.28", "python-httpx"),
+        ("", "Unknown"),
+    ],
+)
+def test_browsers_are_named_as_people_know_them(user_agent: str, said: str) -> None:
+    assert words.browser(user_agent) == said
+
+
 def test_digests_are_shortened_and_nothing_else() -> None:
     assert words.short_digest("app@sha256:" + "ab" * 32) == "app@sha256:" + "ab" * 6
     assert words.short_digest("app:1.0") == "app:1.0"

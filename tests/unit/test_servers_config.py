@@ -29,7 +29,10 @@ from appliance.sources.model import (
     ("source", "name"),
     [
         (PackageSource(Ecosystem.PYPI, "mcp-server-time"), "mcp-server-time"),
-        (PackageSource(Ecosystem.NPM, "@modelcontextprotocol/server-everything"), "modelcontextprotocol-server-everything"),
+        (
+            PackageSource(Ecosystem.NPM, "@modelcontextprotocol/server-everything"),
+            "modelcontextprotocol-server-everything",
+        ),
         (GitSource("https://git.example.org/ada/My_Server.git"), "my-server"),
         (ImageSource("registry.example.org:5000/team/echo:1.2"), "echo"),
         (RemoteSource("https://mcp.example.org:8443/mcp"), "mcp-example-org"),
@@ -54,7 +57,13 @@ def test_a_name_that_is_no_label_is_refused(name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "size"), [("512m", 512 * 1024**2), ("1GiB", 1024**3), ("1.5g", 1610612736), (67108864, 67108864)]
+    ("text", "size"),
+    [
+        ("512m", 512 * 1024**2),
+        ("1GiB", 1024**3),
+        ("1.5g", 1610612736),
+        (67108864, 67108864),
+    ],
 )
 def test_memory_is_read_with_units(text: str | int, size: int) -> None:
     assert parse_memory(text) == size
@@ -70,13 +79,25 @@ def test_memory_that_is_no_size_is_refused(text: str) -> None:
 
 def test_every_wrong_field_is_named() -> None:
     wrong = ServerConfig(
-        arguments=("a\0",), environment={"1BAD": "x"}, cpu_limit=0, memory_limit_bytes=1, port=0, path="mcp"
+        arguments=("a\0",),
+        environment={"1BAD": "x"},
+        cpu_limit=0,
+        memory_limit_bytes=1,
+        port=0,
+        path="mcp",
     )
 
     with pytest.raises(InvalidError) as caught:
         check_config(wrong)
 
-    assert set(caught.value.fields) == {"arguments", "environment.1BAD", "cpu_limit", "memory_limit", "port", "path"}
+    assert set(caught.value.fields) == {
+        "arguments",
+        "environment.1BAD",
+        "cpu_limit",
+        "memory_limit",
+        "port",
+        "path",
+    }
 
 
 def test_a_configuration_survives_being_stored() -> None:

@@ -126,7 +126,7 @@ def install_pypi(plan: dict[str, Any]) -> None:
     """Install a package from PyPI."""
     requirement = f"{plan['name']}=={plan['version']}" if plan["version"] else plan["name"]
     make_venv()
-    run("uv", "pip", "install", "--python", PYTHON, requirement)
+    run("uv", "pip", "install", "--python", PYTHON, "--", requirement)
     name = plan["name"].split("[")[0]
     found = installed(name)
     say(f"Took {name} {found.version}.")
@@ -137,7 +137,7 @@ def install_npm(plan: dict[str, Any]) -> None:
     """Install a package from npm."""
     name = plan["name"]
     (SERVER / "package.json").write_text('{"private": true}')
-    run("npm", "install", "--omit=dev", "--loglevel=error", f"{name}@{plan['version'] or 'latest'}")
+    run("npm", "install", "--omit=dev", "--loglevel=error", "--", f"{name}@{plan['version'] or 'latest'}")
     home = SERVER / "node_modules" / name
     package = json.loads((home / "package.json").read_text())
     say(f"Took {name} {package['version']}.")
