@@ -25,7 +25,7 @@ log = structlog.get_logger("servers.steps")
 
 #: Pauses between probes of a server that starts, in seconds: eager at first, because most servers answer soon.
 PROBE_PAUSES_S = (0.05, 0.05, 0.1, 0.1, 0.2, 0.2, 0.5)
-#: Seconds that a degraded server has for an answer.
+#: Seconds that a degraded server has for an answer, and one that somebody else runs: neither is starting.
 RECHECK_S = 5.0
 #: Output lines that a reason carries.
 REASON_LINES = 5
@@ -205,9 +205,10 @@ class Steps:
     ) -> bool:
         """Ask until there is an answer; return whether one came, or the next facts will show that none can."""
         server = facts.server
-        allowed_s = (
-            RECHECK_S if server.status is Status.DEGRADED else self._start_timeout_s
+        is_starting = server.status is not Status.DEGRADED and not isinstance(
+            deployment.source, RemoteSource
         )
+        allowed_s = self._start_timeout_s if is_starting else RECHECK_S
         deadline = time.monotonic() + allowed_s
         pauses = itertools.chain(PROBE_PAUSES_S, itertools.repeat(PROBE_PAUSES_S[-1]))
         while True:

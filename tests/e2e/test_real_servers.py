@@ -49,7 +49,7 @@ HOSTED = (
         {
             "entities": [
                 {
-                    "name": "Ada",
+                    "name": "[",
                     "entityType": "person",
                     "observations": ["wrote a program"],
                 }
