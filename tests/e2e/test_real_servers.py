@@ -49,13 +49,13 @@ HOSTED = (
         {
             "entities": [
                 {
-                    "name": "[",
+                    "name": "Ada",
                     "entityType": "person",
                     "observations": ["wrote a program"],
                 }
             ]
         },
-        "Ada",
+        "[",
         {"environment": {"MEMORY_FILE_PATH": "/data/memory.json"}},
     ),
     Hosted(
