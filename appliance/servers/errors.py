@@ -1,11 +1,6 @@
 """What the product refuses about servers."""
 
-from appliance.core.errors import (
-    ConflictError,
-    FailedError,
-    NotFoundError,
-    UnavailableError,
-)
+from appliance.core.errors import ConflictError, InvalidError, NotFoundError
 
 
 class ServerNotFoundError(NotFoundError):
@@ -38,13 +33,7 @@ class NoBuildError(NotFoundError):
     code = "no_build"
 
 
-class ServerUnreachableError(UnavailableError):
-    """The gateway, or the server behind it, does not answer."""
+class CallRefusedError(InvalidError):
+    """The server does not know the tool, or not these arguments."""
 
-    code = "server_unreachable"
-
-
-class ToolCallFailedError(FailedError):
-    """The server answered the call with a protocol error."""
-
-    code = "tool_call_failed"
+    code = "call_refused"

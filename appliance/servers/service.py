@@ -27,13 +27,14 @@ from appliance.servers.config import (
     name_from_source,
 )
 from appliance.servers.errors import (
+    CallRefusedError,
     NoBuildError,
     ServerDeletedError,
     ServerNotFoundError,
     ServerNotRunningError,
 )
 from appliance.servers.instances import instance_spec
-from appliance.servers.mcp import McpClient
+from appliance.servers.mcp import McpCallError, McpClient
 from appliance.servers.model import (
     Deployment,
     DeploymentState,
@@ -47,6 +48,8 @@ from appliance.sources.model import RemoteSource
 
 RECONCILE = "servers.reconcile"
 KEY_PREFIX = "mcps_"
+#: JSON-RPC: the caller is wrong, not the server.
+INVALID_PARAMS = -32602
 #: Lines that are looked through for what a stdio server printed beside its protocol.
 TAIL_OF_STDIO = 2000
 #: Characters of a key that stay visible, so that a person recognises it.
@@ -305,7 +308,8 @@ class ServerService:
         Raises:
             ServerNotRunningError: The server is not running; carries its reason.
             McpUnavailableError: The gateway or the server does not answer.
-            McpCallError: The server refused the call.
+            CallRefusedError: The server does not know the tool, or not these arguments.
+            McpCallError: The server answered with another error.
         """
 
         def check() -> Server:
@@ -321,9 +325,14 @@ class ServerService:
             return found
 
         found = await self._database.run(check)
-        return await self._mcp.call_tool(
-            found.name, tool, arguments, timeout_s=timeout_s
-        )
+        try:
+            return await self._mcp.call_tool(
+                found.name, tool, arguments, timeout_s=timeout_s
+            )
+        except McpCallError as error:
+            if error.rpc_code != INVALID_PARAMS:
+                raise
+            raise CallRefusedError(error.detail, hint=error.hint) from error
 
     # -- inside
 

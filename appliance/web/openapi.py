@@ -209,9 +209,18 @@ def document(described: Iterable[Operation], *, version: str) -> dict[str, Any]:
         sorted(_models(described), key=lambda item: (item[0].__name__, item[1])),
         ref_template="#/components/schemas/{model}",
     )
+    components = definitions.get("$defs", {})
+    # Of a query only the properties are shown, one parameter each.
+    queries = {
+        model: components.pop(model.__name__)
+        for model in {item.query for item in described}
+        if model is not None
+    }
     paths: dict[str, dict[str, Any]] = {}
     for item in described:
-        paths.setdefault(item.path, {})[item.method.lower()] = _describe(item, schemas)
+        query = queries[item.query] if item.query else {}
+        shown = _describe(item, schemas, query)
+        paths.setdefault(item.path, {})[item.method.lower()] = shown
     return {
         "openapi": "3.1.0",
         "info": {
@@ -221,7 +230,7 @@ def document(described: Iterable[Operation], *, version: str) -> dict[str, Any]:
         },
         "paths": paths,
         "components": {
-            "schemas": definitions.get("$defs", {}),
+            "schemas": components,
             "securitySchemes": {
                 "apiKey": {
                     "type": "http",
@@ -243,13 +252,17 @@ def _models(described: list[Operation]) -> _Models:
     for item in described:
         if item.body is not None:
             found.add((item.body, "validation"))
+        if item.query is not None:
+            found.add((item.query, "validation"))
         if item.answer is not None:
             found.add((item.answer, "serialization"))
         found |= {(model, "serialization") for model in item.others.values()}
     return found
 
 
-def _describe(item: Operation, schemas: _Schemas) -> dict[str, Any]:
+def _describe(
+    item: Operation, schemas: _Schemas, query: Mapping[str, Any]
+) -> dict[str, Any]:
     found: dict[str, Any] = {
         "operationId": item.name,
         "tags": [item.tag],
@@ -258,7 +271,7 @@ def _describe(item: Operation, schemas: _Schemas) -> dict[str, Any]:
         "security": []
         if item.access is Access.PUBLIC
         else [{"apiKey": []}, {"session": []}],
-        "parameters": _parameters(item),
+        "parameters": _parameters(item, query),
         "responses": _responses(item, schemas),
     }
     if item.access is Access.ADMIN:
@@ -269,18 +282,16 @@ def _describe(item: Operation, schemas: _Schemas) -> dict[str, Any]:
     return found
 
 
-def _parameters(item: Operation) -> list[dict[str, Any]]:
+def _parameters(item: Operation, query: Mapping[str, Any]) -> list[dict[str, Any]]:
     found: list[dict[str, Any]] = [
         {"name": name, "in": "path", "required": True, "schema": {"type": kind}}
         for name, kind in item.path_parameters.items()
     ]
-    if item.query is not None:
-        schema = item.query.model_json_schema()
-        for name, details in schema["properties"].items():
-            required = name in schema.get("required", [])
-            found.append(
-                {"name": name, "in": "query", "required": required, "schema": details}
-            )
+    for name, details in query.get("properties", {}).items():
+        required = name in query.get("required", [])
+        found.append(
+            {"name": name, "in": "query", "required": required, "schema": details}
+        )
     if item.content == EVENT_STREAM:
         found.append({"name": "Last-Event-ID", "in": "header", "schema": {"type": "string"},
                       "description": "Go on after this event."})  # fmt: skip

@@ -58,12 +58,8 @@ def _one_line(text: str) -> str:
 
 
 def last_event_id(request: web.Request) -> int | None:
-    """Return the id after which the client wants to go on, or ``None`` for a fresh start.
-
-    Browsers send it as a header; ``?after=`` is for clients that cannot.
-    """
-    raw = request.headers.get("Last-Event-ID") or request.query.get("after") or ""
-    return row_id(raw)
+    """Return the id after which the client wants to go on, or ``None`` for a fresh start."""
+    return row_id(request.headers.get("Last-Event-ID", ""))
 
 
 async def stream(

@@ -21,6 +21,9 @@ from appliance.web.sessions import drop_session_cookie, set_session_cookie
 
 routes = Routes("accounts")
 
+#: Told in the document; the service checks, in words that are better than a pattern's.
+EMAIL_PATTERN = '^[^@\\s,;<>"]+@[^@\\s,;<>"]+$'
+
 
 class Credentials(Input):
     """Who somebody says they are."""
@@ -39,6 +42,12 @@ class NewPassword(Input):
 class NewUserBody(Credentials):
     """Somebody to add."""
 
+    email: str = Field(max_length=254, json_schema_extra={"pattern": EMAIL_PATTERN})
+    password: SecretStr = Field(
+        max_length=1024,
+        description="At least 10 characters.",
+        json_schema_extra={"minLength": 10},
+    )
     role: Role = Field(Role.MAINTAINER, description="What they may do.")
 
 

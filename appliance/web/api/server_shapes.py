@@ -3,10 +3,16 @@
 from datetime import datetime
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, ConfigDict, Field
 
 from appliance.runtimes.model import Transport
-from appliance.servers.config import config_as_dict, parse_memory
+from appliance.servers.config import (
+    MAX_ARGUMENTS,
+    MAX_CPUS,
+    MIN_MEMORY_BYTES,
+    config_as_dict,
+    parse_memory,
+)
 from appliance.servers.model import Deployment, NewServer, ServerConfig, Status
 from appliance.servers.service import ServerView
 from appliance.sources.spec import as_dict as source_as_dict
@@ -16,28 +22,48 @@ from appliance.web.requests import Input
 SOURCE_FIELDS = ("package", "repo_url", "branch", "subdirectory", "image", "remote_url")
 
 
+# What the service checks, told in the document; its own messages are better than a pattern's.
+VARIABLE_PATTERN = "^[A-Za-z_][A-Za-z0-9_]{0,127}$"
+MEMORY_PATTERN = "^[0-9]+(\\.[0-9]+)? *[kmgKMG]?[iI]?[bB]?$"
+PATH_PATTERN = "^/[A-Za-z0-9._~/-]{0,255}$"
+
+
 class ConfigBody(Input):
     """How a server is run."""
 
-    arguments: list[str] = Field([], description="Arguments after the program's name.")
+    arguments: list[str] = Field(
+        [],
+        description="Arguments after the program's name.",
+        json_schema_extra={"maxItems": MAX_ARGUMENTS},
+    )
     environment: dict[str, str] = Field(
         {},
         description="Reaches the server under each plain name and under `CFG_` and the name.",
+        json_schema_extra={"propertyNames": {"pattern": VARIABLE_PATTERN}},
     )
-    cpu_limit: float = Field(ServerConfig.cpu_limit, description="CPUs, such as 0.5.")
+    cpu_limit: float = Field(
+        ServerConfig.cpu_limit,
+        description="CPUs, such as 0.5.",
+        json_schema_extra={"exclusiveMinimum": 0, "maximum": MAX_CPUS},
+    )
     memory_limit: int | str = Field(
         ServerConfig.memory_limit_bytes,
         description="Bytes, or a size such as `512m` or `1g`.",
+        json_schema_extra={"minimum": MIN_MEMORY_BYTES, "pattern": MEMORY_PATTERN},
     )
     transport: Literal["auto", "stdio", "streamable-http", "sse"] = Field(
         "auto",
         description="How the server speaks MCP; `auto`: as its image or its sources say, else stdio.",
     )
     port: int | None = Field(
-        None, description="Where an HTTP server listens inside its container."
+        None,
+        description="Where an HTTP server listens inside its container.",
+        json_schema_extra={"minimum": 1, "maximum": 65535},
     )
     path: str = Field(
-        ServerConfig.path, description="Path of an HTTP server's MCP endpoint."
+        ServerConfig.path,
+        description="Path of an HTTP server's MCP endpoint.",
+        json_schema_extra={"pattern": PATH_PATTERN},
     )
 
     def config(self) -> ServerConfig:
@@ -55,6 +81,15 @@ class ConfigBody(Input):
 
 class NewServerBody(ConfigBody):
     """A server to host: exactly one of `package`, `repo_url`, `image` and `remote_url`."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "oneOf": [
+                {"required": [name], "properties": {name: {"type": "string"}}}
+                for name in ("package", "repo_url", "image", "remote_url")
+            ]
+        }
+    )
 
     name: str | None = Field(
         None, description="Lower-case DNS label; absent: derived from the source."
