@@ -187,7 +187,8 @@ def _kind(spec: Mapping[str, Any]) -> Kind:
                 "\n" in default or len(default) > _LONG_DEFAULT
             )
             return "long" if long or _wants_room(spec) else "text"
-    return "json"
+        case _:
+            return "json"
 
 
 def _wants_room(spec: Mapping[str, Any]) -> bool:

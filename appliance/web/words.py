@@ -1,5 +1,6 @@
 """How the pages say things: states with their icon and tone, times, durations, sizes, sources. Pure."""
 
+import re
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Literal
@@ -63,6 +64,26 @@ SOURCE_ICONS = {
     "image": "container",
     "remote": "globe",
 }
+
+_BROWSERS = tuple(
+    re.compile(rf"(?P<name>{name})/(?P<version>\d+)")
+    for name in ("Edg", "OPR", "Firefox", "HeadlessChrome", "Chrome", "Version")
+)
+_NAMES = {
+    "Edg": "Edge",
+    "OPR": "Opera",
+    "HeadlessChrome": "Chrome",
+    "Version": "Safari",
+}
+_SYSTEMS = (
+    ("Android", "Android"),
+    ("iPhone", "iPhone"),
+    ("iPad", "iPad"),
+    ("Windows", "Windows"),
+    ("Mac OS X", "macOS"),
+    ("CrOS", "ChromeOS"),
+    ("Linux", "Linux"),
+)
 
 _SPANS = ((86400, "day"), (3600, "hour"), (60, "minute"), (1, "second"))
 _JUST_NOW_S = 5
@@ -142,6 +163,23 @@ def source_text(source: Source) -> str:
             return source.reference
         case RemoteSource():
             return source.url
+
+
+def browser(user_agent: str) -> str:
+    """Return ``Chrome 156 on Linux`` for what a browser calls itself, or its first word."""
+    # Every browser also names those that it is like, so the rarer name decides.
+    found = next(
+        (match for pattern in _BROWSERS if (match := pattern.search(user_agent))), None
+    )
+    system = next((word for mark, word in _SYSTEMS if mark in user_agent), "")
+    if found is None:
+        return user_agent.split("/", maxsplit=1)[0][:40] or "Unknown"
+    name = _NAMES.get(found["name"], found["name"])
+    return (
+        f"{name} {found['version']} on {system}"
+        if system
+        else f"{name} {found['version']}"
+    )
 
 
 def short_digest(reference: str) -> str:

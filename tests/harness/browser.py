@@ -7,8 +7,10 @@ from dataclasses import dataclass, field
 
 from playwright.sync_api import (
     Browser,
+    ConsoleMessage,
     Locator,
     Page,
+    Request,
     ViewportSize,
     expect,
     sync_playwright,
@@ -30,6 +32,16 @@ class Person:
     url: str
     #: Errors that the browser reported: a blocked script or style is one.
     errors: list[str] = field(default_factory=list)
+
+    def note_console(self, message: ConsoleMessage) -> None:
+        """Remember what the browser complains of."""
+        if message.type == "error":
+            self.errors.append(message.text)
+
+    def note_failure(self, request: Request) -> None:
+        """Remember a request that failed, unless it was a stream of a page that was left."""
+        if request.failure != _LEFT:
+            self.errors.append(f"{request.url}: {request.failure}")
 
     def sign_in(self, email: str, password: str) -> None:
         """Come in by the front door."""
@@ -105,17 +117,8 @@ def person(
         viewport=viewport, color_scheme="dark" if dark else "light"
     )
     found = Person(context.new_page(), url)
-    found.page.on(
-        "console",
-        lambda message: message.type == "error" and found.errors.append(message.text),
-    )
+    found.page.on("console", found.note_console)
     found.page.on("pageerror", lambda error: found.errors.append(str(error)))
-    found.page.on(
-        "requestfailed",
-        lambda request: (
-            request.failure != _LEFT
-            and found.errors.append(f"{request.url}: {request.failure}")
-        ),
-    )
+    found.page.on("requestfailed", found.note_failure)
     yield found
     context.close()

@@ -1,10 +1,13 @@
 """Errors as pages: for a browser a whole page, for htmx a toast that leaves the page as it is."""
 
+import contextlib
 from http import HTTPStatus
 from urllib.parse import quote
 
 from aiohttp import hdrs, web
 
+from appliance.core.errors import DomainError
+from appliance.web.keys import ACCOUNTS, PRINCIPAL, SESSION_COOKIE
 from appliance.web.problems import Problem
 from appliance.web.render import is_htmx, page
 
@@ -21,6 +24,7 @@ _HEADINGS = {
 
 async def error_page(request: web.Request, problem: Problem) -> web.StreamResponse:
     """Tell a person of ``problem``; who is not signed in is sent to do so, and comes back to where they wanted to go."""
+    await _recognise(request)
     if problem.status is HTTPStatus.UNAUTHORIZED:
         return _to_login(request)
     if is_htmx(request):
@@ -41,6 +45,18 @@ async def error_page(request: web.Request, problem: Problem) -> web.StreamRespon
         )
     answer.headers.update(problem.headers())
     return answer
+
+
+async def _recognise(request: web.Request) -> None:
+    """Find out who asks for an address that leads nowhere, so that they stay in the frame they know."""
+    cookie = request.cookies.get(SESSION_COOKIE)
+    if cookie and PRINCIPAL not in request:
+        with contextlib.suppress(
+            DomainError
+        ):  # Postgres may be what this page is about
+            principal = await request.app[ACCOUNTS].session(cookie)
+            if principal:
+                request[PRINCIPAL] = principal
 
 
 def _to_login(request: web.Request) -> web.Response:

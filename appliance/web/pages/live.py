@@ -6,7 +6,7 @@ not matter what a browser missed while its tab was in the background. Which bloc
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from typing import Any
 
 from aiohttp import web
@@ -103,7 +103,7 @@ async def _states(
     kinds: set[str] | None = None,
     server_id: int | None = None,
     every_s: float | None = None,
-) -> AsyncIterator[Message]:
+) -> AsyncGenerator[Message]:
     """Yield what is now, and again after every burst of events, or every so many seconds where not all is told."""
     subscription = request.app[EVENTS].subscribe(kinds=kinds, server_id=server_id)
     last = ""
@@ -129,7 +129,7 @@ async def _states(
 
 async def bursts(
     events: AsyncIterator[Event], *, gather_s: float = GATHER_S
-) -> AsyncIterator[list[Event]]:
+) -> AsyncGenerator[list[Event]]:
     """Yield events in lists, so that many at once are one."""
     gathered: list[Event] = []
     arrived = asyncio.Event()
@@ -153,7 +153,7 @@ async def bursts(
                 yield batch
 
 
-async def merged(*sources: AsyncIterator[Message]) -> AsyncIterator[Message]:
+async def merged(*sources: AsyncIterator[Message]) -> AsyncGenerator[Message]:
     """Yield from all sources as they come; ends when the first of them ends."""
     queue: asyncio.Queue[Message | None] = asyncio.Queue(maxsize=16)
 

@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 
 from aiohttp import web
 
@@ -20,7 +20,7 @@ GATHER_S = 0.1
 EVENT = "log"
 
 
-async def build_lines(request: web.Request, server_id: int) -> AsyncIterator[Message]:
+async def build_lines(request: web.Request, server_id: int) -> AsyncGenerator[Message]:
     """Yield the newest build's lines from the table, woken by events; a newer build begins the log anew."""
     servers, principal = request.app[SERVERS], principal_of(request)
     shown, after = 0, 0
@@ -48,7 +48,7 @@ async def build_lines(request: web.Request, server_id: int) -> AsyncIterator[Mes
 
 async def instance_lines(
     request: web.Request, server_id: int
-) -> AsyncIterator[Message]:
+) -> AsyncGenerator[Message]:
     """Yield what the routed instance prints; a new instance begins the log anew."""
     servers, principal = request.app[SERVERS], principal_of(request)
     subscription = request.app[EVENTS].subscribe(
@@ -70,7 +70,7 @@ async def instance_lines(
                 return
 
 
-async def _gathered(lines: AsyncIterator[LogLine]) -> AsyncIterator[list[LogLine]]:
+async def _gathered(lines: AsyncIterator[LogLine]) -> AsyncGenerator[list[LogLine]]:
     """Yield lines in lists, at most ten lists a second, with an end when the instance or the engine is gone."""
     queue: asyncio.Queue[LogLine | None] = asyncio.Queue(maxsize=CHUNK)
 
