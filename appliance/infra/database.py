@@ -14,6 +14,7 @@ from typing import ParamSpec, TypeVar
 import peewee
 import psycopg2.extensions
 from playhouse.pool import PooledPostgresqlDatabase
+from psycopg2.errors import DeadlockDetected, SerializationFailure
 
 from appliance.infra.connections import (
     DatabaseUnavailableError,
@@ -39,6 +40,8 @@ T = TypeVar("T")
 proxy = peewee.DatabaseProxy()
 
 STALE_AFTER_S = 300
+#: How often a transaction is run again that Postgres ended in favour of another.
+CONFLICT_RETRIES = 3
 
 
 class Table(peewee.Model):
@@ -82,6 +85,9 @@ class Database:
     ) -> T:
         """Run ``function`` in one transaction on a worker thread and return what it returns.
 
+        Two transactions that wait for each other are untied by Postgres, which ends one of them; that one is run again. So
+        ``function`` touches the database and nothing else.
+
         Raises:
             DatabaseUnavailableError: Postgres could not be reached or went away; nothing was committed, unless the
                 connection broke in the very moment of the commit.
@@ -98,13 +104,16 @@ class Database:
         self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs
     ) -> T:
         """Do what ``run`` does in the calling thread. Blocking."""
-        try:
-            with self.peewee.connection_context(), self.peewee.atomic():
-                return function(*args, **kwargs)
-        except (peewee.OperationalError, peewee.InterfaceError) as error:
-            raise DatabaseUnavailableError(
-                f"Postgres does not answer: {str(error).strip().splitlines()[0]}."
-            ) from error
+        for is_last in (*[False] * CONFLICT_RETRIES, True):
+            try:
+                with self.peewee.connection_context(), self.peewee.atomic():
+                    return function(*args, **kwargs)
+            except peewee.OperationalError as error:
+                if is_last or not _is_conflict(error):
+                    raise _unavailable(error) from error
+            except peewee.InterfaceError as error:
+                raise _unavailable(error) from error
+        raise AssertionError("unreachable")
 
     async def ping(self) -> None:
         """Ask for one row.
@@ -135,3 +144,16 @@ class Database:
         """Close every connection and end the threads. Blocking."""
         self._threads.shutdown(wait=True)
         self.peewee.close_all()
+
+
+def _is_conflict(error: peewee.OperationalError) -> bool:
+    cause = error.__context__
+    return isinstance(cause, DeadlockDetected | SerializationFailure)
+
+
+def _unavailable(error: peewee.PeeweeException) -> DatabaseUnavailableError:
+    text = str(error).strip().splitlines()[0]
+    # A disk that is full is an answer, too.
+    has_answered = getattr(error.__context__, "pgcode", None) is not None
+    what = "Postgres could not do this" if has_answered else "Postgres does not answer"
+    return DatabaseUnavailableError(f"{what}: {text}.")

@@ -1,7 +1,9 @@
 """The one door to Postgres."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+import threading
+from collections.abc import AsyncIterator, Callable, Iterator
+from typing import Any
 
 import peewee
 import pytest
@@ -54,6 +56,40 @@ async def test_more_calls_than_connections_wait_for_their_turn(
     ]
 
     assert await asyncio.gather(*calls) == [""] * 20
+
+
+async def test_transactions_that_wait_for_each_other_both_succeed(
+    database: Database,
+) -> None:
+    execute: Callable[..., Any] = database.peewee.execute_sql
+    await database.run(
+        execute, "CREATE TABLE t AS SELECT n, 0 AS seen FROM generate_series(1, 2) n"
+    )
+    both_hold_one = threading.Barrier(2)
+    runs = []
+
+    def take(first: int, second: int) -> None:
+        runs.append(first)
+        execute("UPDATE t SET seen = seen + 1 WHERE n = %s", (first,))
+        if len(runs) <= 2:
+            both_hold_one.wait(PATIENCE_S)
+        execute("UPDATE t SET seen = seen + 1 WHERE n = %s", (second,))
+
+    await asyncio.gather(database.run(take, 1, 2), database.run(take, 2, 1))
+
+    assert len(runs) == 3
+    assert await database.run(query, database, "SELECT sum(seen) FROM t") == 4
+
+
+async def test_a_refusal_of_postgres_is_not_called_silence(database: Database) -> None:
+    def exhaust() -> None:
+        database.peewee.execute_sql("SET LOCAL statement_timeout = 10")
+        database.peewee.execute_sql("SELECT pg_sleep(1)")
+
+    with pytest.raises(
+        DatabaseUnavailableError, match="could not do this: canceling statement"
+    ):
+        await database.run(exhaust)
 
 
 @pytest.fixture
