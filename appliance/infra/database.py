@@ -7,6 +7,8 @@ the event loop free of them.
 
 import asyncio
 import contextvars
+import random
+import time
 from collections.abc import AsyncGenerator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import ParamSpec, TypeVar
@@ -111,6 +113,8 @@ class Database:
             except peewee.OperationalError as error:
                 if is_last or not _is_conflict(error):
                     raise _unavailable(error) from error
+                # Run again at once, it could take the lock that the other was just given.
+                time.sleep(random.uniform(0.01, 0.1))  # noqa: S311 - spreads, guards nothing
             except peewee.InterfaceError as error:
                 raise _unavailable(error) from error
         raise AssertionError("unreachable")

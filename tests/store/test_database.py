@@ -77,7 +77,7 @@ async def test_transactions_that_wait_for_each_other_both_succeed(
 
     await asyncio.gather(database.run(take, 1, 2), database.run(take, 2, 1))
 
-    assert len(runs) == 3
+    assert len(runs) > 2
     assert await database.run(query, database, "SELECT sum(seen) FROM t") == 4
 
 
