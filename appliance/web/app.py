@@ -38,6 +38,7 @@ class Services:
     audit: AuditTrail
     metrics: Metrics
     readiness: Readiness
+    heartbeat_s: float = 15.0
 
 
 def make_app(
@@ -62,6 +63,7 @@ def make_app(
     app[keys.METRICS] = services.metrics
     app[keys.READINESS] = services.readiness
     app[keys.STOPPING] = asyncio.Event()
+    app[keys.HEARTBEAT_S] = services.heartbeat_s
     for routes in ROUTES:
         app.add_routes(routes.definitions)
     for setup in setups:

@@ -27,6 +27,9 @@ READINESS = web.AppKey("readiness", Readiness)
 ERROR_PAGE: web.AppKey[ErrorPage] = web.AppKey("error_page")
 #: Set when the hub stops, so that streams end instead of holding it up.
 STOPPING = web.AppKey("stopping", asyncio.Event)
+#: Seconds between comments that keep proxies from closing a silent stream and tell us of clients that left. As often a
+#: stream's reader is asked again who they are.
+HEARTBEAT_S = web.AppKey("heartbeat_s", float)
 
 #: Ties the request, its jobs and its log lines together; every answer carries it.
 REQUEST_ID = web.RequestKey("request_id", str)

@@ -30,6 +30,7 @@ from appliance.web.problems import (
 from appliance.web.requests import (
     Access,
     client_address,
+    identify,
     is_https,
     own_url,
     principal_of,
@@ -183,7 +184,7 @@ async def authentication(request: web.Request, handler: Handler) -> web.StreamRe
 
 async def _identify(request: web.Request, level: Access) -> None:
     try:
-        principal = await _principal(request)
+        principal = await identify(request)
     except DomainError:
         # What is open stays open with a stale cookie, and /healthz while Postgres is away.
         if level is not Access.PUBLIC:
@@ -196,15 +197,6 @@ async def _identify(request: web.Request, level: Access) -> None:
     principal = principal_of(request)
     if level is Access.ADMIN:
         require_may_administer(principal)
-
-
-async def _principal(request: web.Request) -> Principal | None:
-    accounts = request.app[keys.ACCOUNTS]
-    scheme, _, credentials = request.headers.get(hdrs.AUTHORIZATION, "").partition(" ")
-    if scheme.lower() == "bearer":
-        return await accounts.authenticate_key(credentials.strip())
-    cookie = request.cookies.get(keys.SESSION_COOKIE)
-    return await accounts.session(cookie) if cookie else None
 
 
 @web.middleware

@@ -8,12 +8,18 @@ from enum import StrEnum
 from http import HTTPStatus
 from typing import Any, TypeVar
 
-from aiohttp import web
+from aiohttp import hdrs, web
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from appliance.accounts.model import Principal
 from appliance.core.errors import InvalidError, UnauthenticatedError
-from appliance.web.keys import PRINCIPAL, SETTINGS, TIME_LIMIT
+from appliance.web.keys import (
+    ACCOUNTS,
+    PRINCIPAL,
+    SESSION_COOKIE,
+    SETTINGS,
+    TIME_LIMIT,
+)
 from appliance.web.problems import MalformedError, UnsupportedMediaError
 
 M = TypeVar("M", bound=BaseModel)
@@ -63,6 +69,20 @@ def principal_of(request: web.Request) -> Principal:
             hint="Sign in, or send an API key as 'Authorization: Bearer mcph_…'.",
         )
     return found
+
+
+async def identify(request: web.Request) -> Principal | None:
+    """Return whom the request's key or cookie stands for now, or ``None`` when it shows neither, or an old cookie.
+
+    Raises:
+        UnknownKeyError: The key is not one of ours, was revoked, or ran out.
+    """
+    accounts = request.app[ACCOUNTS]
+    scheme, _, credentials = request.headers.get(hdrs.AUTHORIZATION, "").partition(" ")
+    if scheme.lower() == "bearer":
+        return await accounts.authenticate_key(credentials.strip())
+    cookie = request.cookies.get(SESSION_COOKIE)
+    return await accounts.session(cookie) if cookie else None
 
 
 def client_address(request: web.Request) -> str:

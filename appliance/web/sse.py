@@ -7,15 +7,13 @@ from dataclasses import dataclass
 from typing import Any
 
 import orjson
-from aiohttp import web
+from aiohttp import hdrs, web
 
-from appliance.core.errors import DomainError
-from appliance.web.keys import REQUEST_ID, STOPPING
+from appliance.core.errors import DomainError, UnauthenticatedError, UnavailableError
+from appliance.web.keys import HEARTBEAT_S, PRINCIPAL, REQUEST_ID, STOPPING
 from appliance.web.problems import problem_of
-from appliance.web.requests import move_time_limit, row_id
+from appliance.web.requests import identify, move_time_limit, row_id
 
-#: Seconds between comments that keep proxies from closing a silent stream, and tell us of clients that left.
-HEARTBEAT_S = 15.0
 #: Milliseconds after which a client connects again.
 RETRY_MS = 2000
 _HEADERS = {
@@ -63,12 +61,9 @@ def last_event_id(request: web.Request) -> int | None:
 
 
 async def stream(
-    request: web.Request,
-    messages: AsyncIterator[Message],
-    *,
-    heartbeat_s: float = HEARTBEAT_S,
+    request: web.Request, messages: AsyncIterator[Message]
 ) -> web.StreamResponse:
-    """Send ``messages`` until they end, the client leaves or the hub stops.
+    """Send ``messages`` until they end, the client leaves, is no longer let in, or the hub stops.
 
     An error in mid-stream is told as an event named ``problem``, with the same members as an answer's; then the stream
     ends, and the client's reconnection gets the real status.
@@ -76,12 +71,13 @@ async def stream(
     move_time_limit(request, None)
     response = web.StreamResponse(headers=_HEADERS)
     await response.prepare(request)
-    with contextlib.suppress(
-        ConnectionError
-    ):  # the client left: nothing to tell anybody
+    if request.method == hdrs.METH_HEAD:
+        return response
+    # A client that left is nothing to tell anybody of.
+    with contextlib.suppress(ConnectionError):
         await response.write(f"retry: {RETRY_MS}\n\n".encode())
         try:
-            await _pump(request, response, messages, heartbeat_s)
+            await _pump(request, response, messages)
         except DomainError as error:
             problem = problem_of(error, request[REQUEST_ID])
             await response.write(Message(problem.as_json(), event="problem").encode())
@@ -93,16 +89,15 @@ async def _pump(
     request: web.Request,
     response: web.StreamResponse,
     messages: AsyncIterator[Message],
-    heartbeat_s: float,
 ) -> None:
-    stopping = asyncio.create_task(request.app[STOPPING].wait())
+    ending = asyncio.create_task(_end_of_welcome(request))
     following: asyncio.Future[Message] = asyncio.ensure_future(anext(messages))
     try:
-        while not stopping.done():
-            both: set[asyncio.Future[Any]] = {stopping, following}
+        while not ending.done():
+            both: set[asyncio.Future[Any]] = {ending, following}
             done, _ = await asyncio.wait(
                 both,
-                timeout=heartbeat_s,
+                timeout=request.app[HEARTBEAT_S],
                 return_when=asyncio.FIRST_COMPLETED,
             )
             if following in done:
@@ -113,12 +108,31 @@ async def _pump(
     except StopAsyncIteration:
         return
     finally:
-        await _end(stopping, following)
+        await _cancel(ending, following)
         if close := getattr(messages, "aclose", None):
             await close()
 
 
-async def _end(*tasks: asyncio.Future[Any]) -> None:
+async def _end_of_welcome(request: web.Request) -> None:
+    """Return when the hub stops, or when whoever opened the stream would not be let in the same way any more."""
+    stopping = request.app[STOPPING]
+    while not stopping.is_set():
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(stopping.wait(), request.app[HEARTBEAT_S])
+        if PRINCIPAL in request and not await _is_welcome(request):
+            return
+
+
+async def _is_welcome(request: web.Request) -> bool:
+    try:
+        return await identify(request) == request[PRINCIPAL]
+    except UnauthenticatedError:
+        return False
+    except UnavailableError:
+        return True  # nobody can be asked now, which is no reason to turn anybody out
+
+
+async def _cancel(*tasks: asyncio.Future[Any]) -> None:
     for task in tasks:
         task.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)

@@ -1,18 +1,22 @@
 """Doors that stay shut: keys, cookies, other sites, roles, limits."""
 
+import asyncio
 import io
 import json
 from typing import Any
 
+import aiohttp
 import pytest
 from aiohttp import hdrs
-from aiohttp.test_utils import TestClient
+from aiohttp.test_utils import TestClient, TestServer
 from yarl import URL
 
+from appliance.infra.database import Database
+from appliance.web.app import make_app
 from appliance.web.keys import SESSION_COOKIE
 from appliance.web.openapi import operations
 from appliance.web.requests import Access
-from tests.functional.hub import PASSWORD, Hub
+from tests.functional.hub import PASSWORD, Hub, services_for, settings_for
 
 Client = TestClient[Any, Any]
 EMAIL = "admin@example.org"
@@ -56,6 +60,43 @@ async def test_the_cookie_is_for_the_server_alone(hub: Hub, stranger: Client) ->
     assert "SameSite=Lax" in cookie
     assert "Path=/" in cookie
     assert "Secure" not in cookie  # plain http: the browser would not send it back
+
+
+async def test_behind_https_the_cookie_never_travels_in_clear(
+    database: Database,
+) -> None:
+    async with aiohttp.ClientSession() as session:
+        settings = await asyncio.to_thread(
+            settings_for, public_url="https://mcp.example.org"
+        )
+        services = await asyncio.to_thread(services_for, database, session, settings)
+        server = TestServer(make_app(services))
+        await server.start_server()
+        hub = Hub(database, services, server)
+        client = await hub.client()
+
+        response = await client.post(
+            "/api/register",
+            json=CREDENTIALS,
+            headers={"Origin": "https://mcp.example.org"},
+        )
+        await hub.close()
+
+    assert response.status == 201
+    assert "Secure" in response.headers[hdrs.SET_COOKIE]
+    assert "max-age=" in response.headers[hdrs.STRICT_TRANSPORT_SECURITY]
+
+
+async def test_all_other_sessions_end_at_once(hub: Hub) -> None:
+    here, token = await _signed_in(hub)
+    there = await hub.client()
+    await there.post("/api/login", json=CREDENTIALS)
+
+    ended = await here.delete("/api/sessions", headers={"X-CSRF-Token": token})
+
+    assert ended.status == 204
+    assert (await there.get("/api/me")).status == 401
+    assert (await here.get("/api/me")).status == 200
 
 
 async def test_a_wrong_password_is_refused_without_saying_what_was_wrong(

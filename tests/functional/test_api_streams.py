@@ -3,17 +3,22 @@
 import asyncio
 import json
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from typing import Any
 
+import aiohttp
 import pytest
 from aiohttp import ClientResponse, web
 from aiohttp.test_utils import TestClient, TestServer
 
 from appliance.core.errors import FailedError
+from appliance.infra.database import Database
 from appliance.servers import store
-from appliance.web.keys import REQUEST_ID, STOPPING
+from appliance.web.app import make_app
+from appliance.web.health import Check
+from appliance.web.keys import HEARTBEAT_S, REQUEST_ID, STOPPING
 from appliance.web.sse import Message, stream
-from tests.functional.hub import Hub
+from tests.functional.hub import Hub, services_for, settings_for
 
 Client = TestClient[Any, Any]
 CLOCK = {"name": "clock", "package": "pypi:mcp-server-time"}
@@ -36,6 +41,11 @@ class Reader:
                     fields[name] = value
                 if "data" in fields:
                     return {**fields, "data": json.loads(fields["data"])}
+
+    async def skip_all(self) -> None:
+        """Read on until the stream ends, which raises."""
+        while True:
+            await self.next()
 
     async def _line(self) -> str:
         raw = await self.response.content.readline()
@@ -170,6 +180,62 @@ async def test_a_stopping_hub_ends_its_streams_at_once(hub: Hub, admin: Client) 
         await reader.next()
 
 
+async def test_asking_for_the_head_of_a_stream_does_not_open_it(
+    admin: Client,
+) -> None:
+    async with asyncio.timeout(PATIENCE_S):
+        response = await admin.head("/api/events")
+
+    assert response.status == 200
+    assert response.content_type == "text/event-stream"
+
+
+@pytest.fixture
+async def hasty(database: Database) -> AsyncIterator[Hub]:
+    """A hub that gives requests a moment only, and looks often who reads its streams."""
+    async with aiohttp.ClientSession() as session:
+        settings = await asyncio.to_thread(settings_for, hub_timeout=0.3)
+        checks: dict[str, Check] = {"slow": _never}
+        services = replace(
+            await asyncio.to_thread(
+                services_for, database, session, settings, checks=checks
+            ),
+            heartbeat_s=0.1,
+        )
+        server = TestServer(make_app(services))
+        await server.start_server()
+        hub = Hub(database, services, server)
+        yield hub
+        await hub.close()
+
+
+async def _never() -> str:
+    await asyncio.sleep(60)
+    return ""
+
+
+async def test_what_takes_too_long_is_ended_and_said(hasty: Hub) -> None:
+    client = await hasty.client()
+
+    response = await client.get("/readyz")
+
+    assert (response.status, (await response.json())["code"]) == (503, "timed_out")
+    assert response.headers["Retry-After"]
+
+
+async def test_a_stream_outlives_the_limit_and_ends_with_its_key(hasty: Hub) -> None:
+    client = await hasty.client(await hasty.person("admin@example.org"))
+    made = await (await client.post("/api/keys", json={"name": "short"})).json()
+    reader = await _follow(await hasty.client(made["key"]), "/api/events")
+    await asyncio.sleep(0.6)
+    assert not reader.response.content.at_eof()
+
+    await client.delete(f"/api/keys/{made['id']}")
+
+    with pytest.raises(EOFError):
+        await reader.skip_all()
+
+
 # -- the helper alone
 
 
@@ -190,10 +256,11 @@ async def small() -> AsyncIterator[Client]:
 
     async def handler(request: web.Request) -> web.StreamResponse:
         request[REQUEST_ID] = "r"
-        return await stream(request, messages(), heartbeat_s=0.1)
+        return await stream(request, messages())
 
     app = web.Application()
     app[STOPPING] = asyncio.Event()
+    app[HEARTBEAT_S] = 0.1
     app.router.add_get("/", handler)
     async with TestClient(TestServer(app)) as client:
         yield client

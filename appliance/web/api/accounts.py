@@ -229,6 +229,14 @@ async def revoke_session(request: web.Request) -> None:
     )
 
 
+@routes.delete(
+    "/api/sessions", summary="End all other sessions", status=HTTPStatus.NO_CONTENT
+)
+async def revoke_other_sessions(request: web.Request) -> None:
+    """Sign every browser out but the one that asks; with an API key, all of them."""
+    await request.app[ACCOUNTS].revoke_other_sessions(principal_of(request))
+
+
 @routes.get("/api/users", summary="List people", access=Access.ADMIN)
 async def users(request: web.Request) -> UserList:
     """Everybody; for administrators."""

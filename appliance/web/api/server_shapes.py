@@ -9,6 +9,7 @@ from appliance.runtimes.model import Transport
 from appliance.servers.config import (
     MAX_ARGUMENTS,
     MAX_CPUS,
+    MAX_TOOLS,
     MIN_MEMORY_BYTES,
     config_as_dict,
     parse_memory,
@@ -51,7 +52,7 @@ class ConfigBody(Input):
         description="Bytes, or a size such as `512m` or `1g`.",
         json_schema_extra={"minimum": MIN_MEMORY_BYTES, "pattern": MEMORY_PATTERN},
     )
-    transport: Literal["auto", "stdio", "streamable-http", "sse"] = Field(
+    transport: Literal["auto", "stdio", "streamable-http"] = Field(
         "auto",
         description="How the server speaks MCP; `auto`: as its image or its sources say, else stdio.",
     )
@@ -59,6 +60,11 @@ class ConfigBody(Input):
         None,
         description="Where an HTTP server listens inside its container.",
         json_schema_extra={"minimum": 1, "maximum": 65535},
+    )
+    tools: list[str] | None = Field(
+        None,
+        description="The only tools that clients may list and call; absent: all.",
+        json_schema_extra={"maxItems": MAX_TOOLS},
     )
     path: str = Field(
         ServerConfig.path,
@@ -76,6 +82,7 @@ class ConfigBody(Input):
             transport=None if self.transport == "auto" else Transport(self.transport),
             port=self.port,
             path=self.path,
+            tools=None if self.tools is None else tuple(self.tools),
         )
 
 

@@ -53,11 +53,15 @@ SOURCES = {
 )
 @click.option("--cpu", "cpu_limit", type=float, help="CPUs, such as 0.5.")
 @click.option("--memory", "memory_limit", help="Memory, such as 512m.")
-@click.option(
-    "--transport", type=click.Choice(["auto", "stdio", "streamable-http", "sse"])
-)
+@click.option("--transport", type=click.Choice(["auto", "stdio", "streamable-http"]))
 @click.option("--port", type=int, help="Port of an HTTP server inside its container.")
 @click.option("--path", help="Path of an HTTP server's MCP endpoint.")
+@click.option(
+    "--tool",
+    "tools",
+    multiple=True,
+    help="A tool that clients may use, no others then; may be repeated.",
+)
 @click.option(
     "--wait", is_flag=True, help="Show the build and wait until the server runs."
 )
@@ -101,8 +105,11 @@ def _body(name: str | None, options: dict[str, Any]) -> dict[str, Any]:
     body |= {field: options[field] for field in plain if options[field] is not None}
     if name:
         body["name"] = name
-    if options["arguments"]:
-        body["arguments"] = list(options["arguments"])
+    body |= {
+        field: list(options[field])
+        for field in ("arguments", "tools")
+        if options[field]
+    }
     lines = options["env_file"].read_text().splitlines() if options["env_file"] else []
     if environment := _environment([*lines, *options["environment"]]):
         body["environment"] = environment
