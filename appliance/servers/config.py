@@ -20,12 +20,14 @@ _NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,127}")
 _MEMORY = re.compile(r"(\d+(?:\.\d+)?)\s*([kmg]?)i?b?", re.IGNORECASE)
 _PATH = re.compile(r"/[A-Za-z0-9._~/-]{0,255}")
+_TOOL = re.compile(r"[\x21-\x7e]{1,128}")
 _UNITS = {"": 1, "k": 1024, "m": 1024**2, "g": 1024**3}
 
 MIN_MEMORY_BYTES = 16 * 1024**2
 MAX_VALUE_BYTES = 32 * 1024
 MAX_ARGUMENTS = 128
 MAX_CPUS = 64
+MAX_TOOLS = 1000
 MAX_PORT = 65535
 MEMORY_HELP = "give a size of at least 16m, such as 512m or 1g"
 
@@ -93,9 +95,17 @@ def check_config(config: ServerConfig) -> ServerConfig:
         problems["port"] = f"give a port between 1 and {MAX_PORT}"
     if not _PATH.fullmatch(config.path):
         problems["path"] = "give an absolute path such as /mcp"
+    if config.transport is Transport.SSE:
+        problems["transport"] = "use stdio or streamable-http; HTTP+SSE is not spoken"
+    if config.tools is not None and not _are_tool_names(config.tools):
+        problems["tools"] = f"give at most {MAX_TOOLS} names of 1 to 128 characters"
     if problems:
         raise InvalidError("The configuration is not valid.", fields=problems)
     return config
+
+
+def _are_tool_names(names: tuple[str, ...]) -> bool:
+    return len(names) <= MAX_TOOLS and all(_TOOL.fullmatch(name) for name in names)
 
 
 def _argument_problems(config: ServerConfig) -> dict[str, str]:
@@ -131,6 +141,7 @@ def config_as_dict(config: ServerConfig) -> dict[str, Any]:
         "transport": config.transport.value if config.transport else "auto",
         "port": config.port,
         "path": config.path,
+        "tools": None if config.tools is None else list(config.tools),
     }
 
 
@@ -148,4 +159,5 @@ def config_from_dict(data: Mapping[str, Any]) -> ServerConfig:
         transport=None if transport == "auto" else Transport(transport),
         port=data.get("port"),
         path=data.get("path") or default.path,
+        tools=None if data.get("tools") is None else tuple(data["tools"]),
     )

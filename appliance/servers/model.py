@@ -63,6 +63,8 @@ class ServerConfig:
     #: Where an HTTP server listens inside its container; ``None``: as the image or the sources say.
     port: int | None = None
     path: str = "/mcp"
+    #: The only tools that clients may list and call; ``None``: all.
+    tools: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,6 @@ TRANSPORTS = (
     ("auto", "Automatic"),
     ("stdio", "stdio"),
     ("streamable-http", "Streamable HTTP"),
-    ("sse", "SSE (older)"),
 )
 _DEFAULT = ServerConfig()
 T = TypeVar("T")
