@@ -78,9 +78,17 @@ def _decode_leniently(line: bytes) -> Envelope:
     """Read what Python's own parser accepts too (``NaN``, lone surrogates), since some servers write it."""
     try:
         loaded = json.loads(line)
-        return _decoder.decode(json.dumps(loaded).encode())
     except (ValueError, RecursionError) as error:
         raise WireError(PARSE_ERROR, f"not JSON-RPC: {error}") from error
+    if not isinstance(loaded, dict) or not isinstance(loaded.get("method", ""), str):
+        raise WireError(
+            PARSE_ERROR, "not JSON-RPC: not an object with a method or an answer"
+        )
+    message = Envelope(method=loaded.get("method", UNSET))
+    for name in ("id", "params", "result", "error"):
+        if name in loaded:
+            setattr(message, name, Raw(json.dumps(loaded[name]).encode()))
+    return message
 
 
 def decode_body(body: bytes) -> Envelope:

@@ -26,7 +26,14 @@ class GitServer:
         self.root = root
         self.url = url
 
-    def add(self, name: str, files: Mapping[str, str], *, branch: str = "main", links: Mapping[str, str] | None = None) -> str:
+    def add(
+        self,
+        name: str,
+        files: Mapping[str, str],
+        *,
+        branch: str = "main",
+        links: Mapping[str, str] | None = None,
+    ) -> str:
         """Commit ``files`` (and symbolic ``links``) to a branch of a repository and return its URL."""
         work = self.root / name
         if not work.exists():
@@ -48,7 +55,14 @@ class GitServer:
 
 def git(work: Path, *arguments: str) -> str:
     """Run git in ``work`` and return what it printed."""
-    done = subprocess.run(["git", *arguments], cwd=work, env=_IDENTITY, check=True, capture_output=True, text=True)
+    done = subprocess.run(
+        ["git", *arguments],
+        cwd=work,
+        env=_IDENTITY,
+        check=True,
+        capture_output=True,
+        text=True,
+    )
     return done.stdout.strip()
 
 

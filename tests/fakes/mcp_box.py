@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import Any
 from urllib.request import Request, urlopen
 
-import psutil
 import psycopg2
 from psycopg2.extras import Json
 
@@ -119,6 +118,7 @@ class Box:
             | settings,
         )
         self.process: subprocess.Popen[bytes] | None = None
+        self._connection: psycopg2.extensions.connection | None = None
         self.owner = 0
         self.key = ""
         self.transport = ""
@@ -180,12 +180,8 @@ class Box:
     def kill_child(self, name: str) -> int:
         """Kill a child, wait until it is dead, and return its id."""
         pid = self.children()[name]
-        child = psutil.Process(pid)
-        child.kill()
-        wait_until(
-            lambda: not child.is_running() or child.status() == psutil.STATUS_ZOMBIE,
-            f"{name} is dead",
-        )
+        os.kill(pid, signal.SIGKILL)
+        wait_until(lambda: has_ended(pid), f"{name} is dead")
         return pid
 
     def migrate(self) -> None:
@@ -196,12 +192,24 @@ class Box:
     # -- rows
 
     def execute(self, sql: str, *arguments: Any) -> Any:
-        with closing(psycopg2.connect(self.database_url)) as connection:
-            connection.autocommit = True
-            with connection.cursor() as cursor:
-                cursor.execute(sql, arguments)
-                row = cursor.fetchone() if cursor.description else None
-                return row[0] if row else None
+        """Run one statement and return the first value of its first row, if it has one."""
+        if self._connection is None:
+            with self.one_transaction():
+                return self.execute(sql, *arguments)
+        with self._connection.cursor() as cursor:
+            cursor.execute(sql, arguments)
+            row = cursor.fetchone() if cursor.description else None
+            return row[0] if row else None
+
+    @contextlib.contextmanager
+    def one_transaction(self) -> Iterator[None]:
+        """Make what is done inside visible to the gateway at once."""
+        with closing(psycopg2.connect(self.database_url)) as connection, connection:
+            self._connection = connection
+            try:
+                yield
+            finally:
+                self._connection = None
 
     def forget_everything(self) -> None:
         """Remove every row that another test left."""
@@ -271,23 +279,29 @@ class Box:
 
     def host_stdio(self, name: str, container_id: str, **server: Any) -> str:
         """Add a running stdio server with an owner of its own, wait until it is routed, and return its key."""
-        self.owner = self.add_user()
-        self.key = self.add_server(name, self.owner, **server)
-        self.transport = "stdio"
-        self.add_instance(name, "stdio", container_id=container_id)
-        self.wait_routed(name)
-        return self.key
+        return self._host(name, "stdio", container_id, "", server)
 
     def host_http(
         self, name: str, address: str, *, container_id: str = "c0ffee", **server: Any
     ) -> str:
         """Add a running HTTP server as ``host_stdio`` does; without a container it counts as remote."""
-        self.transport = "http"
-        self.owner = self.add_user()
-        self.key = self.add_server(name, self.owner, **server)
-        self.add_instance(
-            name, "streamable-http", container_id=container_id, address=address
-        )
+        return self._host(name, "streamable-http", container_id, address, server)
+
+    def _host(
+        self,
+        name: str,
+        transport: str,
+        container_id: str,
+        address: str,
+        server: dict[str, Any],
+    ) -> str:
+        self.transport = transport
+        with self.one_transaction():
+            self.owner = self.add_user()
+            self.key = self.add_server(name, self.owner, **server)
+            self.add_instance(
+                name, transport, container_id=container_id, address=address
+            )
         self.wait_routed(name)
         return self.key
 
@@ -461,6 +475,16 @@ def _parsed(text: str) -> Any:
     if text.startswith("event:"):
         return json.loads(text.rstrip().rsplit("data: ", 1)[1])
     return json.loads(text) if text.startswith("{") else text
+
+
+def has_ended(pid: int) -> bool:
+    """Whether a process is gone, or is a zombie that its parent has not seen yet."""
+    try:
+        return (
+            Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
+        )
+    except FileNotFoundError:
+        return True
 
 
 def wait_until(condition: Any, what: str, *, within_s: float = 15.0) -> None:

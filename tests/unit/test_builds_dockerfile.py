@@ -76,7 +76,13 @@ def test_nothing_that_a_repository_says_begins_a_line_of_its_dockerfile() -> Non
 
     lines = project_dockerfile(BASE, project).splitlines()
 
-    assert [line.split()[0] for line in lines] == ["FROM", "USER", "COPY", "RUN", "ENTRYPOINT"]
+    assert [line.split()[0] for line in lines] == [
+        "FROM",
+        "USER",
+        "COPY",
+        "RUN",
+        "ENTRYPOINT",
+    ]
     assert lines[1] == "USER 10001:10001"
 
 
@@ -111,22 +117,44 @@ def test_git_fetches_one_commit_over_few_protocols_and_asks_nobody() -> None:
 
 
 def test_a_base_begins_with_a_pulled_or_an_assembled_debian() -> None:
-    assert base_dockerfile("FROM rootfs\n", pulled="debian:trixie-slim").startswith("FROM debian:trixie-slim AS rootfs\n")
-    assert base_dockerfile("FROM rootfs\n", pulled=None).startswith("FROM scratch AS rootfs\nADD rootfs.tar /\n")
+    assert base_dockerfile("FROM rootfs\n", pulled="debian:trixie-slim").startswith(
+        "FROM debian:trixie-slim AS rootfs\n"
+    )
+    assert base_dockerfile("FROM rootfs\n", pulled=None).startswith(
+        "FROM scratch AS rootfs\nADD rootfs.tar /\n"
+    )
 
 
 def test_the_recipes_hash_changes_with_every_part() -> None:
-    def made(content: bytes = b"x", certificates: bytes = b"c", source: str = "auto", image: str = "debian") -> str:
-        return recipe_hash({"Dockerfile": content}, certificates=certificates, source=source, image=image)
+    def made(
+        content: bytes = b"x",
+        certificates: bytes = b"c",
+        source: str = "auto",
+        image: str = "debian",
+    ) -> str:
+        return recipe_hash(
+            {"Dockerfile": content},
+            certificates=certificates,
+            source=source,
+            image=image,
+        )
 
-    hashes = {made(), made(content=b"y"), made(certificates=b"d"), made(source="debian"), made(image="other")}
+    hashes = {
+        made(),
+        made(content=b"y"),
+        made(certificates=b"d"),
+        made(source="debian"),
+        made(image="other"),
+    }
 
     assert len(hashes) == 5
     assert made() == made()
 
 
 def test_a_debian_is_assembled_with_or_without_root() -> None:
-    as_root = mmdebstrap_argv(Path("/w/rootfs.tar"), mirror="http://mirror.example/debian", is_root=True)
+    as_root = mmdebstrap_argv(
+        Path("/w/rootfs.tar"), mirror="http://mirror.example/debian", is_root=True
+    )
     as_user = mmdebstrap_argv(Path("/w/rootfs.tar"), mirror=None, is_root=False)
 
     assert as_root[:3] == ["mmdebstrap", "--mode=root", "--variant=minbase"]
@@ -150,13 +178,30 @@ Components: main
 
 
 def test_the_boxs_own_mirror_is_found_in_either_format() -> None:
-    assert debian_mirror({"debian.sources": DEB822}, "bookworm") == "http://mirror.example/debian"
+    assert (
+        debian_mirror({"debian.sources": DEB822}, "bookworm")
+        == "http://mirror.example/debian"
+    )
     line = "# deb http://old.example/debian bookworm main\ndeb [arch=amd64] http://one.example/debian bookworm main contrib\n"
-    assert debian_mirror({"sources.list": line}, "bookworm") == "http://one.example/debian"
+    assert (
+        debian_mirror({"sources.list": line}, "bookworm") == "http://one.example/debian"
+    )
 
 
 def test_other_archives_are_no_mirror() -> None:
-    others = "Types: deb\nURIs: https://node.example/\nSuites: nodistro\nComponents: main\n"
+    others = (
+        "Types: deb\nURIs: https://node.example/\nSuites: nodistro\nComponents: main\n"
+    )
     source = "Types: deb-src\nURIs: http://mirror.example/debian\nSuites: bookworm\nComponents: main\n"
 
-    assert debian_mirror({"a.sources": others, "b.sources": source, "c.list": "deb cdrom:[x]/ bookworm contrib\n"}, "bookworm") is None
+    assert (
+        debian_mirror(
+            {
+                "a.sources": others,
+                "b.sources": source,
+                "c.list": "deb cdrom:[x]/ bookworm contrib\n",
+            },
+            "bookworm",
+        )
+        is None
+    )

@@ -1,3 +1,4 @@
+# ruff: noqa: E501 - recorded output has the lines it has
 """Reasons, from what the tools really printed (hosts renamed)."""
 
 import pytest
@@ -39,14 +40,18 @@ BUILDS: list[tuple[str, Source, list[str], type[Exception], str]] = [
     (
         "pypi-dependency-unknown",
         TIME,
-        ["  cause: Because left-pad-4711 was not found in the package registry and mcp-server-time==1.0 depends on left-pad-4711, we can conclude that …"],
+        [
+            "  cause: Because left-pad-4711 was not found in the package registry and mcp-server-time==1.0 depends on left-pad-4711, we can conclude that …"
+        ],
         PackageNotFoundError,
         "A package that is needed, left-pad-4711, is not in its registry.",
     ),
     (
         "pypi-version",
         TIME,
-        ["  cause: Because there is no version of mcp-server-time==0.0.99 and you require mcp-server-time==0.0.99, we can conclude that your requirements are unsatisfiable."],
+        [
+            "  cause: Because there is no version of mcp-server-time==0.0.99 and you require mcp-server-time==0.0.99, we can conclude that your requirements are unsatisfiable."
+        ],
         PackageVersionNotFoundError,
         "PyPI has mcp-server-time, but not version 0.0.99.",
     ),
@@ -86,14 +91,19 @@ BUILDS: list[tuple[str, Source, list[str], type[Exception], str]] = [
     (
         "pypi-source",
         TIME,
-        ["error: Failed to build `numpy==1.19.0`", "ModuleNotFoundError: No module named 'distutils.msvccompiler'"],
+        [
+            "error: Failed to build `numpy==1.19.0`",
+            "ModuleNotFoundError: No module named 'distutils.msvccompiler'",
+        ],
         PackageUnfitError,
         "numpy==1.19.0 could not be built from its source code.",
     ),
     (
         "pypi-python",
         TIME,
-        ["  cause: Because the current Python version (3.13.5) does not satisfy Python>=3.14 and thing==1.0 depends on Python>=3.14, we can conclude that …"],
+        [
+            "  cause: Because the current Python version (3.13.5) does not satisfy Python>=3.14 and thing==1.0 depends on Python>=3.14, we can conclude that …"
+        ],
         PackageUnfitError,
         "It needs Python >=3.14, and servers run on Python 3.13.5 here.",
     ),
@@ -113,21 +123,30 @@ BUILDS: list[tuple[str, Source, list[str], type[Exception], str]] = [
     (
         "npm-no-network",
         MEMORY,
-        ["npm error code EAI_AGAIN", "npm error request to https://npm.example/x failed, reason: getaddrinfo EAI_AGAIN npm.example"],
+        [
+            "npm error code EAI_AGAIN",
+            "npm error request to https://npm.example/x failed, reason: getaddrinfo EAI_AGAIN npm.example",
+        ],
         NetworkUnreachableError,
         "npm could not be reached: EAI_AGAIN.",
     ),
     (
         "untrusted",
         TIME,
-        ["  cause: client error (Connect)", "  cause: invalid peer certificate: UnknownIssuer"],
+        [
+            "  cause: client error (Connect)",
+            "  cause: invalid peer certificate: UnknownIssuer",
+        ],
         NetworkUnreachableError,
         "A certificate on the way to the registry is not trusted.",
     ),
     (
         "disk",
         TIME,
-        ["error: Failed to build `x==1`", "dd: error writing '/x': No space left on device"],
+        [
+            "error: Failed to build `x==1`",
+            "dd: error writing '/x': No space left on device",
+        ],
         DiskFullError,
         "The disk is full",
     ),
@@ -135,15 +154,27 @@ BUILDS: list[tuple[str, Source, list[str], type[Exception], str]] = [
     (
         "engine-away",
         TIME,
-        ["ERROR: Cannot connect to the Docker daemon at unix:///run/docker.sock. Is the docker daemon running?"],
+        [
+            "ERROR: Cannot connect to the Docker daemon at unix:///run/docker.sock. Is the docker daemon running?"
+        ],
         EngineUnavailableError,
         "Cannot connect to the Docker daemon",
     ),
-    ("engine-killed", TIME, ["ERROR: failed to receive status: rpc error: code = Unavailable desc = error reading from server: EOF"], EngineUnavailableError, "EOF"),
+    (
+        "engine-killed",
+        TIME,
+        [
+            "ERROR: failed to receive status: rpc error: code = Unavailable desc = error reading from server: EOF"
+        ],
+        EngineUnavailableError,
+        "EOF",
+    ),
     (
         "no-program",
         TIME,
-        ["mcp-host: no-program: idna 3.20 has no program to start: no console script and no __main__ module."],
+        [
+            "mcp-host: no-program: idna 3.20 has no program to start: no console script and no __main__ module."
+        ],
         NoProgramError,
         "idna 3.20 has no program to start",
     ),
@@ -157,8 +188,14 @@ BUILDS: list[tuple[str, Source, list[str], type[Exception], str]] = [
 ]
 
 
-@pytest.mark.parametrize(("source", "output", "error", "reason"), [item[1:] for item in BUILDS], ids=[item[0] for item in BUILDS])
-def test_a_failed_build_is_explained(source: Source, output: list[str], error: type[Exception], reason: str) -> None:
+@pytest.mark.parametrize(
+    ("source", "output", "error", "reason"),
+    [item[1:] for item in BUILDS],
+    ids=[item[0] for item in BUILDS],
+)
+def test_a_failed_build_is_explained(
+    source: Source, output: list[str], error: type[Exception], reason: str
+) -> None:
     found = explain(Failure(source, INSTALL, [*output, FAILED]))
 
     assert type(found) is error
@@ -166,32 +203,114 @@ def test_a_failed_build_is_explained(source: Source, output: list[str], error: t
 
 
 def test_a_base_that_cannot_be_had_is_named() -> None:
-    output = ['ERROR: failed to do request: Head "https://registry.example/v2/none/manifests/1": dial tcp: lookup registry.example on 10.0.0.53:53: no such host']
+    output = [
+        'ERROR: failed to do request: Head "https://registry.example/v2/none/manifests/1": dial tcp: lookup registry.example on 10.0.0.53:53: no such host'
+    ]
 
-    found = explain(Failure(REPOSITORY, "[internal] load metadata for registry.example/none:1", output))
+    found = explain(
+        Failure(
+            REPOSITORY, "[internal] load metadata for registry.example/none:1", output
+        )
+    )
 
     assert type(found) is ImageNotFoundError
     assert "builds on registry.example/none:1" in found.reason
 
 
 GIT: list[tuple[list[str], type[Exception], str]] = [
-    (["Cloning into 'c'...", "fatal: repository 'https://git.example/o/r.git/' not found"], RepositoryNotFoundError, "no git repository at https://git.example/o/r.git"),
-    (["remote: Repository not found.", "fatal: Authentication failed for 'https://git.example/o/r.git/'"], RepositoryNotFoundError, "that everybody may read"),
-    (["fatal: could not read Username for 'https://git.example': terminal prompts disabled"], RepositoryNotFoundError, "that everybody may read"),
-    (["fatal: https://git.example/info/refs not valid: is this a git repository?"], RepositoryNotFoundError, "no git repository"),
-    (["warning: Could not find remote branch nope to clone.", "fatal: Remote branch nope not found in upstream origin"], BranchNotFoundError, "no branch or tag named nope"),
-    (["git@git.example: Permission denied (publickey).", "fatal: Could not read from remote repository."], RepositoryRefusedError, "Permission denied (publickey)"),
-    (["Host key verification failed.", "fatal: Could not read from remote repository."], RepositoryRefusedError, "Host key verification failed"),
-    (["fatal: unable to access 'https://git.example/o/r.git/': Could not resolve host: git.example"], NetworkUnreachableError, "https://git.example/o/r.git could not be reached: Could not resolve host: git.example"),
-    (["fatal: unable to access 'http://127.0.0.1:1/x.git/': Failed to connect to 127.0.0.1 port 1 after 0 ms: Couldn't connect to server"], NetworkUnreachableError, "Failed to connect to 127.0.0.1 port 1"),
-    (["fatal: unable to access 'https://git.example/': SSL certificate problem: self-signed certificate in certificate chain"], NetworkUnreachableError, "CA_BUNDLE"),
-    (["fatal: write error: No space left on device", "fatal: fetch-pack: invalid index-pack output"], DiskFullError, "The disk is full"),
-    (["fatal: something that nobody has seen"], BuildFailedError, "The repository could not be cloned: fatal: something that nobody has seen"),
+    (
+        [
+            "Cloning into 'c'...",
+            "fatal: repository 'https://git.example/o/r.git/' not found",
+        ],
+        RepositoryNotFoundError,
+        "no git repository at https://git.example/o/r.git",
+    ),
+    (
+        [
+            "remote: Repository not found.",
+            "fatal: Authentication failed for 'https://git.example/o/r.git/'",
+        ],
+        RepositoryNotFoundError,
+        "that everybody may read",
+    ),
+    (
+        [
+            "fatal: could not read Username for 'https://git.example': terminal prompts disabled"
+        ],
+        RepositoryNotFoundError,
+        "that everybody may read",
+    ),
+    (
+        ["fatal: https://git.example/info/refs not valid: is this a git repository?"],
+        RepositoryNotFoundError,
+        "no git repository",
+    ),
+    (
+        [
+            "warning: Could not find remote branch nope to clone.",
+            "fatal: Remote branch nope not found in upstream origin",
+        ],
+        BranchNotFoundError,
+        "no branch or tag named nope",
+    ),
+    (
+        [
+            "git@git.example: Permission denied (publickey).",
+            "fatal: Could not read from remote repository.",
+        ],
+        RepositoryRefusedError,
+        "Permission denied (publickey)",
+    ),
+    (
+        [
+            "Host key verification failed.",
+            "fatal: Could not read from remote repository.",
+        ],
+        RepositoryRefusedError,
+        "Host key verification failed",
+    ),
+    (
+        [
+            "fatal: unable to access 'https://git.example/o/r.git/': Could not resolve host: git.example"
+        ],
+        NetworkUnreachableError,
+        "https://git.example/o/r.git could not be reached: Could not resolve host: git.example",
+    ),
+    (
+        [
+            "fatal: unable to access 'http://127.0.0.1:1/x.git/': Failed to connect to 127.0.0.1 port 1 after 0 ms: Couldn't connect to server"
+        ],
+        NetworkUnreachableError,
+        "Failed to connect to 127.0.0.1 port 1",
+    ),
+    (
+        [
+            "fatal: unable to access 'https://git.example/': SSL certificate problem: self-signed certificate in certificate chain"
+        ],
+        NetworkUnreachableError,
+        "CA_BUNDLE",
+    ),
+    (
+        [
+            "fatal: write error: No space left on device",
+            "fatal: fetch-pack: invalid index-pack output",
+        ],
+        DiskFullError,
+        "The disk is full",
+    ),
+    (
+        ["fatal: something that nobody has seen"],
+        BuildFailedError,
+        "The repository could not be cloned: fatal: something that nobody has seen",
+    ),
 ]
 
 
 @pytest.mark.parametrize(("output", "error", "reason"), GIT)
-def test_a_failed_clone_is_explained(output: list[str], error: type[Exception], reason: str) -> None:
+def test_a_failed_clone_is_explained(
+    output: list[str], error: type[Exception], reason: str
+) -> None:
     found = explain_git(REPOSITORY, output)
 
     assert type(found) is error
@@ -201,9 +320,18 @@ def test_a_failed_clone_is_explained(output: list[str], error: type[Exception], 
 @pytest.mark.parametrize(
     ("message", "error"),
     [
-        ('Get "https://registry.example/v2/": dial tcp: lookup registry.example on 10.0.0.53:53: no such host', NetworkUnreachableError),
-        ("manifest for registry.example/x:1 not found: manifest unknown: manifest unknown", ImageNotFoundError),
-        ("pull access denied for x, repository does not exist or may require 'docker login'", ImageNotFoundError),
+        (
+            'Get "https://registry.example/v2/": dial tcp: lookup registry.example on 10.0.0.53:53: no such host',
+            NetworkUnreachableError,
+        ),
+        (
+            "manifest for registry.example/x:1 not found: manifest unknown: manifest unknown",
+            ImageNotFoundError,
+        ),
+        (
+            "pull access denied for x, repository does not exist or may require 'docker login'",
+            ImageNotFoundError,
+        ),
     ],
 )
 def test_a_failed_pull_repeats_the_engine(message: str, error: type[Exception]) -> None:

@@ -27,7 +27,11 @@ ERROR: failed to solve: executor failed running [/bin/sh -c echo hello; echo bad
 
 def read(text: str) -> tuple[list[str], PlainProgress]:
     progress = PlainProgress()
-    return [shown for line in text.splitlines() if (shown := progress.feed(line)) is not None], progress
+    return [
+        shown
+        for line in text.splitlines()
+        if (shown := progress.feed(line)) is not None
+    ], progress
 
 
 def test_people_read_steps_and_what_they_print_once() -> None:
@@ -53,7 +57,9 @@ def test_the_failed_step_and_its_output_are_kept() -> None:
 
 
 def test_exporting_is_not_told() -> None:
-    shown, progress = read("#6 exporting to image\n#6 exporting layers 0.7s done\n#6 DONE 0.7s\n")
+    shown, progress = read(
+        "#6 exporting to image\n#6 exporting layers 0.7s done\n#6 DONE 0.7s\n"
+    )
 
     assert shown == []
     assert progress.failed_step == ""
@@ -72,7 +78,9 @@ def test_an_endless_instruction_is_cut() -> None:
 
 
 def test_what_is_printed_without_a_step_is_kept_too() -> None:
-    shown, progress = read("ERROR: Cannot connect to the Docker daemon at unix:///nope. Is the docker daemon running?\n")
+    shown, progress = read(
+        "ERROR: Cannot connect to the Docker daemon at unix:///nope. Is the docker daemon running?\n"
+    )
 
     assert shown == progress.output
     assert progress.failed_step == ""

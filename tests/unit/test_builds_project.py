@@ -31,41 +31,79 @@ def package(**fields: object) -> str:
     [
         (tree("package.json", Dockerfile="FROM x\n"), DockerfileProject("FROM x\n")),
         (
-            tree(pyproject_toml='[project]\nname="w"\nscripts={w-mcp="w:main", "../x"="w:x"}\n'),
+            tree(
+                pyproject_toml='[project]\nname="w"\nscripts={w-mcp="w:main", "../x"="w:x"}\n'
+            ),
             PythonProject("w", "project", ("w-mcp",)),
         ),
         (
-            tree("uv.lock", pyproject_toml='[project]\nname="w"\n[project.scripts]\nw="w:main"\n'),
+            tree(
+                "uv.lock",
+                pyproject_toml='[project]\nname="w"\n[project.scripts]\nw="w:main"\n',
+            ),
             PythonProject("w", "sync", ("w",)),
         ),
         (
-            tree(pyproject_toml='[tool.poetry]\nname="w"\n[tool.poetry.scripts]\nw="w:main"\n[build-system]\nrequires=[]\n'),
+            tree(
+                pyproject_toml='[tool.poetry]\nname="w"\n[tool.poetry.scripts]\nw="w:main"\n[build-system]\nrequires=[]\n'
+            ),
             PythonProject("w", "project", ("w",)),
         ),
         (
-            tree("main.py", pyproject_toml='[project]\nname="w"\ndependencies=["mcp"]\n'),
+            tree(
+                "main.py", pyproject_toml='[project]\nname="w"\ndependencies=["mcp"]\n'
+            ),
             PythonProject("w", "dependencies", (), "main.py"),
         ),
         (
             tree("src/server.py", "requirements.txt", pyproject_toml="[tool.ruff]\n"),
             PythonProject("repo", "requirements", (), "src/server.py"),
         ),
-        (tree("app.py", "server.py", "requirements.txt"), PythonProject("repo", "requirements", (), "server.py")),
         (
-            tree("package-lock.json", package_json=package(name="@s/w", bin={"other": "o.js", "w": "./dist/w.js"}, scripts={"build": "tsc"})),
+            tree("app.py", "server.py", "requirements.txt"),
+            PythonProject("repo", "requirements", (), "server.py"),
+        ),
+        (
+            tree(
+                "package-lock.json",
+                package_json=package(
+                    name="@s/w",
+                    bin={"other": "o.js", "w": "./dist/w.js"},
+                    scripts={"build": "tsc"},
+                ),
+            ),
             NodeProject(("node", "dist/w.js"), has_lock=True, has_build=True),
         ),
-        (tree(package_json=package(bin="cli.js")), NodeProject(("node", "cli.js"), has_lock=False, has_build=False)),
+        (
+            tree(package_json=package(bin="cli.js")),
+            NodeProject(("node", "cli.js"), has_lock=False, has_build=False),
+        ),
         (
             tree(package_json=package(scripts={"start": "node dist/index.js --stdio"})),
-            NodeProject(("node", "dist/index.js", "--stdio"), has_lock=False, has_build=False),
+            NodeProject(
+                ("node", "dist/index.js", "--stdio"), has_lock=False, has_build=False
+            ),
         ),
         (
-            tree(package_json=package(scripts={"start": "tsx src/index.ts && echo $HOME"})),
-            NodeProject(("npm", "run", "--silent", "start", "--"), has_lock=False, has_build=False),
+            tree(
+                package_json=package(
+                    scripts={"start": "tsx src/index.ts && echo $HOME"}
+                )
+            ),
+            NodeProject(
+                ("npm", "run", "--silent", "start", "--"),
+                has_lock=False,
+                has_build=False,
+            ),
         ),
-        (tree(package_json=package(main="./lib/index.js")), NodeProject(("node", "lib/index.js"), has_lock=False, has_build=False)),
-        (tree("index.js", package_json=package(main="../../etc/x.js")), NodeProject(("node", "index.js"), has_lock=False, has_build=False)),
+        (
+            tree(package_json=package(main="./lib/index.js")),
+            NodeProject(("node", "lib/index.js"), has_lock=False, has_build=False),
+        ),
+        (
+            tree("index.js", package_json=package(main="../../etc/x.js")),
+            NodeProject(("node", "index.js"), has_lock=False, has_build=False),
+        ),
     ],
 )
 def test_a_project_is_recognised(found: Tree, project: object) -> None:
@@ -75,16 +113,24 @@ def test_a_project_is_recognised(found: Tree, project: object) -> None:
 @pytest.mark.parametrize(
     ("found", "reason"),
     [
-        (tree("README.md", "a/b.py"), "no Dockerfile, pyproject.toml, package.json or requirements.txt (found: README.md)"),
+        (
+            tree("README.md", "a/b.py"),
+            "no Dockerfile, pyproject.toml, package.json or requirements.txt (found: README.md)",
+        ),
         (tree(), "found: no files"),
         (tree("requirements.txt", "x.py"), "none of server.py, main.py"),
         (tree(pyproject_toml="[project"), "pyproject.toml cannot be read"),
         (tree(package_json="{"), "package.json cannot be read"),
         (tree(package_json="[]"), "package.json without bin, start script and main"),
-        (tree("lib.py", pyproject_toml='[project]\nname="lib"\n'), "pyproject.toml without scripts"),
+        (
+            tree("lib.py", pyproject_toml='[project]\nname="lib"\n'),
+            "pyproject.toml without scripts",
+        ),
     ],
 )
-def test_what_is_not_recognised_says_what_was_looked_for(found: Tree, reason: str) -> None:
+def test_what_is_not_recognised_says_what_was_looked_for(
+    found: Tree, reason: str
+) -> None:
     with pytest.raises(ProjectNotRecognisedError) as caught:
         recognise(found, name="repo")
 
@@ -96,17 +142,42 @@ def test_what_is_not_recognised_says_what_was_looked_for(found: Tree, reason: st
     [
         (["mcp.run()"], [], {}),
         (["mcp.run(transport='stdio')"], [], {}),
-        (["mcp.run(transport='streamable-http')"], [], {"transport": "streamable-http"}),
-        (["mcp.run(transport='streamable-http', port=9001)"], [], {"transport": "streamable-http", "port": 9001}),
-        (["new StreamableHTTPServerTransport()", "app.listen(process.env.PORT || 3001)"], [], {"transport": "streamable-http", "port": 3001}),
-        (["StreamableHTTPServerTransport", "port = 1234", "port = 4321"], [], {"transport": "streamable-http"}),
+        (
+            ["mcp.run(transport='streamable-http')"],
+            [],
+            {"transport": "streamable-http"},
+        ),
+        (
+            ["mcp.run(transport='streamable-http', port=9001)"],
+            [],
+            {"transport": "streamable-http", "port": 9001},
+        ),
+        (
+            [
+                "new StreamableHTTPServerTransport()",
+                "app.listen(process.env.PORT || 3001)",
+            ],
+            [],
+            {"transport": "streamable-http", "port": 3001},
+        ),
+        (
+            ["StreamableHTTPServerTransport", "port = 1234", "port = 4321"],
+            [],
+            {"transport": "streamable-http"},
+        ),
         (["StdioServerTransport", "StreamableHTTPServerTransport"], [], {}),
-        (["StdioServerTransport", "StreamableHTTPServerTransport"], [3000], {"transport": "streamable-http", "port": 3000}),
+        (
+            ["StdioServerTransport", "StreamableHTTPServerTransport"],
+            [3000],
+            {"transport": "streamable-http", "port": 3000},
+        ),
         (["StdioServerTransport"], [3000], {}),
         ([], [7000, 8000], {"transport": "streamable-http", "port": 8000}),
     ],
 )
-def test_how_a_server_speaks_is_guessed(texts: list[str], exposed: list[int], speech: dict[str, object]) -> None:
+def test_how_a_server_speaks_is_guessed(
+    texts: list[str], exposed: list[int], speech: dict[str, object]
+) -> None:
     assert from_sources(texts, exposed=exposed) == speech
 
 
@@ -119,13 +190,22 @@ def test_ports_of_a_dockerfile_are_read() -> None:
 def test_an_image_that_exposes_nothing_speaks_stdio() -> None:
     assert from_image({}) == {}
     assert from_image({"ExposedPorts": {"53/udp": {}}}) == {}
-    assert from_image({"ExposedPorts": {"9999/tcp": {}}}) == {"transport": "streamable-http", "port": 9999}
+    assert from_image({"ExposedPorts": {"9999/tcp": {}}}) == {
+        "transport": "streamable-http",
+        "port": 9999,
+    }
 
 
-@pytest.mark.parametrize("found", [None, b"", b"{", b"[]", b'{"version": 3, "entry": ["x"], "image": "evil"}'])
+@pytest.mark.parametrize(
+    "found",
+    [None, b"", b"{", b"[]", b'{"version": 3, "entry": ["x"], "image": "evil"}'],
+)
 def test_what_a_hostile_build_left_is_passed_over(found: bytes | None) -> None:
     assert parse_resolved(found) == {}
 
 
 def test_what_the_installer_left_is_read() -> None:
-    assert parse_resolved(b'{"version": "1.0", "entry": "x"}') == {"version": "1.0", "entry": "x"}
+    assert parse_resolved(b'{"version": "1.0", "entry": "x"}') == {
+        "version": "1.0",
+        "entry": "x",
+    }

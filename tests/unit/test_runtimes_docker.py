@@ -26,7 +26,14 @@ from appliance.runtimes.subnets import free_subnets
 from appliance.runtimes.users import image_account
 
 OWNER = "0a1b2c3d4e5f"
-IMAGE = ImageFacts("sha256:1", 10001, 10001, has_own_user=False, volume_is_ready=False, environment={"PATH": "/bin"})
+IMAGE = ImageFacts(
+    "sha256:1",
+    10001,
+    10001,
+    has_own_user=False,
+    volume_is_ready=False,
+    environment={"PATH": "/bin"},
+)
 STDIO = InstanceSpec(
     server_id=3,
     server_name="time",
@@ -64,14 +71,24 @@ def test_a_stdio_container_is_this_and_nothing_else() -> None:
             "SecurityOpt": ["no-new-privileges:true"],
             "ReadonlyRootfs": True,
             "Tmpfs": {"/tmp": "rw,nosuid,nodev,exec,size=64m,mode=1777"},
-            "Mounts": [{"Type": "volume", "Source": "vol", "Target": "/data", "VolumeOptions": {"NoCopy": False}}],
+            "Mounts": [
+                {
+                    "Type": "volume",
+                    "Source": "vol",
+                    "Target": "/data",
+                    "VolumeOptions": {"NoCopy": False},
+                }
+            ],
             "Init": True,
             "IpcMode": "private",
             "PidsLimit": 32,
             "Memory": 67108864,
             "MemorySwap": 67108864,
             "NanoCpus": 500000000,
-            "Ulimits": [{"Name": "core", "Soft": 0, "Hard": 0}, {"Name": "nofile", "Soft": 4096, "Hard": 4096}],
+            "Ulimits": [
+                {"Name": "core", "Soft": 0, "Hard": 0},
+                {"Name": "nofile", "Soft": 4096, "Hard": 4096},
+            ],
             "NetworkMode": "net",
             "LogConfig": {
                 "Type": "local",
@@ -89,20 +106,32 @@ def test_a_stdio_container_is_this_and_nothing_else() -> None:
 
 
 def test_an_http_container_is_published_on_loopback_and_told_where_to_listen() -> None:
-    spec = replace(STDIO, transport=Transport.STREAMABLE_HTTP, port=3001, arguments=(), environment={"PORT": "9"})
+    spec = replace(
+        STDIO,
+        transport=Transport.STREAMABLE_HTTP,
+        port=3001,
+        arguments=(),
+        environment={"PORT": "9"},
+    )
 
     config = container_config(spec, IMAGE, owner=OWNER, network="net", volume="vol")
 
     assert config["OpenStdin"] is False
     assert "Cmd" not in config
     assert config["ExposedPorts"] == {"3001/tcp": {}}
-    assert config["HostConfig"]["PortBindings"] == {"3001/tcp": [{"HostIp": "127.0.0.1", "HostPort": ""}]}
-    assert {"HOST=0.0.0.0", "FASTMCP_PORT=3001", "MCP_HOST_HTTP_PORT=3001"} < set(config["Env"])
+    assert config["HostConfig"]["PortBindings"] == {
+        "3001/tcp": [{"HostIp": "127.0.0.1", "HostPort": ""}]
+    }
+    assert {"HOST=0.0.0.0", "FASTMCP_PORT=3001", "MCP_HOST_HTTP_PORT=3001"} < set(
+        config["Env"]
+    )
     assert [item for item in config["Env"] if item.startswith("PORT=")] == ["PORT=9"]
 
 
 def test_a_user_of_the_images_own_keeps_its_home() -> None:
-    own = replace(IMAGE, uid=1000, gid=1001, has_own_user=True, environment={"HOME": "/home/node"})
+    own = replace(
+        IMAGE, uid=1000, gid=1001, has_own_user=True, environment={"HOME": "/home/node"}
+    )
 
     config = container_config(STDIO, own, owner=OWNER, network="net", volume="vol")
 
@@ -129,30 +158,51 @@ PASSWD = "root:x:0:0::/root:/bin/sh\nnode:x:1000:1001::/home/node:/bin/sh\nbroke
         ("node:12", (1000, 12)),
     ],
 )
-def test_root_and_strangers_are_nobodys_account(user: str, account: tuple[int, int] | None) -> None:
+def test_root_and_strangers_are_nobodys_account(
+    user: str, account: tuple[int, int] | None
+) -> None:
     assert image_account(user, PASSWD) == account
 
 
 def test_the_lowest_free_subnet_comes_first() -> None:
-    taken = ["10.213.0.0/28", "10.213.0.32/28", "172.17.0.0/16", "fd00::/64", "nonsense"]
+    taken = [
+        "10.213.0.0/28",
+        "10.213.0.32/28",
+        "172.17.0.0/16",
+        "fd00::/64",
+        "nonsense",
+    ]
 
-    assert list(islice(free_subnets("10.213.0.0/16", taken), 2)) == ["10.213.0.16/28", "10.213.0.48/28"]
+    assert list(islice(free_subnets("10.213.0.0/16", taken), 2)) == [
+        "10.213.0.16/28",
+        "10.213.0.48/28",
+    ]
 
 
 def test_a_taken_range_is_passed_over_whole() -> None:
-    assert next(iter(free_subnets("10.213.0.0/16", ["10.213.0.0/17"]))) == "10.213.128.0/28"
+    assert (
+        next(iter(free_subnets("10.213.0.0/16", ["10.213.0.0/17"])))
+        == "10.213.128.0/28"
+    )
 
 
 def test_a_pool_can_be_used_up() -> None:
-    assert list(free_subnets("10.213.0.0/27", ["10.213.0.0/28", "10.213.0.16/28"])) == []
+    assert (
+        list(free_subnets("10.213.0.0/27", ["10.213.0.0/28", "10.213.0.16/28"])) == []
+    )
 
 
 def frame(stream: int, payload: bytes) -> bytes:
     return struct.pack(">BxxxL", stream, len(payload)) + payload
 
 
-@given(st.lists(st.tuples(st.sampled_from([1, 2]), st.binary(max_size=40))), st.lists(st.integers(1, 30)))
-def test_log_lines_do_not_depend_on_where_the_stream_is_cut(frames: list[tuple[int, bytes]], cuts: list[int]) -> None:
+@given(
+    st.lists(st.tuples(st.sampled_from([1, 2]), st.binary(max_size=40))),
+    st.lists(st.integers(1, 30)),
+)
+def test_log_lines_do_not_depend_on_where_the_stream_is_cut(
+    frames: list[tuple[int, bytes]], cuts: list[int]
+) -> None:
     data = b"".join(frame(stream, payload) for stream, payload in frames)
     reader = FrameReader()
     found: list[LogLine] = []
@@ -162,14 +212,21 @@ def test_log_lines_do_not_depend_on_where_the_stream_is_cut(frames: list[tuple[i
         data = data[size:]
     found += reader.feed(data)
 
-    assert found == [parse_line({1: "stdout", 2: "stderr"}[stream], payload) for stream, payload in frames]
+    assert found == [
+        parse_line({1: "stdout", 2: "stderr"}[stream], payload)
+        for stream, payload in frames
+    ]
 
 
 def test_a_log_line_has_its_moment() -> None:
     line = parse_line("stderr", b"2026-11-21T04:57:51.578676123Z hello  there\r\n")
 
-    assert line == LogLine(datetime(2026, 11, 21, 4, 57, 51, 578676, UTC), "stderr", "hello  there")
-    assert parse_line("stdout", b"no moment here") == LogLine(EPOCH, "stdout", "no moment here")
+    assert line == LogLine(
+        datetime(2026, 11, 21, 4, 57, 51, 578676, UTC), "stderr", "hello  there"
+    )
+    assert parse_line("stdout", b"no moment here") == LogLine(
+        EPOCH, "stdout", "no moment here"
+    )
 
 
 @pytest.mark.parametrize(
@@ -199,8 +256,15 @@ def seen(status: str = "running", **state: object) -> dict[str, object]:
                 labels.PATH: "/mcp",
             }
         },
-        "State": {"Status": status, "ExitCode": 0, "StartedAt": "0001-01-01T00:00:00Z", **state},
-        "NetworkSettings": {"Ports": {"8000/tcp": [{"HostIp": "127.0.0.1", "HostPort": "32768"}]}},
+        "State": {
+            "Status": status,
+            "ExitCode": 0,
+            "StartedAt": "0001-01-01T00:00:00Z",
+            **state,
+        },
+        "NetworkSettings": {
+            "Ports": {"8000/tcp": [{"HostIp": "127.0.0.1", "HostPort": "32768"}]}
+        },
     }
 
 
@@ -214,19 +278,30 @@ def test_a_running_container_has_an_address() -> None:
 def test_one_that_ended_has_a_code_and_no_address(status: str) -> None:
     found = inspection.instance(seen(status, ExitCode=137, OOMKilled=True))
 
-    assert (found.state, found.exit_code, found.out_of_memory, found.address) == (InstanceState.EXITED, 137, True, "")
+    assert (found.state, found.exit_code, found.out_of_memory, found.address) == (
+        InstanceState.EXITED,
+        137,
+        True,
+        "",
+    )
 
 
 def test_one_that_was_never_started_is_created() -> None:
     found = inspection.instance(seen("created"))
 
-    assert (found.state, found.exit_code, found.started_at) == (InstanceState.CREATED, None, None)
+    assert (found.state, found.exit_code, found.started_at) == (
+        InstanceState.CREATED,
+        None,
+        None,
+    )
 
 
 def test_an_event_names_server_and_deployment() -> None:
     attributes = {labels.SERVER: "3", labels.DEPLOYMENT: "7"}
 
-    assert inspection.event({"Action": "die", "Actor": {"Attributes": attributes}}) == ExecutorEvent(3, 7, "die")
+    assert inspection.event(
+        {"Action": "die", "Actor": {"Attributes": attributes}}
+    ) == ExecutorEvent(3, 7, "die")
 
 
 def test_our_tags_are_told_from_others() -> None:

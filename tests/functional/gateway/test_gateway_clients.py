@@ -52,7 +52,7 @@ async def connected(box: Box, mode: str, **options: Any) -> AsyncIterator[Client
         transport = streamable_http_client(
             f"{box.url}/servers/any/mcp", http_client=http
         )
-        async with Client(transport, mode=mode, **options) as client:  # type: ignore[arg-type]
+        async with Client(transport, mode=mode, **options) as client:
             yield client
 
 
@@ -85,7 +85,11 @@ async def test_progress_reaches_the_sdks_client(any_box: Box, mode: str) -> None
     tool = "steps" if "steps" in await tool_names(any_box) else "progress"
     seen: list[float] = []
 
-    async def note(progress: float, _total: float | None, _message: str | None) -> None:
+    async def note(
+        progress: float,
+        total: float | None,  # noqa: ARG001
+        message: str | None,  # noqa: ARG001
+    ) -> None:
         seen.append(progress)
 
     async with connected(any_box, mode) as client:
@@ -100,7 +104,7 @@ async def test_a_method_that_the_server_lacks_is_an_error_and_no_hang(
     any_box: Box, mode: str
 ) -> None:
     async with connected(any_box, mode) as client:
-        if any_box.transport == "http":
+        if any_box.transport == "streamable-http":
             assert (await client.list_prompts()).prompts == []
         else:
             with pytest.raises(MCPError):
@@ -145,7 +149,7 @@ async def test_a_modern_subscription_hears_of_changed_lists(stdio_box: Box) -> N
     ("changes", "status", "code"),
     [
         ({"Mcp-Method": "tools/list"}, 400, -32020),
-        ({"Mcp-Method": None}, 400, -32020),
+        ({"Mcp-Method": ""}, 400, -32020),
         ({"Mcp-Name": "die"}, 400, -32020),
         ({"Mcp-Name": "=?base64?ZGll?="}, 400, -32020),
         ({"Mcp-Name": "=?base64?ZWNobw==?="}, 200, None),
@@ -153,13 +157,13 @@ async def test_a_modern_subscription_hears_of_changed_lists(stdio_box: Box) -> N
     ],
 )
 def test_modern_headers_and_bodies_must_agree(
-    stdio_box: Box, changes: dict[str, str | None], status: int, code: int | None
+    stdio_box: Box, changes: dict[str, str], status: int, code: int | None
 ) -> None:
     headers = modern_headers(stdio_box, "tools/call", "echo") | changes
     body = modern_request("tools/call", {"name": "echo", "arguments": {}})
 
     answered, answer = stdio_box.post(
-        "fake", body, headers={k: v for k, v in headers.items() if v is not None}
+        "fake", body, headers={key: value for key, value in headers.items() if value}
     )
 
     assert answered == status
@@ -243,11 +247,9 @@ async def test_the_hub_is_told_what_went_wrong(any_box: Box) -> None:
     async with aiohttp.ClientSession() as session:
         client = McpClient(session, any_box.url, any_box.internal_key)
 
-        with pytest.raises(
-            McpUnavailableError, match="idle is error: It ended with exit code 3"
-        ):
+        with pytest.raises(McpUnavailableError, match="idle is error: It ended"):
             await client.probe("idle")
-        with pytest.raises(McpUnavailableError, match="within 0.5 seconds"):
+        with pytest.raises(McpUnavailableError, match=r"within 0\.5 seconds"):
             await client.call_tool(
                 "any",
                 "slow" if any_box.transport == "stdio" else "sleep",
@@ -267,9 +269,7 @@ async def tool_names(box: Box) -> list[str]:
         return [tool.name for tool in (await client.list_tools()).tools]
 
 
-def modern_headers(
-    box: Box, method: str, name: str | None = None
-) -> dict[str, str | None]:
+def modern_headers(box: Box, method: str, name: str | None = None) -> dict[str, str]:
     headers = {
         "Authorization": f"Bearer {box.key}",
         "Accept": "application/json, text/event-stream",

@@ -5,11 +5,17 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
-import psutil
 import pytest
 
 from tests.cluster import ThrowAwayCluster
-from tests.fakes.mcp_box import Box, stdio_container, text_of, tool_call, wait_until
+from tests.fakes.mcp_box import (
+    Box,
+    has_ended,
+    stdio_container,
+    text_of,
+    tool_call,
+    wait_until,
+)
 
 
 def echo_works(box: Box) -> bool:
@@ -104,14 +110,16 @@ def test_a_stop_ends_calls_that_take_too_long(make_box: Callable[..., Box]) -> N
 
 def test_children_do_not_outlive_a_killed_master(make_box: Callable[..., Box]) -> None:
     box = make_box(gw_graceful_timeout=1)
-    children = [psutil.Process(pid) for pid in box.children().values()]
+    children = list(box.children().values())
+    assert len(children) == 3
     assert box.process is not None
 
     box.process.kill()
     box.process.wait()
 
-    gone, alive = psutil.wait_procs(children, timeout=5)
-    assert (len(gone), alive) == (3, [])
+    wait_until(
+        lambda: all(has_ended(pid) for pid in children), "the children have ended"
+    )
     box.start()
 
 
@@ -145,7 +153,7 @@ def test_a_worker_is_replaced_after_its_calls_and_none_fails(
         assert all(echo_works(box) for _ in range(100))
 
         assert box.children()["worker-0"] != first
-        wait_until(lambda: not psutil.pid_exists(first), "the first worker is gone")
+        wait_until(lambda: has_ended(first), "the first worker is gone")
 
 
 def test_without_preload_the_gateway_works_as_well(

@@ -12,7 +12,7 @@ import pytest
 
 from tests.fakes.mcp_box import Box, stdio_container, text_of, tool_call, wait_until
 
-INITIALIZE = {
+INITIALIZE: dict[str, Any] = {
     "jsonrpc": "2.0",
     "id": 0,
     "method": "initialize",
@@ -50,7 +50,7 @@ def test_initialize_answers_the_clients_revision(
 ) -> None:
     message = INITIALIZE | {
         "params": {**INITIALIZE["params"], "protocolVersion": asked}
-    }  # type: ignore[dict-item]
+    }
 
     _, answer = stdio_box.post("fake", message, key=stdio_box.key)
 
