@@ -42,6 +42,7 @@ def config_values(config: ServerConfig) -> dict[str, str]:
         "transport": config.transport.value if config.transport else "auto",
         "port": str(config.port or ""),
         "path": config.path,
+        "tools": "\n".join(config.tools or ()),
     }
 
 
@@ -92,17 +93,20 @@ def read_config(form: Mapping[str, str]) -> ServerConfig:
     if problems or memory is None:
         raise InvalidError("The configuration is not valid.", fields=problems)
     config = ServerConfig(
-        arguments=tuple(
-            line for line in form.get("arguments", "").splitlines() if line.strip()
-        ),
+        arguments=_lines(form, "arguments"),
         environment=environment,
         cpu_limit=cpus if cpus is not None else _DEFAULT.cpu_limit,
         memory_limit_bytes=memory,
         transport=None if transport == "auto" else Transport(transport),
         port=None if port is None else int(port),
         path=form.get("path", "").strip() or _DEFAULT.path,
+        tools=tuple(name.strip() for name in _lines(form, "tools")) or None,
     )
     return _checked(config)
+
+
+def _lines(form: Mapping[str, str], name: str) -> tuple[str, ...]:
+    return tuple(line for line in form.get(name, "").splitlines() if line.strip())
 
 
 def _checked(config: ServerConfig) -> ServerConfig:

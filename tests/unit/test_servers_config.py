@@ -109,6 +109,7 @@ def test_a_configuration_survives_being_stored() -> None:
         transport=Transport.STREAMABLE_HTTP,
         port=9000,
         path="/x",
+        tools=("add", "subtract"),
     )
 
     assert config_from_dict(config_as_dict(config)) == config
