@@ -22,6 +22,12 @@ class TooManyAttemptsError(LimitedError):
     code = "too_many_attempts"
 
 
+class TooBusyError(LimitedError):
+    """More people sign in at this moment than the box can check."""
+
+    code = "too_busy"
+
+
 class RegistrationClosedError(ForbiddenError):
     """Only an administrator adds people."""
 

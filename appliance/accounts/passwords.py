@@ -6,16 +6,22 @@ box's memory.
 
 import asyncio
 import unicodedata
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
 
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
 
-from appliance.accounts.errors import WeakPasswordError
+from appliance.accounts.errors import TooBusyError, WeakPasswordError
+
+T = TypeVar("T")
 
 MIN_LENGTH = 10
 MAX_BYTES = 1024
 AT_ONCE = 2
+#: Who comes when so many wait is sent away: a flood must not make everybody else wait for minutes.
+MAX_WAITING = 40
 
 _hasher = PasswordHasher()
 #: Verified against when the address is unknown, so that both answers take the same time.
@@ -51,19 +57,36 @@ class Passwords:
     def __init__(self) -> None:
         """Start no thread yet."""
         self._threads = ThreadPoolExecutor(AT_ONCE, thread_name_prefix="argon2")
+        self._waiting = 0
 
     async def hash(self, password: str) -> str:
-        """Return the PHC string of a normalised password."""
-        loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._threads, _hasher.hash, password)
+        """Return the PHC string of a normalised password.
+
+        Raises:
+            TooBusyError: Too many wait already.
+        """
+        return await self._run(_hasher.hash, password)
 
     async def verify(self, password: str, hashed: str | None) -> bool:
-        """Return whether the password belongs to ``hashed``; ``None`` takes as long and is never right."""
-        loop = asyncio.get_running_loop()
-        matches = await loop.run_in_executor(
-            self._threads, _verify, normalise(password), hashed or _NOBODY
-        )
+        """Return whether the password belongs to ``hashed``; ``None`` takes as long and is never right.
+
+        Raises:
+            TooBusyError: Too many wait already.
+        """
+        matches = await self._run(_verify, normalise(password), hashed or _NOBODY)
         return matches and hashed is not None
+
+    async def _run(self, function: Callable[..., T], *args: str) -> T:
+        if self._waiting >= MAX_WAITING:
+            raise TooBusyError(
+                "Too many people are signing in at this moment.", retry_after_s=5
+            )
+        self._waiting += 1
+        try:
+            loop = asyncio.get_running_loop()
+            return await loop.run_in_executor(self._threads, function, *args)
+        finally:
+            self._waiting -= 1
 
     def close(self) -> None:
         """End the threads."""
