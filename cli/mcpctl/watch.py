@@ -1,15 +1,18 @@
 """Watching a server until it settles: live build lines and every change of its status."""
 
+import time
+from collections.abc import Callable
 from typing import Any
 
 import click
 
-from mcpctl.client import Client, path_of
-from mcpctl.errors import ApiError, CommandError
+from mcpctl.client import MAX_RECONNECTS, RECONNECT_AFTER_S, Client, path_of
+from mcpctl.errors import ApiError, CommandError, UnreachableError
 from mcpctl.output import printable_lines, state
 
 SETTLED = frozenset({"running", "degraded", "stopped", "error"})
 _NOT_FOUND = 404
+_UNAVAILABLE = 503
 
 
 class _Watch:
@@ -18,7 +21,7 @@ class _Watch:
     def __init__(self, hub: Client, server: dict[str, Any], *, quiet: bool) -> None:
         self._hub = hub
         self._quiet = quiet
-        self._build_id: int | None = None
+        self._deployment: int | None = None
         self._lines_seen = 0
         self._status = ""
         self.server = server
@@ -32,7 +35,9 @@ class _Watch:
             self._say(f"==> {state(self._status)}")
 
     def _show_lines(self) -> None:
-        deployment = self.server.get("deployment") or {}
+        deployment = (self.server.get("deployment") or {}).get("id")
+        if deployment != self._deployment:
+            self._deployment, self._lines_seen = deployment, 0
         try:
             log = self._hub.get(
                 path_of("servers", self.server["id"], "builds", "latest", "log"),
@@ -42,10 +47,8 @@ class _Watch:
             if error.status == _NOT_FOUND:  # nothing is built yet, or never will be
                 return
             raise
-        if log["deployment_id"] != deployment.get("id"):
+        if log["deployment_id"] != deployment:
             return  # the build of an older deployment
-        if log["build_id"] != self._build_id:
-            self._build_id = log["build_id"]
         for line in log["items"]:
             self._lines_seen = line["number"]
             for text in printable_lines(line["text"]):
@@ -67,7 +70,7 @@ def wait_until_settled(
     watch = _Watch(hub, server, quiet=quiet)
     # The stream starts with what is, so nothing can happen between a first look and the subscription.
     for _ in hub.events(path_of("servers", server["id"], "events")):
-        watch.refresh()
+        _patiently(watch.refresh)
         if watch.server["status"] in SETTLED:
             break
     found = watch.server
@@ -77,3 +80,17 @@ def wait_until_settled(
             hint=f"'mcpctl servers build-log {found['name']}' and 'mcpctl servers logs {found['name']}' tell more.",
         )
     return found
+
+
+def _patiently(look: Callable[[], None]) -> None:
+    """Look again while the hub or its database restarts: the build goes on without this program."""
+    for _ in range(MAX_RECONNECTS):
+        try:
+            return look()
+        except UnreachableError:
+            time.sleep(RECONNECT_AFTER_S)
+        except ApiError as error:
+            if error.status != _UNAVAILABLE:
+                raise
+            time.sleep(RECONNECT_AFTER_S)
+    return look()

@@ -251,6 +251,23 @@ async def test_create_shows_the_live_build_and_ends_with_the_endpoint(
     assert "mcpServers" in done.out
 
 
+async def test_a_redeployment_shows_its_own_build_from_the_first_line(
+    hub: Hub, mine: Terminal
+) -> None:
+    await mine.run("servers", "create", "clock", "--package", "pypi:x")
+    await _build(hub, end=Status.RUNNING)
+
+    waiting = asyncio.create_task(mine.run("servers", "redeploy", "clock", "--wait"))
+    while (await hub.database.run(store.deployments, 1))[0].number == 1:
+        await asyncio.sleep(0.05)
+    await _build(hub, end=Status.RUNNING)
+    done = await waiting
+
+    assert done.code == 0, done.err
+    assert done.err.count("step 1") == 1
+    assert done.err.count("step 2") == 1
+
+
 async def test_create_that_fails_ends_with_the_reason_and_exit_code_1(
     hub: Hub, mine: Terminal
 ) -> None:
