@@ -1,6 +1,6 @@
 """What people do with servers: every write says what is wanted and enqueues the reconciler; nothing here waits for it."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -118,7 +118,7 @@ class ServerService:
                 after=after,
                 limit=limit,
             )
-            return [self._view(server) for server in servers]
+            return self._views(servers)
 
         return await self._database.run(read)
 
@@ -337,12 +337,22 @@ class ServerService:
     # -- inside
 
     def _view(self, server: Server) -> ServerView:
-        return ServerView(
-            server=server,
-            endpoint=f"{self._gateway_public_url}/servers/{server.name}/mcp",
-            newest=store.deployment_in(server.id),
-            live=store.deployment_in(server.id, DeploymentState.LIVE),
-        )
+        return self._views([server])[0]
+
+    def _views(self, servers: Sequence[Server]) -> "list[ServerView]":
+        """Return all views with two queries, however many servers there are."""
+        ids = [server.id for server in servers]
+        newest = store.deployments_in(ids)
+        live = store.deployments_in(ids, DeploymentState.LIVE)
+        return [
+            ServerView(
+                server=server,
+                endpoint=f"{self._gateway_public_url}/servers/{server.name}/mcp",
+                newest=newest.get(server.id),
+                live=live.get(server.id),
+            )
+            for server in servers
+        ]
 
     async def _change(
         self, principal: Principal, server: int | str, action: str, write: Any
