@@ -17,13 +17,16 @@ from appliance.infra.docker import Engine
 from appliance.runtimes.docker import DockerExecutor
 from appliance.settings import Settings, load_settings
 
-#: Away from the default range, so that tests beside a running appliance leave its networks alone.
+#: Away from the default range, so that tests beside a running appliance leave its
+#: networks alone.
 SUBNET_POOL = "10.222.0.0/18"
 
 
 def docker(*arguments: str, text: str | None = None) -> str:
     """Run the docker command and return what it printed; an independent witness of what the code did."""
-    done = subprocess.run(["docker", *arguments], input=text, capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        ["docker", *arguments], input=text, capture_output=True, text=True, check=False
+    )
     assert done.returncode == 0, f"docker {' '.join(arguments)}: {done.stderr}"
     return done.stdout.strip()
 
@@ -37,15 +40,21 @@ class Box:
 
     def containers(self) -> list[str]:
         """Return the ids of all its containers."""
-        return docker("ps", "-aq", "--filter", f"label={labels.OWNER}={self.owner}").split()
+        return docker(
+            "ps", "-aq", "--filter", f"label={labels.OWNER}={self.owner}"
+        ).split()
 
     def networks(self) -> list[str]:
         """Return the names of its networks."""
-        return docker("network", "ls", "-q", "--filter", f"label={labels.OWNER}={self.owner}").split()
+        return docker(
+            "network", "ls", "-q", "--filter", f"label={labels.OWNER}={self.owner}"
+        ).split()
 
     def volumes(self) -> list[str]:
         """Return the names of its volumes."""
-        return docker("volume", "ls", "-q", "--filter", f"label={labels.OWNER}={self.owner}").split()
+        return docker(
+            "volume", "ls", "-q", "--filter", f"label={labels.OWNER}={self.owner}"
+        ).split()
 
     def images(self) -> list[str]:
         """Return the tags of its images."""
@@ -69,7 +78,11 @@ class Box:
 @pytest.fixture
 def box(tmp_path: Path) -> Iterator[Box]:
     """A fresh installation."""
-    settings = load_settings(jwt_secret=secrets.token_hex(32), data_dir=tmp_path / "data", server_subnet_pool=SUBNET_POOL)
+    settings = load_settings(
+        jwt_secret=secrets.token_hex(32),
+        data_dir=tmp_path / "data",
+        server_subnet_pool=SUBNET_POOL,
+    )
     made = Box(secrets.token_hex(6), settings)
     yield made
     made.clear()
@@ -92,13 +105,17 @@ def docker_executor(engine: Engine, box: Box) -> DockerExecutor:
 @pytest.fixture(scope="session")
 def base_image(tmp_path_factory: pytest.TempPathFactory) -> str:
     """The tag of the base image; made once if this box does not have it."""
-    settings = load_settings(jwt_secret=secrets.token_hex(32), data_dir=tmp_path_factory.mktemp("base"))
+    settings = load_settings(
+        jwt_secret=secrets.token_hex(32), data_dir=tmp_path_factory.mktemp("base")
+    )
 
     async def ensure() -> str:
         engine = Engine()
         buildx = Buildx(engine, timeout_s=settings.build_timeout)
         try:
-            return await BaseImages(engine, buildx, settings, owner="tests").ensure(print)
+            return await BaseImages(engine, buildx, settings, owner="tests").ensure(
+                print
+            )
         finally:
             await engine.close()
 
@@ -108,7 +125,9 @@ def base_image(tmp_path_factory: pytest.TempPathFactory) -> str:
 @pytest.fixture(scope="session")
 def strange_image(base_image: str) -> Iterator[str]:
     """An image that nobody here made: runs as root, and shows nothing of our base."""
-    tag = _built(f"FROM {base_image} AS b\nFROM scratch\nCOPY --from=b / /\nCMD [\"sleep\", \"300\"]\n")
+    tag = _built(
+        f'FROM {base_image} AS b\nFROM scratch\nCOPY --from=b / /\nCMD ["sleep", "300"]\n'
+    )
     yield tag
     docker("rmi", "-f", tag)
 
@@ -124,7 +143,18 @@ def named_user_image(strange_image: str) -> Iterator[str]:
 
 def _built(dockerfile: str) -> str:
     tag = f"mcp-host-test/{secrets.token_hex(4)}:1"
-    docker("buildx", "build", "--builder", "default", "--load", "-q", "-t", tag, "-", text=dockerfile)
+    docker(
+        "buildx",
+        "build",
+        "--builder",
+        "default",
+        "--load",
+        "-q",
+        "-t",
+        tag,
+        "-",
+        text=dockerfile,
+    )
     return tag
 
 

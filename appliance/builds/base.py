@@ -1,7 +1,7 @@
 """The base image that generated Dockerfiles build on: one for Python and Node, made once, named by its recipe.
 
-Its Debian is pulled where a registry can be reached and assembled from a mirror where none can; the rest is
-``base/Dockerfile``.
+Its Debian is pulled where a registry can be reached and assembled from a mirror where
+none can; the rest is ``base/Dockerfile``.
 """
 
 import hashlib
@@ -26,7 +26,9 @@ INCLUDED = ("/usr/share/doc/*/copyright",)
 FROM_ROOTFS = "FROM scratch AS rootfs\nADD rootfs.tar /\n"
 
 
-def recipe_hash(files: Mapping[str, bytes], *, certificates: bytes, source: str, image: str) -> str:
+def recipe_hash(
+    files: Mapping[str, bytes], *, certificates: bytes, source: str, image: str
+) -> str:
     """Return 12 hex digits that change with anything that goes into the base. Pure.
 
     Args:
@@ -38,7 +40,11 @@ def recipe_hash(files: Mapping[str, bytes], *, certificates: bytes, source: str,
     digest = hashlib.sha256()
     parts = [(name, content) for name, content in sorted(files.items())]
     fixed = " ".join((SUITE, *PACKAGES, *EXCLUDED, source, image))
-    for name, content in [*parts, ("fixed", fixed.encode()), ("certificates", certificates)]:
+    for name, content in [
+        *parts,
+        ("fixed", fixed.encode()),
+        ("certificates", certificates),
+    ]:
         digest.update(f"{name} {len(content)}\n".encode() + content)
     return digest.hexdigest()[:12]
 
@@ -80,7 +86,9 @@ def mmdebstrap_argv(target: Path, *, mirror: str | None, is_root: bool) -> list[
     ]
 
 
-_ONE_LINE = re.compile(r"^deb\s+(?:\[[^\]]*\]\s+)?(?P<uri>\S+)\s+(?P<suite>\S+)\s+(?P<components>.+)$")
+_ONE_LINE = re.compile(
+    r"^deb\s+(?:\[[^\]]*\]\s+)?(?P<uri>\S+)\s+(?P<suite>\S+)\s+(?P<components>.+)$"
+)
 
 
 def debian_mirror(sources: Mapping[str, str], codename: str) -> str | None:
@@ -91,7 +99,11 @@ def debian_mirror(sources: Mapping[str, str], codename: str) -> str | None:
         codename: The box's own suite (``bookworm``), whose mirror has the others too.
     """
     for name, text in sorted(sources.items()):
-        found = _deb822(text, codename) if name.endswith(".sources") else _one_line(text, codename)
+        found = (
+            _deb822(text, codename)
+            if name.endswith(".sources")
+            else _one_line(text, codename)
+        )
         if found:
             return found
     return None
@@ -100,7 +112,11 @@ def debian_mirror(sources: Mapping[str, str], codename: str) -> str | None:
 def _one_line(text: str, codename: str) -> str | None:
     for line in text.splitlines():
         match = _ONE_LINE.match(line.strip())
-        if match and match["suite"] == codename and "main" in match["components"].split():
+        if (
+            match
+            and match["suite"] == codename
+            and "main" in match["components"].split()
+        ):
             return match["uri"]
     return None
 
@@ -108,8 +124,18 @@ def _one_line(text: str, codename: str) -> str | None:
 def _deb822(text: str, codename: str) -> str | None:
     for stanza in re.split(r"\n\s*\n", text):
         lines = [line for line in stanza.splitlines() if not line.startswith("#")]
-        fields = dict(re.findall(r"^([A-Za-z-]+):[ \t]*(.*)$", "\n".join(lines), re.MULTILINE))
-        wanted = codename in fields.get("Suites", "").split() and "main" in fields.get("Components", "").split()
-        if wanted and "deb" in fields.get("Types", "").split() and fields.get("Enabled", "yes") != "no" and fields.get("URIs"):
+        fields = dict(
+            re.findall(r"^([A-Za-z-]+):[ \t]*(.*)$", "\n".join(lines), re.MULTILINE)
+        )
+        wanted = (
+            codename in fields.get("Suites", "").split()
+            and "main" in fields.get("Components", "").split()
+        )
+        if (
+            wanted
+            and "deb" in fields.get("Types", "").split()
+            and fields.get("Enabled", "yes") != "no"
+            and fields.get("URIs")
+        ):
             return str(fields["URIs"].split()[0])
     return None

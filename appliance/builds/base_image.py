@@ -5,8 +5,6 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
-import aiodocker
-
 from appliance.builds.base import (
     RECIPE,
     base_dockerfile,
@@ -38,7 +36,9 @@ Listener = Callable[[str], None]
 class BaseImages:
     """The base image of one installation."""
 
-    def __init__(self, engine: Engine, buildx: Buildx, settings: Settings, *, owner: str) -> None:
+    def __init__(
+        self, engine: Engine, buildx: Buildx, settings: Settings, *, owner: str
+    ) -> None:
         """Keep the parts."""
         self._engine = engine
         self._buildx = buildx
@@ -51,7 +51,8 @@ class BaseImages:
     async def ensure(self, on_line: Listener) -> str:
         """Return the base image's tag, after making it if it is not there.
 
-        Whoever waits reads the same lines. The work goes on while anybody waits, and stops with the last.
+        Whoever waits reads the same lines. The work goes on while anybody waits, and
+        stops with the last.
 
         Raises:
             BuildFailedError: It could not be made; says what is missing.
@@ -74,7 +75,9 @@ class BaseImages:
         return tag
 
     def _read_recipe(self) -> tuple[dict[str, bytes], bytes]:
-        files = {path.name: path.read_bytes() for path in RECIPE.iterdir() if path.is_file()}
+        files = {
+            path.name: path.read_bytes() for path in RECIPE.iterdir() if path.is_file()
+        }
         bundle = self._settings.ca_bundle
         return files, bundle.read_bytes() if bundle.is_file() else b""
 
@@ -96,14 +99,20 @@ class BaseImages:
         for listener in self._listeners:
             listener(text)
 
-    async def _make(self, recipe: str, files: dict[str, bytes], certificates: bytes) -> None:
+    async def _make(
+        self, recipe: str, files: dict[str, bytes], certificates: bytes
+    ) -> None:
         mark = f"base:{self._owner}"
-        async with Workspace(self._settings.data_dir / "builds" / "base", mark=mark) as work:
+        async with Workspace(
+            self._settings.data_dir / "builds" / "base", mark=mark
+        ) as work:
             pulled = await self._pulled()
             if pulled is None:
                 await self._assemble(work.path, mark)
             text = base_dockerfile(files["Dockerfile"].decode(), pulled=pulled)
-            await asyncio.to_thread(_write_context, work.path, {**files, "host-ca.pem": certificates}, text)
+            await asyncio.to_thread(
+                _write_context, work.path, {**files, "host-ca.pem": certificates}, text
+            )
             command = BuildxCommand(
                 tag=base_tag(recipe),
                 dockerfile=work.path / "Dockerfile",
@@ -113,12 +122,18 @@ class BaseImages:
                 build_arguments=process.proxies(),
             )
             await self._buildx.build(
-                command, ImageSource(self._settings.build_base_image), on_line=self._say, mark=mark
+                command,
+                ImageSource(self._settings.build_base_image),
+                on_line=self._say,
+                mark=mark,
             )
 
     async def _pulled(self) -> str | None:
         """Return the configured image if it is to be had; ``None``: assemble one."""
-        source, image = self._settings.build_base_source, self._settings.build_base_image
+        source, image = (
+            self._settings.build_base_source,
+            self._settings.build_base_image,
+        )
         if source == "debian":
             return None
         if await has_image(self._engine, image):
@@ -130,14 +145,22 @@ class BaseImages:
         except (BuildFailedError, TimeoutError) as error:
             if source == "registry":
                 raise
-            why = error.detail if isinstance(error, DomainError) else "its registry did not answer in time."
+            why = (
+                error.detail
+                if isinstance(error, DomainError)
+                else "its registry did not answer in time."
+            )
             self._say(f"{why} Assembling Debian from a mirror instead.")
             return None
         return image
 
     async def _assemble(self, work: Path, mark: str) -> None:
-        mirror = self._settings.build_debian_mirror or await asyncio.to_thread(_own_mirror)
-        argv = mmdebstrap_argv(work / "rootfs.tar", mirror=mirror, is_root=os.geteuid() == 0)
+        mirror = self._settings.build_debian_mirror or await asyncio.to_thread(
+            _own_mirror
+        )
+        argv = mmdebstrap_argv(
+            work / "rootfs.tar", mirror=mirror, is_root=os.geteuid() == 0
+        )
         said: list[str] = []
 
         def read(line: str) -> None:
@@ -148,7 +171,8 @@ class BaseImages:
             finished = await process.run(
                 argv,
                 on_line=read,
-                # Should it be killed, what it leaves is in a directory that is ours to remove.
+                # Should it be killed, what it leaves is in a directory that is ours to
+                # remove.
                 environment={"TMPDIR": str(work)},
                 timeout_s=self._settings.build_timeout,
                 mark=mark,
@@ -157,7 +181,7 @@ class BaseImages:
             raise BuildToolError(
                 f"The base image {self._settings.build_base_image} could not be pulled, and mmdebstrap, which would"
                 " assemble one from a Debian mirror, is not on this box.",
-                hint="Install mmdebstrap (on Ubuntu also debian-archive-keyring), or set BUILD_BASE_IMAGE to an image that can be pulled.",
+                hint="Install mmdebstrap (Ubuntu: and debian-archive-keyring), or set BUILD_BASE_IMAGE to one that can be had.",
             ) from error
         except process.ProgramTimeoutError as error:
             raise BuildTimeoutError(error.detail) from error
@@ -174,7 +198,7 @@ def _assembly_failed(said: list[str], *, is_root: bool) -> DomainError:
         f"The base image could not be assembled: {errors[0].removeprefix('E: ') if errors else 'mmdebstrap failed'}",
         hint=None
         if is_root
-        else "Without root this needs user namespaces and the package uidmap; or set BUILD_BASE_IMAGE to an image that can be pulled.",
+        else "Without root this needs user namespaces and uidmap; or set BUILD_BASE_IMAGE to an image that can be pulled.",
         output=tuple(said[-12:]),
     )
 
@@ -189,7 +213,9 @@ def _own_mirror() -> str | None:
     """Return the mirror of a Debian box; other boxes have none that would do. Blocking."""
     try:
         release = dict(
-            line.split("=", 1) for line in Path("/etc/os-release").read_text().splitlines() if "=" in line
+            line.split("=", 1)
+            for line in Path("/etc/os-release").read_text().splitlines()
+            if "=" in line
         )
     except OSError:
         return None
@@ -197,5 +223,9 @@ def _own_mirror() -> str | None:
     if release.get("ID") != "debian" or not codename:
         return None
     paths = [APT / "sources.list", *(APT / "sources.list.d").glob("*")]
-    texts = {path.name: path.read_text() for path in paths if path.suffix in {".list", ".sources"} and path.is_file()}
+    texts = {
+        path.name: path.read_text()
+        for path in paths
+        if path.suffix in {".list", ".sources"} and path.is_file()
+    }
     return debian_mirror(texts, codename)

@@ -21,14 +21,16 @@ PLUGINS = (
     "/usr/libexec/docker/cli-plugins",
 )
 
-#: Attestations turn one image into an index, which engines without the containerd store cannot load.
+#: Attestations turn one image into an index, which engines without the containerd store
+#: cannot load.
 ENVIRONMENT = {"BUILDX_NO_DEFAULT_ATTESTATIONS": "1"}
 
 
 def find_buildx() -> tuple[str, ...]:
     """Return how buildx is started: the plugin itself where it is found, else through the docker command. Blocking.
 
-    The docker command starts the plugin as a child, which then outlives it when it is killed; the plugin alone does not.
+    The docker command starts the plugin as a child, which then outlives it when it is
+    killed; the plugin alone does not.
     """
     for directory in PLUGINS:
         path = Path(directory).expanduser() / "docker-buildx"
@@ -51,7 +53,12 @@ class Buildx:
         self._timeout_s = timeout_s
 
     async def build(
-        self, command: BuildxCommand, source: Source, *, on_line: Callable[[str], None], mark: str
+        self,
+        command: BuildxCommand,
+        source: Source,
+        *,
+        on_line: Callable[[str], None],
+        mark: str,
     ) -> None:
         """Run one build to its end.
 
@@ -87,6 +94,8 @@ class Buildx:
                 output=tuple(progress.output[-5:]),
             ) from error
         except process.ProgramMissingError as error:
-            raise BuildToolError(error.detail, hint="Install Docker's buildx plugin.") from error
+            raise BuildToolError(
+                error.detail, hint="Install Docker's buildx plugin."
+            ) from error
         if finished.code:
             raise explain(Failure(source, progress.failed_step, progress.output))

@@ -6,7 +6,11 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from appliance.builds.errors import BuildTimeoutError, BuildToolError, CheckoutRefusedError
+from appliance.builds.errors import (
+    BuildTimeoutError,
+    BuildToolError,
+    CheckoutRefusedError,
+)
 from appliance.builds.failures import explain_git
 from appliance.builds.project import DECIDING, Tree
 from appliance.infra import process
@@ -14,12 +18,23 @@ from appliance.sources.model import GitSource
 
 CLONE_TIMEOUT_S = 300.0
 MAX_CHECKOUT_BYTES = 1024**3
-#: Bounds for looking around: names that are listed, sources that are searched for how a server speaks.
+#: Bounds for looking around: names that are listed, sources that are searched for how a
+#: server speaks.
 MAX_FILES = 20_000
 MAX_TEXT_BYTES = 256 * 1024
 MAX_SOURCES = 300
 _SOURCE_SUFFIXES = (".py", ".js", ".mjs", ".cjs", ".ts", ".mts")
-_PASSED_OVER = {".git", "node_modules", ".venv", "venv", "tests", "test", "__tests__", "examples", "docs"}
+_PASSED_OVER = {
+    ".git",
+    "node_modules",
+    ".venv",
+    "venv",
+    "tests",
+    "test",
+    "__tests__",
+    "examples",
+    "docs",
+}
 _MEASURE_EVERY_S = 0.5
 
 
@@ -66,12 +81,18 @@ def git_environment(ca_bundle: Path) -> dict[str, str]:
 
 
 async def fetch(
-    source: GitSource, target: Path, *, ca_bundle: Path, on_line: Callable[[str], None], mark: str
+    source: GitSource,
+    target: Path,
+    *,
+    ca_bundle: Path,
+    on_line: Callable[[str], None],
+    mark: str,
 ) -> Checkout:
     """Clone ``source`` into ``target`` and look at it.
 
     Raises:
-        BuildFailedError: Repository, branch or directory is not there, it is too large, or a link leads out of it.
+        BuildFailedError: Repository, branch or directory is not there, it is too large,
+            or a link leads out of it.
     """
     environment = git_environment(ca_bundle)
     said: list[str] = []
@@ -84,18 +105,28 @@ async def fetch(
 
     cloning = asyncio.ensure_future(
         process.run(
-            clone_argv(source, target), on_line=read, environment=environment, timeout_s=CLONE_TIMEOUT_S, mark=mark
+            clone_argv(source, target),
+            on_line=read,
+            environment=environment,
+            timeout_s=CLONE_TIMEOUT_S,
+            mark=mark,
         )
     )
     try:
         finished = await _bounded(cloning, target)
     except process.ProgramTimeoutError as error:
-        raise BuildTimeoutError(f"Cloning {source.url} took longer than {CLONE_TIMEOUT_S:g} seconds.") from error
+        raise BuildTimeoutError(
+            f"Cloning {source.url} took longer than {CLONE_TIMEOUT_S:g} seconds."
+        ) from error
     except process.ProgramMissingError as error:
         raise BuildToolError(error.detail, hint="Install git on this box.") from error
     if finished.code:
         raise explain_git(source, said)
-    revision = await process.run(["git", "-C", str(target), "rev-parse", "HEAD"], environment=environment, mark=mark)
+    revision = await process.run(
+        ["git", "-C", str(target), "rev-parse", "HEAD"],
+        environment=environment,
+        mark=mark,
+    )
     if revision.code:
         raise CheckoutRefusedError(
             f"There is no commit at {source.url}: the repository is empty, or the URL is that of a web page.",
@@ -104,7 +135,9 @@ async def fetch(
     return await asyncio.to_thread(look, source, target, revision.text.strip())
 
 
-async def _bounded(cloning: "asyncio.Future[process.Finished]", target: Path) -> process.Finished:
+async def _bounded(
+    cloning: "asyncio.Future[process.Finished]", target: Path
+) -> process.Finished:
     """Wait for the clone, and stop it when it grows too large."""
     try:
         while not cloning.done():
@@ -137,17 +170,21 @@ def look(source: GitSource, target: Path, revision: str) -> Checkout:
     """Return what a clone holds. Blocking.
 
     Raises:
-        CheckoutRefusedError: The subdirectory is not there, or a symbolic link leads out of the clone.
+        CheckoutRefusedError: The subdirectory is not there, or a symbolic link leads
+            out of the clone.
     """
     root = target / source.subdirectory if source.subdirectory else target
     if not root.is_dir() or not root.resolve().is_relative_to(target.resolve()):
         raise CheckoutRefusedError(
-            f"The repository has no directory {source.subdirectory}.", hint="Check source.subdirectory."
+            f"The repository has no directory {source.subdirectory}.",
+            hint="Check source.subdirectory.",
         )
     refuse_links_out(target)
     files = list(_files(root))
     texts = {name: _text(root / name) for name in DECIDING if name in files}
-    candidates = [name for name in files if name.endswith(_SOURCE_SUFFIXES)][:MAX_SOURCES]
+    candidates = [name for name in files if name.endswith(_SOURCE_SUFFIXES)][
+        :MAX_SOURCES
+    ]
     sources = tuple(_text(root / name) for name in candidates)
     return Checkout(root, revision, Tree(frozenset(files), texts), sources)
 
@@ -173,7 +210,9 @@ def _files(root: Path) -> Iterator[str]:
     """Yield paths of regular files, nearer ones first within a directory."""
     count = 0
     for place, directories, names in os.walk(root):
-        directories[:] = sorted(name for name in directories if name not in _PASSED_OVER)
+        directories[:] = sorted(
+            name for name in directories if name not in _PASSED_OVER
+        )
         for name in sorted(names):
             path = Path(place) / name
             count += 1

@@ -22,15 +22,18 @@ def package_dockerfile(base: str, source: PackageSource, *, resolved_for: str) -
 
     Args:
         base: Tag of the base image.
-        resolved_for: Names the build. A pinned package may come from the cache; one that is not pinned is resolved anew for
-            every build, because this takes part in the cache's key. A build that is tried again finds what it had.
+        resolved_for: Names the build. A pinned package may come from the cache; one
+            that is not pinned is resolved anew for every build, because this takes part
+            in the cache's key. A build that is tried again finds what it had.
     """
     lines = [f"FROM {base}", f"USER {USER}"]
     if source.ecosystem is Ecosystem.NPM:
         lines.append(NODE_PATH)
     if source.version is None:
         lines.append(f"ARG MCP_HOST_RESOLVED_FOR={resolved_for}")
-    lines.append(_run(source.ecosystem.value, {"name": source.name, "version": source.version}))
+    lines.append(
+        _run(source.ecosystem.value, {"name": source.name, "version": source.version})
+    )
     return _finished(lines)
 
 
@@ -46,7 +49,11 @@ def project_dockerfile(base: str, project: PythonProject | NodeProject) -> str:
         }
     else:
         kind = "node"
-        plan = {"lock": project.has_lock, "build": project.has_build, "command": list(project.command)}
+        plan = {
+            "lock": project.has_lock,
+            "build": project.has_build,
+            "command": list(project.command),
+        }
     lines = [f"FROM {base}", f"USER {USER}"]
     if isinstance(project, NodeProject):
         lines.append(NODE_PATH)
@@ -54,7 +61,8 @@ def project_dockerfile(base: str, project: PythonProject | NodeProject) -> str:
 
 
 def _run(kind: str, plan: Mapping[str, object]) -> str:
-    # The exec form, in ASCII: no shell reads it, and no character of it can end the line.
+    # The exec form, in ASCII: no shell reads it, and no character of it can end the
+    # line.
     return f"RUN {json.dumps([INSTALL, kind, json.dumps(plan)])}"
 
 
@@ -82,8 +90,28 @@ class BuildxCommand:
         Args:
             program: How buildx is started: the plugin itself, or ``docker buildx``.
         """
-        options = ["--builder", self.builder or "default", "--progress=plain", "--load", f"--tag={self.tag}"]
-        options += [f"--label={name}={value}" for name, value in sorted(self.labels.items())]
-        options += [f"--secret=id={name},src={path}" for name, path in sorted(self.secrets.items())]
-        options += [f"--build-arg={name}={value}" for name, value in sorted(self.build_arguments.items())]
-        return [*program, "build", *options, f"--file={self.dockerfile}", str(self.context)]
+        options = [
+            "--builder",
+            self.builder or "default",
+            "--progress=plain",
+            "--load",
+            f"--tag={self.tag}",
+        ]
+        options += [
+            f"--label={name}={value}" for name, value in sorted(self.labels.items())
+        ]
+        options += [
+            f"--secret=id={name},src={path}"
+            for name, path in sorted(self.secrets.items())
+        ]
+        options += [
+            f"--build-arg={name}={value}"
+            for name, value in sorted(self.build_arguments.items())
+        ]
+        return [
+            *program,
+            "build",
+            *options,
+            f"--file={self.dockerfile}",
+            str(self.context),
+        ]

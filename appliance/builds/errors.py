@@ -8,7 +8,8 @@
         ├── NoProgramError              ├── ProjectNotRecognisedError   ├── BuildTimeoutError
         ├── RemoteRefusedError          ├── CheckoutRefusedError        └── BuildToolError
 
-An engine that is away is ``EngineUnavailableError``: the same build may succeed later, so it is not over.
+An engine that is away is ``EngineUnavailableError``: the same build may succeed later,
+so it is not over.
 """
 
 from appliance.core.errors import FailedError

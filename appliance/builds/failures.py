@@ -1,6 +1,7 @@
 """From what tools print when they fail to a reason that a person can act on. Pure; a table, tested with recorded output.
 
-The first rule that matches decides, so what explains the most stands first: a full disk also breaks downloads.
+The first rule that matches decides, so what explains the most stands first: a full disk
+also breaks downloads.
 """
 
 import re
@@ -56,9 +57,17 @@ def explain(failure: Failure) -> DomainError:
 def explain_git(source: GitSource, output: Sequence[str]) -> DomainError:
     """Return the error of a failed ``git clone``."""
     failure = Failure(source, "git clone", output)
-    said = next((line for line in reversed(output) if line.startswith(("fatal:", "error:", "remote:"))), "")
+    said = next(
+        (
+            line
+            for line in reversed(output)
+            if line.startswith(("fatal:", "error:", "remote:"))
+        ),
+        "",
+    )
     return _first(_GIT_RULES, failure) or BuildFailedError(
-        f"The repository could not be cloned: {said or 'git said nothing'}", output=failure.tail
+        f"The repository could not be cloned: {said or 'git said nothing'}",
+        output=failure.tail,
     )
 
 
@@ -86,9 +95,15 @@ def _first(rules: Sequence[Rule], failure: Failure) -> DomainError | None:
 
 def _unexplained(failure: Failure) -> DomainError:
     step = f" at step '{failure.step}'" if failure.step else ""
-    last = next((line for line in reversed(failure.tail) if not line.startswith("ERROR: ")), "")
+    last = next(
+        (line for line in reversed(failure.tail) if not line.startswith("ERROR: ")), ""
+    )
     said = f" Its last line: {last.strip()}" if last else ""
-    return BuildFailedError(f"The build failed{step}.{said}", hint="The build log has the rest.", output=failure.tail)
+    return BuildFailedError(
+        f"The build failed{step}.{said}",
+        hint="The build log has the rest.",
+        output=failure.tail,
+    )
 
 
 def disk_full(output: Sequence[str] = ()) -> DiskFullError:
@@ -149,7 +164,9 @@ def _same(one: str, other: str) -> bool:
 
 def _unfit(sentence: str, hint: str) -> Callable[[Failure, re.Match[str]], DomainError]:
     def explain_with(failure: Failure, match: re.Match[str]) -> DomainError:
-        return PackageUnfitError(sentence.format(**match.groupdict()), hint=hint, output=failure.tail)
+        return PackageUnfitError(
+            sentence.format(**match.groupdict()), hint=hint, output=failure.tail
+        )
 
     return explain_with
 
@@ -225,7 +242,10 @@ _CERTIFICATE = re.compile(
     r"certificate verify failed|UnknownIssuer|invalid peer certificate|SELF_SIGNED_CERT|self-signed certificate"
     r"|UNABLE_TO_(?:GET_ISSUER_CERT|VERIFY_LEAF)\w*|certificate signed by unknown authority|SSL certificate problem"
 )
-_DISK: Rule = (re.compile(r"no space left on device|ENOSPC", re.IGNORECASE), lambda failure, _: disk_full(failure.tail))
+_DISK: Rule = (
+    re.compile(r"no space left on device|ENOSPC", re.IGNORECASE),
+    lambda failure, _: disk_full(failure.tail),
+)
 
 _BUILD_RULES: Sequence[Rule] = (
     _DISK,
@@ -237,27 +257,54 @@ _BUILD_RULES: Sequence[Rule] = (
         _engine_away,
     ),
     (re.compile(r"mcp-host: no-program: (?P<text>.+)"), _no_program),
-    (re.compile(r"Because (?P<name>\S+) was not found in the package registry"), _package_not_found),
-    (re.compile(r"requested resource '(?P<name>@?[^@'\s]+)@[^']*' could not be found"), _package_not_found),
-    (re.compile(r"'(?P<name>@?[^@'\s]+)@[^']*' is not in this registry"), _package_not_found),
-    (re.compile(r"there (?:is|are) no versions? of (?P<name>[^\s=<>]+)==(?P<version>\S+?)[\s,]"), _version_not_found),
-    (re.compile(r"No matching version found for (?P<name>@?[^@\s]+)@(?P<version>\S+?)\.?(?:\s|$)"), _version_not_found),
     (
-        re.compile(r"current Python version \((?P<here>[^)]+)\) does not satisfy Python(?P<wanted>\S+)"),
+        re.compile(r"Because (?P<name>\S+) was not found in the package registry"),
+        _package_not_found,
+    ),
+    (
+        re.compile(
+            r"requested resource '(?P<name>@?[^@'\s]+)@[^']*' could not be found"
+        ),
+        _package_not_found,
+    ),
+    (
+        re.compile(r"'(?P<name>@?[^@'\s]+)@[^']*' is not in this registry"),
+        _package_not_found,
+    ),
+    (
+        re.compile(
+            r"there (?:is|are) no versions? of (?P<name>[^\s=<>]+)==(?P<version>\S+?)[\s,]"
+        ),
+        _version_not_found,
+    ),
+    (
+        re.compile(
+            r"No matching version found for (?P<name>@?[^@\s]+)@(?P<version>\S+?)\.?(?:\s|$)"
+        ),
+        _version_not_found,
+    ),
+    (
+        re.compile(
+            r"current Python version \((?P<here>[^)]+)\) does not satisfy Python(?P<wanted>\S+)"
+        ),
         _unfit(
             "It needs Python {wanted}, and servers run on Python {here} here.",
             "Take another version of it, or a repository with a Dockerfile of its own.",
         ),
     ),
     (
-        re.compile(r"No such file or directory: '(?:\S*[-/])?(?P<tool>gcc|g\+\+|cc|c\+\+|clang|cargo|rustc)'"),
+        re.compile(
+            r"No such file or directory: '(?:\S*[-/])?(?P<tool>gcc|g\+\+|cc|c\+\+|clang|cargo|rustc)'"
+        ),
         _unfit(
-            "A part of it is only published as source code, and compiling that needs {tool}, which servers' base images leave out.",
+            "A part of it is only published as source code, and compiling that needs {tool}, which base images leave out.",
             "Take a version with ready wheels for this Python, or a repository with a Dockerfile of its own.",
         ),
     ),
     (
-        re.compile(r"gyp ERR! (?:find Python|stack Error: not found: (?P<tool>make)|build error)"),
+        re.compile(
+            r"gyp ERR! (?:find Python|stack Error: not found: (?P<tool>make)|build error)"
+        ),
         _unfit(
             "A part of it must be compiled for Node, and the tools for that are not in servers' base images.",
             "Take a version with ready binaries, or a repository with a Dockerfile of its own.",
@@ -265,7 +312,10 @@ _BUILD_RULES: Sequence[Rule] = (
     ),
     (_CERTIFICATE, _untrusted),
     (
-        re.compile(r"load metadata for (?P<image>\S+)\n(?:.*\n)*?.*(?:no such host|pull access denied|manifest unknown|not found|failed to do request|i/o timeout|denied)"),
+        re.compile(
+            r"load metadata for (?P<image>\S+)\n(?:.*\n)*?.*"
+            r"(?:no such host|manifest unknown|not found|failed to do request|i/o timeout|denied)"
+        ),
         _base_missing,
     ),
     (_NETWORK, _network_away),
@@ -281,7 +331,10 @@ _BUILD_RULES: Sequence[Rule] = (
 _GIT_RULES: Sequence[Rule] = (
     _DISK,
     (re.compile(r"Remote branch (?P<branch>\S+) not found"), _branch_not_found),
-    (re.compile(r"Could not find remote branch (?P<branch>\S+) to clone"), _branch_not_found),
+    (
+        re.compile(r"Could not find remote branch (?P<branch>\S+) to clone"),
+        _branch_not_found,
+    ),
     # A server that hides private repositories asks for a name where there is nothing.
     (
         re.compile(
@@ -292,7 +345,9 @@ _GIT_RULES: Sequence[Rule] = (
     ),
     (_CERTIFICATE, _untrusted),
     (
-        re.compile(r"Permission denied \([^)]*\)|Authentication failed[^\n]*|Host key verification failed|returned error: 40[13]"),
+        re.compile(
+            r"Permission denied \([^)]*\)|Authentication failed[^\n]*|Host key verification failed|returned error: 40[13]"
+        ),
         _refused,
     ),
     (_NETWORK, _network_away),

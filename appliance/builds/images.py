@@ -14,6 +14,7 @@ from appliance.infra.archive import read_file
 from appliance.infra.docker import Engine, is_missing, words
 
 MAX_RESOLVED_BYTES = 64 * 1024
+MAX_TEXT = 4096
 _TOLD = ("Pulling from", "Digest:", "Status:", "Pull complete", "Already exists")
 
 
@@ -34,7 +35,9 @@ async def has_image(engine: Engine, reference: str) -> bool:
     return await inspect(engine, reference) is not None
 
 
-async def pull(engine: Engine, reference: str, *, on_line: Callable[[str], None]) -> None:
+async def pull(
+    engine: Engine, reference: str, *, on_line: Callable[[str], None]
+) -> None:
     """Pull an image.
 
     Raises:
@@ -69,17 +72,28 @@ async def untag(engine: Engine, name: str) -> None:
             await client.images.delete(name)
 
 
-async def read_resolved(engine: Engine, image_id: str, *, owner: str, deployment_id: int) -> dict[str, Any]:
+async def read_resolved(
+    engine: Engine, image_id: str, *, owner: str, deployment_id: int
+) -> dict[str, Any]:
     """Return what the installer wrote into an image, without starting anything of it."""
     config: dict[str, Any] = {
         "Image": image_id,
-        "Labels": {labels.OWNER: owner, labels.DEPLOYMENT: str(deployment_id), labels.HELPER: "resolved"},
+        "Labels": {
+            labels.OWNER: owner,
+            labels.DEPLOYMENT: str(deployment_id),
+            labels.HELPER: "resolved",
+        },
         "HostConfig": {"NetworkMode": "none"},
     }
     async with engine.reach() as client:
         helper = await client.containers.create(config)
         try:
-            found = await read_file(engine, helper.id, "/opt/mcp/server/resolved.json", limit=MAX_RESOLVED_BYTES)
+            found = await read_file(
+                engine,
+                helper.id,
+                "/opt/mcp/server/resolved.json",
+                limit=MAX_RESOLVED_BYTES,
+            )
         finally:
             with contextlib.suppress(aiodocker.DockerError):
                 await asyncio.shield(helper.delete(force=True))
@@ -94,13 +108,23 @@ def parse_resolved(found: bytes | None) -> dict[str, Any]:
         return {}
     if not isinstance(data, dict):
         return {}
-    return {key: value for key in ("version", "entry") if isinstance(value := data.get(key), str) and len(value) < 4096}  # noqa: PLR2004 - a path's length
+    return {
+        key: value
+        for key in ("version", "entry")
+        if isinstance(value := data.get(key), str) and len(value) <= MAX_TEXT
+    }
 
 
 async def remove_helpers(engine: Engine, *, owner: str, deployment_id: int) -> None:
     """Remove the helper containers that a killed attempt left."""
-    wanted = [f"{labels.OWNER}={owner}", f"{labels.DEPLOYMENT}={deployment_id}", labels.HELPER]
+    wanted = [
+        f"{labels.OWNER}={owner}",
+        f"{labels.DEPLOYMENT}={deployment_id}",
+        labels.HELPER,
+    ]
     async with engine.reach() as client:
-        for container in await client.containers.list(all=True, filters=json.dumps({"label": wanted})):
+        for container in await client.containers.list(
+            all=True, filters=json.dumps({"label": wanted})
+        ):
             with contextlib.suppress(aiodocker.DockerError):
                 await container.delete(force=True)

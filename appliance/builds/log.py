@@ -12,10 +12,12 @@ from appliance.infra.database import Database, DatabaseUnavailableError
 
 log = structlog.get_logger(__name__)
 
-#: Seconds that a line waits for others at most: short enough to read along, long enough to be few transactions.
+#: Seconds that a line waits for others at most: short enough to read along, long enough
+#: to be few transactions.
 BATCH_S = 0.15
 RETRY_S = 0.5
-#: Seconds that the last lines may take to be stored when Postgres is away at the end of a build.
+#: Seconds that the last lines may take to be stored when Postgres is away at the end of
+#: a build.
 CLOSE_S = 30.0
 #: A build that prints more than this is still built; the rest of its output is dropped.
 MAX_LINES = 20_000
@@ -29,7 +31,9 @@ class BuildLog:
     Used as an asynchronous context manager: leaving it stores what is left.
     """
 
-    def __init__(self, database: Database, *, build_id: int, server_id: int, last_line: int) -> None:
+    def __init__(
+        self, database: Database, *, build_id: int, server_id: int, last_line: int
+    ) -> None:
         """Go on after the line numbered ``last_line``."""
         self._database = database
         self._build_id = build_id
@@ -58,7 +62,10 @@ class BuildLog:
         return self
 
     async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
     ) -> None:
         """Store what is left."""
         self._closing = True
@@ -68,7 +75,9 @@ class BuildLog:
         _, pending = await asyncio.wait({self._task}, timeout=CLOSE_S)
         if pending:
             self._task.cancel()
-            log.error("build_log_lost", build_id=self._build_id, lines=len(self._waiting))
+            log.error(
+                "build_log_lost", build_id=self._build_id, lines=len(self._waiting)
+            )
         else:
             self._task.result()
 
@@ -83,7 +92,9 @@ class BuildLog:
     async def _store_waiting(self) -> None:
         while batch := self._waiting[:BATCH_LINES]:
             try:
-                await self._database.run(store.append_lines, self._build_id, self._server_id, batch)
+                await self._database.run(
+                    store.append_lines, self._build_id, self._server_id, batch
+                )
             except DatabaseUnavailableError:
                 await asyncio.sleep(RETRY_S)
                 continue

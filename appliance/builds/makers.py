@@ -9,7 +9,11 @@ from appliance.builds import images, speech
 from appliance.builds.base_image import BaseImages
 from appliance.builds.buildx import Buildx
 from appliance.builds.checkout import Checkout, fetch
-from appliance.builds.dockerfile import BuildxCommand, package_dockerfile, project_dockerfile
+from appliance.builds.dockerfile import (
+    BuildxCommand,
+    package_dockerfile,
+    project_dockerfile,
+)
 from appliance.builds.errors import BuildFailedError, ImageNotFoundError
 from appliance.builds.model import BuildRequest, BuiltImage, Stage, StageListener
 from appliance.builds.project import DockerfileProject, recognise
@@ -21,7 +25,8 @@ from appliance.infra.docker import Engine
 from appliance.settings import Settings
 from appliance.sources.model import GitSource, ImageSource, PackageSource, RemoteSource
 
-#: Under this id a Dockerfile may ask for the box's certificates: ``RUN --mount=type=secret,id=mcp-host-ca …``.
+#: Under this id a Dockerfile may ask for the box's certificates: ``RUN
+#: --mount=type=secret,id=mcp-host-ca …``.
 CA_SECRET = "mcp-host-ca"  # noqa: S105 - a name
 
 
@@ -55,7 +60,13 @@ class Makers:
     """Makes images."""
 
     def __init__(
-        self, engine: Engine, buildx: Buildx, base: BaseImages, settings: Settings, *, owner: str
+        self,
+        engine: Engine,
+        buildx: Buildx,
+        base: BaseImages,
+        settings: Settings,
+        *,
+        owner: str,
     ) -> None:
         """Keep the parts."""
         self._engine = engine
@@ -79,7 +90,9 @@ class Makers:
             case ImageSource() as image:
                 return await self._image(job, image)
             case RemoteSource() as remote:
-                await check_remote(remote.url, allow_private=self._settings.remote_allow_private)
+                await check_remote(
+                    remote.url, allow_private=self._settings.remote_allow_private
+                )
                 job.say(f"Nothing to build: {remote.url} is run by somebody else.")
                 return Made(BuiltImage("", {"transport": speech.HTTP}), None)
 
@@ -94,13 +107,18 @@ class Makers:
             text = package_dockerfile(base, package, resolved_for=job.build_name)
             context = work.path / "context"
             await asyncio.to_thread(context.mkdir)
-            await self._buildx_build(job, text, base=base, work=work.path, context=context)
+            await self._buildx_build(
+                job, text, base=base, work=work.path, context=context
+            )
         return await self._made(job, has_resolved=True, resolved={})
 
     async def _git(self, job: Job, repository: GitSource) -> Made:
         await job.on_stage(Stage.CLONING)
         async with self._workspace(job) as work:
-            job.say(f"Cloning {repository.url}" + (f", {repository.branch}." if repository.branch else "."))
+            job.say(
+                f"Cloning {repository.url}"
+                + (f", {repository.branch}." if repository.branch else ".")
+            )
             checkout = await fetch(
                 repository,
                 work.path / "checkout",
@@ -109,19 +127,31 @@ class Makers:
                 mark=job.mark,
             )
             job.say(f"At commit {checkout.revision}.")
-            name = repository.subdirectory.rsplit("/", 1)[-1] or repository.url.rsplit("/", 1)[-1].removesuffix(".git")
+            name = repository.subdirectory.rsplit("/", 1)[-1] or repository.url.rsplit(
+                "/", 1
+            )[-1].removesuffix(".git")
             project = recognise(checkout.tree, name=name)
             await job.on_stage(Stage.BUILDING)
             resolved = {"revision": checkout.revision, **_speech(checkout, project)}
             if isinstance(project, DockerfileProject):
                 job.say("Building the repository's own Dockerfile.")
-                await self._buildx_build(job, project.text, base=None, work=work.path, context=checkout.root)
+                await self._buildx_build(
+                    job, project.text, base=None, work=work.path, context=checkout.root
+                )
             else:
-                job.say(f"No Dockerfile: building it as a {type(project).__name__.removesuffix('Project')} project.")
+                job.say(
+                    f"No Dockerfile: building it as a {type(project).__name__.removesuffix('Project')} project."
+                )
                 base = await self._base.ensure(job.say)
                 text = project_dockerfile(base, project)
-                await self._buildx_build(job, text, base=base, work=work.path, context=checkout.root)
-        return await self._made(job, has_resolved=not isinstance(project, DockerfileProject), resolved=resolved)
+                await self._buildx_build(
+                    job, text, base=base, work=work.path, context=checkout.root
+                )
+        return await self._made(
+            job,
+            has_resolved=not isinstance(project, DockerfileProject),
+            resolved=resolved,
+        )
 
     async def _image(self, job: Job, image: ImageSource) -> Made:
         await job.on_stage(Stage.BUILDING)
@@ -138,7 +168,9 @@ class Makers:
             await images.pull(self._engine, image.reference, on_line=job.say)
             found = await images.inspect(self._engine, image.reference)
         if found is None:
-            raise BuildFailedError(f"The image {image.reference} was pulled, and then removed by somebody else.")
+            raise BuildFailedError(
+                f"The image {image.reference} was pulled, and then removed by somebody else."
+            )
         await images.tag(self._engine, found["Id"], job.tag)
         if not was_there:
             # Now our name alone holds it, and removing the server removes the image.
@@ -146,9 +178,16 @@ class Makers:
         job.say(f"Took {image.reference}, {found['Id']}.")
         digests = found.get("RepoDigests") or []
         resolved = {"digest": digests[0].partition("@")[2] if digests else found["Id"]}
-        return Made(BuiltImage(found["Id"], resolved | speech.from_image(found.get("Config") or {})), job.tag)
+        return Made(
+            BuiltImage(
+                found["Id"], resolved | speech.from_image(found.get("Config") or {})
+            ),
+            job.tag,
+        )
 
-    async def _buildx_build(self, job: Job, text: str, *, base: str | None, work: Path, context: Path) -> None:
+    async def _buildx_build(
+        self, job: Job, text: str, *, base: str | None, work: Path, context: Path
+    ) -> None:
         await job.on_recipe(text, base)
         dockerfile = work / "Dockerfile"
         await asyncio.to_thread(dockerfile.write_text, text)
@@ -165,23 +204,39 @@ class Makers:
             secrets={} if base else {CA_SECRET: self._settings.ca_bundle},
             build_arguments=process.proxies(),
         )
-        await self._buildx.build(command, job.request.source, on_line=job.say, mark=job.mark)
+        await self._buildx.build(
+            command, job.request.source, on_line=job.say, mark=job.mark
+        )
 
-    async def _made(self, job: Job, *, has_resolved: bool, resolved: dict[str, object]) -> Made:
+    async def _made(
+        self, job: Job, *, has_resolved: bool, resolved: dict[str, object]
+    ) -> Made:
         """Return what buildx made under the job's tag, by its id."""
         found = await images.inspect(self._engine, job.tag)
         if found is None:
-            raise BuildFailedError("The build ended well, but its image is not on this box.", hint="Redeploy the server.")
+            raise BuildFailedError(
+                "The build ended well, but its image is not on this box.",
+                hint="Redeploy the server.",
+            )
         deployment_id = job.request.deployment_id
         if has_resolved:
-            await images.remove_helpers(self._engine, owner=self._owner, deployment_id=deployment_id)
+            await images.remove_helpers(
+                self._engine, owner=self._owner, deployment_id=deployment_id
+            )
             read = await images.read_resolved(
-                self._engine, found["Id"], owner=self._owner, deployment_id=deployment_id
+                self._engine,
+                found["Id"],
+                owner=self._owner,
+                deployment_id=deployment_id,
             )
             resolved = {**read, **resolved}
         return Made(BuiltImage(found["Id"], resolved), job.tag)
 
 
 def _speech(checkout: Checkout, project: object) -> dict[str, object]:
-    exposed = speech.exposed_ports(project.text) if isinstance(project, DockerfileProject) else []
+    exposed = (
+        speech.exposed_ports(project.text)
+        if isinstance(project, DockerfileProject)
+        else []
+    )
     return speech.from_sources(checkout.sources, exposed=exposed)

@@ -39,8 +39,9 @@ class BuildRequest:
 class BuiltImage:
     """What an instance is made of.
 
-    ``resolved`` tells what was really taken: ``version`` of a package, ``revision`` of a repository, ``digest`` of an
-    image, ``entry`` (the program that starts), and ``transport`` and ``port`` where the image or the sources give them away.
+    ``resolved`` tells what was really taken: ``version`` of a package, ``revision`` of
+    a repository, ``digest`` of an image, ``entry`` (the program that starts), and
+    ``transport`` and ``port`` where the image or the sources give them away.
     """
 
     #: Reference to run, by image id or digest, so that a moved tag changes nothing.
@@ -70,8 +71,8 @@ class BuildView:
     state: BuildState
     #: 1, or more when the hub stopped in the middle and began again.
     attempt: int
-    #: The tag that holds the image, and the image's id, which is what instances run. ``None`` until the build succeeded, and
-    #: for remote servers, which have none.
+    #: The tag that holds the image, and the image's id, which is what instances run.
+    #: ``None`` until the build succeeded, and for remote servers, which have none.
     image: str | None
     image_digest: str | None
     base_image: str | None

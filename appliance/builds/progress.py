@@ -1,8 +1,8 @@
 """What buildx prints with ``--progress=plain``, made readable line by line. Pure.
 
-    #5 [2/3] RUN /opt/mcp/install pypi …      a step's name
-    #5 0.345 Resolved 31 packages             what the step printed, behind its seconds
-    #5 DONE 2.9s   #5 CACHED   #5 ERROR: process "…" did not complete successfully: exit code: 1
+    #5 [2/3] RUN /opt/mcp/install pypi …      a step's name #5 0.345 Resolved 31
+    packages             what the step printed, behind its seconds #5 DONE 2.9s   #5
+    CACHED   #5 ERROR: process "…" did not complete successfully: exit code: 1
 
 Readers want the middle; the numbers tell which step failed.
 """
@@ -50,12 +50,21 @@ class PlainProgress:
             self._names[step] = text = _short(text)
             return None if text.startswith(_HIDDEN) else text
         done = _DONE.fullmatch(text)
-        if done and not name.startswith("[internal]") and float(done["seconds"]) >= _SHOWN_SECONDS:
-            return f"{name.partition('] ')[0].lstrip('[')} took {done['seconds']} s" if name.startswith("[") else None
+        if (
+            done
+            and not name.startswith("[internal]")
+            and float(done["seconds"]) >= _SHOWN_SECONDS
+        ):
+            return (
+                f"{name.partition('] ')[0].lstrip('[')} took {done['seconds']} s"
+                if name.startswith("[")
+                else None
+            )
         return f"{name} (cached)" if text == "CACHED" else None
 
     def _outside(self, line: str) -> str | None:
-        # After a failure buildx repeats the step's output between rulers, with the lines of the Dockerfile.
+        # After a failure buildx repeats the step's output between rulers, with the
+        # lines of the Dockerfile.
         if line.startswith("ERROR: ") or (not self.failed_step and line):
             return self._keep(line)
         return None

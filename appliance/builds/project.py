@@ -12,8 +12,23 @@ from appliance.builds.errors import ProjectNotRecognisedError
 
 #: Files whose text decides; nothing else is read for that.
 DECIDING = ("Dockerfile", "pyproject.toml", "package.json", "requirements.txt")
-PYTHON_MAINS = ("server.py", "main.py", "app.py", "src/server.py", "src/main.py", "src/app.py")
-NODE_MAINS = ("index.js", "server.js", "index.mjs", "server.mjs", "dist/index.js", "build/index.js", "src/index.js")
+PYTHON_MAINS = (
+    "server.py",
+    "main.py",
+    "app.py",
+    "src/server.py",
+    "src/main.py",
+    "src/app.py",
+)
+NODE_MAINS = (
+    "index.js",
+    "server.js",
+    "index.mjs",
+    "server.mjs",
+    "dist/index.js",
+    "build/index.js",
+    "src/index.js",
+)
 NODE_LOCKS = ("package-lock.json", "npm-shrinkwrap.json")
 
 _SAFE_PATH = re.compile(r"[A-Za-z0-9_@+.-]+(?:/[A-Za-z0-9_@+.-]+)*")
@@ -43,7 +58,8 @@ class PythonProject:
     """A Python project for the base image."""
 
     name: str
-    #: ``sync`` (uv.lock), ``project`` (installable), ``dependencies`` (of pyproject.toml), ``requirements``.
+    #: ``sync`` (uv.lock), ``project`` (installable), ``dependencies`` (of
+    #: pyproject.toml), ``requirements``.
     install: str
     scripts: tuple[str, ...] = ()
     main: str = ""
@@ -77,7 +93,9 @@ def recognise(tree: Tree, *, name: str) -> Project:
     if "package.json" in tree.files:
         return _package_json(tree)
     if "requirements.txt" in tree.files:
-        return PythonProject(name, "requirements", main=_main(tree, PYTHON_MAINS, "requirements.txt"))
+        return PythonProject(
+            name, "requirements", main=_main(tree, PYTHON_MAINS, "requirements.txt")
+        )
     raise ProjectNotRecognisedError(
         "The repository was not recognised: it has no Dockerfile, pyproject.toml, package.json or requirements.txt"
         f" (found: {_listed(tree)}).",
@@ -89,20 +107,27 @@ def _pyproject(tree: Tree, name: str) -> PythonProject:
     try:
         data = tomllib.loads(tree.texts.get("pyproject.toml", ""))
     except tomllib.TOMLDecodeError as error:
-        raise ProjectNotRecognisedError(f"The repository's pyproject.toml cannot be read: {error}.") from error
+        raise ProjectNotRecognisedError(
+            f"The repository's pyproject.toml cannot be read: {error}."
+        ) from error
     project = _mapping(data.get("project"))
     poetry = _mapping(_mapping(data.get("tool")).get("poetry"))
     declared = _mapping(project.get("scripts")) or _mapping(poetry.get("scripts"))
     scripts = tuple(item for item in declared if _SCRIPT_NAME.fullmatch(item))
     own_name = str(project.get("name") or poetry.get("name") or name)
-    main = "" if scripts else _main(tree, PYTHON_MAINS, "pyproject.toml without scripts")
-    return PythonProject(own_name, _install(tree, data, has_scripts=bool(scripts)), scripts, main)
+    main = (
+        "" if scripts else _main(tree, PYTHON_MAINS, "pyproject.toml without scripts")
+    )
+    return PythonProject(
+        own_name, _install(tree, data, has_scripts=bool(scripts)), scripts, main
+    )
 
 
 def _install(tree: Tree, data: Mapping[str, Any], *, has_scripts: bool) -> str:
     if "uv.lock" in tree.files:
         return "sync"
-    # Without a build system and scripts it is a list of dependencies beside some files, which setuptools would refuse.
+    # Without a build system and scripts it is a list of dependencies beside some files,
+    # which setuptools would refuse.
     if has_scripts or "build-system" in data:
         return "project"
     if _mapping(data.get("project")).get("dependencies") is not None:
@@ -114,7 +139,9 @@ def _package_json(tree: Tree) -> NodeProject:
     try:
         data = _mapping(json.loads(tree.texts.get("package.json", "")))
     except ValueError as error:
-        raise ProjectNotRecognisedError(f"The repository's package.json cannot be read: {error}.") from error
+        raise ProjectNotRecognisedError(
+            f"The repository's package.json cannot be read: {error}."
+        ) from error
     scripts = _mapping(data.get("scripts"))
     return NodeProject(
         command=_node_command(tree, data, scripts),
@@ -123,7 +150,9 @@ def _package_json(tree: Tree) -> NodeProject:
     )
 
 
-def _node_command(tree: Tree, data: Mapping[str, Any], scripts: Mapping[str, Any]) -> tuple[str, ...]:
+def _node_command(
+    tree: Tree, data: Mapping[str, Any], scripts: Mapping[str, Any]
+) -> tuple[str, ...]:
     programs = data.get("bin")
     own_name = str(data.get("name", "")).rsplit("/", 1)[-1]
     if isinstance(programs, Mapping) and programs:
@@ -132,18 +161,28 @@ def _node_command(tree: Tree, data: Mapping[str, Any], scripts: Mapping[str, Any
         return ("node", path)
     start = scripts.get("start")
     if isinstance(start, str) and start.strip():
-        # npm prints a banner on standard output, where a stdio server speaks; so a plain command is run without it.
+        # npm prints a banner on standard output, where a stdio server speaks; so a
+        # plain command is run without it.
         plain = _PLAIN_START.fullmatch(start.strip())
-        return tuple(shlex.split(start)) if plain else ("npm", "run", "--silent", "start", "--")
+        return (
+            tuple(shlex.split(start))
+            if plain
+            else ("npm", "run", "--silent", "start", "--")
+        )
     if isinstance(data.get("main"), str) and (path := _safe(data["main"])):
         return ("node", path)
-    return ("node", _main(tree, NODE_MAINS, "package.json without bin, start script and main"))
+    return (
+        "node",
+        _main(tree, NODE_MAINS, "package.json without bin, start script and main"),
+    )
 
 
 def _safe(path: str) -> str | None:
     """Return a path inside the repository without a leading ``./``; ``None`` if it leads out or has strange characters."""
     found = path.removeprefix("./")
-    return found if _SAFE_PATH.fullmatch(found) and ".." not in found.split("/") else None
+    return (
+        found if _SAFE_PATH.fullmatch(found) and ".." not in found.split("/") else None
+    )
 
 
 def _main(tree: Tree, candidates: tuple[str, ...], because: str) -> str:

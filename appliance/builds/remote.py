@@ -21,10 +21,13 @@ async def check_remote(url: str, *, allow_private: bool) -> None:
     if names_private(url):
         raise _refused(host)
     try:
-        found = await asyncio.get_running_loop().getaddrinfo(host, None, type=socket.SOCK_STREAM)
+        found = await asyncio.get_running_loop().getaddrinfo(
+            host, None, type=socket.SOCK_STREAM
+        )
     except OSError as error:
         raise NetworkUnreachableError(
-            f"The name {host} does not resolve: {error.strerror or error}.", hint="Check source.remote_url."
+            f"The name {host} does not resolve: {error.strerror or error}.",
+            hint="Check source.remote_url.",
         ) from error
     if any(is_private(str(item[4][0])) for item in found):
         raise _refused(host)

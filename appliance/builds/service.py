@@ -44,7 +44,9 @@ class BuildService:
         owner: This installation's id; images and helper containers carry it.
     """
 
-    def __init__(self, database: Database, engine: Engine, settings: Settings, *, owner: str) -> None:
+    def __init__(
+        self, database: Database, engine: Engine, settings: Settings, *, owner: str
+    ) -> None:
         """Keep the parts; nothing is looked for yet."""
         self._database = database
         self._engine = engine
@@ -57,19 +59,23 @@ class BuildService:
     async def build(self, request: BuildRequest, on_stage: StageListener) -> BuiltImage:
         """Return the image of a deployment, after making it if it was not made yet.
 
-        Called again after a crash it goes on in the same log; called again after it succeeded it returns the first result.
-        Cancelling the task stops what runs and leaves nothing.
+        Called again after a crash it goes on in the same log; called again after it
+        succeeded it returns the first result. Cancelling the task stops what runs and
+        leaves nothing.
 
         Raises:
-            BuildFailedError: It failed; the text says why and what to do. The row and the log say the same.
-            UnavailableError: The engine or Postgres went away; the same call may succeed later.
+            BuildFailedError: It failed; the text says why and what to do. The row and
+                the log say the same.
+            UnavailableError: The engine or Postgres went away; the same call may
+                succeed later.
         """
         begun = await self._database.run(store.begin, request)
         if begun.view.state is BuildState.SUCCEEDED:
             built = store.built_image(begun.view)
             if not built.image or await images.has_image(self._engine, built.image):
                 return built
-            # Somebody removed the image. What was resolved then is taken again, so that nothing changes unasked.
+            # Somebody removed the image. What was resolved then is taken again, so that
+            # nothing changes unasked.
             request = replace(request, source=pinned(request.source, begun.view))
             begun = await self._database.run(store.begin_again, begun.view.id)
         try:
@@ -80,28 +86,53 @@ class BuildService:
         except DomainError as error:
             await self._end(begun.view, BuildState.FAILED, error.reason)
             raise
-        await persist(self._database, store.succeed, begun.view.id, request.server_id, tag=made.tag, built=made.image)
-        log.info("build_succeeded", build_id=begun.view.id, server_id=request.server_id, image=made.image.image)
+        await persist(
+            self._database,
+            store.succeed,
+            begun.view.id,
+            request.server_id,
+            tag=made.tag,
+            built=made.image,
+        )
+        log.info(
+            "build_succeeded",
+            build_id=begun.view.id,
+            server_id=request.server_id,
+            image=made.image.image,
+        )
         return made.image
 
-    async def _attempt(self, request: BuildRequest, begun: store.Begun, on_stage: StageListener) -> Made:
+    async def _attempt(
+        self, request: BuildRequest, begun: store.Begun, on_stage: StageListener
+    ) -> Made:
         """Make the image; every line is stored before this returns."""
         view = begun.view
         lines = BuildLog(
-            self._database, build_id=view.id, server_id=request.server_id, last_line=begun.last_line
+            self._database,
+            build_id=view.id,
+            server_id=request.server_id,
+            last_line=begun.last_line,
         )
         async with lines:
             if view.attempt > 1:
-                lines.line(f"— Attempt {view.attempt} begins: the one before did not come to its end. —")
+                lines.line(
+                    f"— Attempt {view.attempt} begins: the one before did not come to its end. —"
+                )
             job = Job(
                 request=request,
-                tag=labels.image_tag(self._owner, request.server_name, request.deployment_id),
+                tag=labels.image_tag(
+                    self._owner, request.server_name, request.deployment_id
+                ),
                 mark=f"build:{self._owner}:{request.deployment_id}",
                 build_name=f"{self._owner}-{view.id}-{view.started_at:%Y%m%dT%H%M%S%f}",
                 say=lines.line,
                 on_stage=on_stage,
                 on_recipe=lambda dockerfile, base: persist(
-                    self._database, store.set_recipe, view.id, dockerfile=dockerfile, base_image=base
+                    self._database,
+                    store.set_recipe,
+                    view.id,
+                    dockerfile=dockerfile,
+                    base_image=base,
                 ),
             )
             try:
@@ -123,11 +154,15 @@ class BuildService:
             except OSError as error:
                 if error.errno in {errno.ENOSPC, errno.EDQUOT}:
                     raise disk_full() from error
-                raise BuildFailedError(f"The build could not use its directory: {error}.") from error
+                raise BuildFailedError(
+                    f"The build could not use its directory: {error}."
+                ) from error
 
     async def _end(self, view: BuildView, state: BuildState, reason: str) -> None:
         await persist(self._database, store.end, view.id, view.server_id, state, reason)
-        log.info("build_ended", build_id=view.id, server_id=view.server_id, state=state.value)
+        log.info(
+            "build_ended", build_id=view.id, server_id=view.server_id, state=state.value
+        )
 
     async def get(self, deployment_id: int) -> BuildView | None:
         """Return the build of a deployment, if it has one."""
@@ -147,5 +182,6 @@ def pinned(source: Source, view: BuildView) -> Source:
     version = view.resolved.get("version")
     if isinstance(source, PackageSource) and isinstance(version, str):
         return replace(source, version=version)
-    # A commit cannot be fetched by itself from every git server, so a branch is taken as it is now.
+    # A commit cannot be fetched by itself from every git server, so a branch is taken
+    # as it is now.
     return source

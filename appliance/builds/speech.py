@@ -1,6 +1,7 @@
 """How a server speaks, guessed from what its sources and its image show. Pure.
 
-A guess is only kept where it differs from stdio: whoever knows better says so in the server's configuration.
+A guess is only kept where it differs from stdio: whoever knows better says so in the
+server's configuration.
 """
 
 import re
@@ -10,16 +11,24 @@ from typing import Any
 HTTP = "streamable-http"
 
 _SAYS_HTTP = re.compile(
-    r"streamable[-_]?http|StreamableHTTP|http_app\(|transport\s*[=:]\s*[\"']http[\"']", re.IGNORECASE
+    r"streamable[-_]?http|StreamableHTTP|http_app\(|transport\s*[=:]\s*[\"']http[\"']",
+    re.IGNORECASE,
 )
-_SAYS_STDIO = re.compile(r"StdioServerTransport|stdio_server|run_stdio|[\"']stdio[\"']|transport-io|mcp\.run\(\s*\)")
-_PORT = re.compile(r"(?:\bport\b[\"']?\s*[:=]\s*|\.listen\(\s*|PORT\b[^\n]{0,24}?(?:\|\||\?\?|,)\s*[\"']?)(\d{4,5})\b", re.IGNORECASE)
+_SAYS_STDIO = re.compile(
+    r"StdioServerTransport|stdio_server|run_stdio|[\"']stdio[\"']|transport-io|mcp\.run\(\s*\)"
+)
+_PORT = re.compile(
+    r"(?:\bport\b[\"']?\s*[:=]\s*|\.listen\(\s*|PORT\b[^\n]{0,24}?(?:\|\||\?\?|,)\s*[\"']?)(\d{4,5})\b",
+    re.IGNORECASE,
+)
 _EXPOSE = re.compile(r"^\s*EXPOSE\s+(.+)$", re.IGNORECASE | re.MULTILINE)
 #: What MCP servers listen on by custom, when an image names several ports.
 _USUAL_PORTS = (8000, 3000, 8080, 3001, 8001, 5000)
 
 
-def from_sources(texts: Iterable[str], *, exposed: Iterable[int] = ()) -> dict[str, Any]:
+def from_sources(
+    texts: Iterable[str], *, exposed: Iterable[int] = ()
+) -> dict[str, Any]:
     """Return ``transport`` and ``port`` for what the source files say; empty means stdio.
 
     Sources that know both are started over stdio as a rule, and HTTP by an argument.
@@ -41,14 +50,22 @@ def from_sources(texts: Iterable[str], *, exposed: Iterable[int] = ()) -> dict[s
 
 def from_image(config: Mapping[str, Any]) -> dict[str, Any]:
     """Return ``transport`` and ``port`` for an image's configuration; an image that exposes nothing speaks stdio."""
-    exposed = [int(item.partition("/")[0]) for item in config.get("ExposedPorts") or {} if item.endswith("/tcp")]
+    exposed = [
+        int(item.partition("/")[0])
+        for item in config.get("ExposedPorts") or {}
+        if item.endswith("/tcp")
+    ]
     port = usual_port(exposed)
     return {"transport": HTTP, "port": port} if port else {}
 
 
 def exposed_ports(dockerfile: str) -> list[int]:
     """Return the TCP ports that a Dockerfile exposes; variables are passed over."""
-    words = [word for line in _EXPOSE.findall(dockerfile) for word in line.split("#")[0].split()]
+    words = [
+        word
+        for line in _EXPOSE.findall(dockerfile)
+        for word in line.split("#")[0].split()
+    ]
     numbers = [word.removesuffix("/tcp") for word in words]
     return [int(item) for item in numbers if item.isdigit() and 0 < int(item) < 65536]  # noqa: PLR2004 - TCP's range
 
@@ -56,4 +73,6 @@ def exposed_ports(dockerfile: str) -> list[int]:
 def usual_port(exposed: Iterable[int]) -> int | None:
     """Return the port that an MCP server most likely listens on."""
     ports = sorted(set(exposed))
-    return next((port for port in _USUAL_PORTS if port in ports), ports[0] if ports else None)
+    return next(
+        (port for port in _USUAL_PORTS if port in ports), ports[0] if ports else None
+    )

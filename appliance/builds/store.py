@@ -6,7 +6,13 @@ from typing import Any
 
 from peewee import fn
 
-from appliance.builds.model import BuildLine, BuildRequest, BuildState, BuildView, BuiltImage
+from appliance.builds.model import (
+    BuildLine,
+    BuildRequest,
+    BuildState,
+    BuildView,
+    BuiltImage,
+)
 from appliance.builds.tables import BuildLogLineRow, BuildRow
 from appliance.core.clock import now
 from appliance.observability.events import publish_in_transaction
@@ -38,10 +44,19 @@ def begin(request: BuildRequest) -> Begun:
         .on_conflict(conflict_target=[BuildRow.deployment_id], action="IGNORE")
         .execute()
     )
-    row = BuildRow.select().where(BuildRow.deployment_id == request.deployment_id).for_update().get()
+    row = (
+        BuildRow.select()
+        .where(BuildRow.deployment_id == request.deployment_id)
+        .for_update()
+        .get()
+    )
     if not fresh and row.state != BuildState.SUCCEEDED:
         _again(row)
-    last = BuildLogLineRow.select(fn.MAX(BuildLogLineRow.number)).where(BuildLogLineRow.build_id == row.id).scalar()
+    last = (
+        BuildLogLineRow.select(fn.MAX(BuildLogLineRow.number))
+        .where(BuildLogLineRow.build_id == row.id)
+        .scalar()
+    )
     return Begun(_view(row), last or 0)
 
 
@@ -49,7 +64,11 @@ def begin_again(build_id: int) -> Begun:
     """Count one more attempt of a build that had succeeded, because its image is gone."""
     row = BuildRow.select().where(BuildRow.id == build_id).for_update().get()
     _again(row)
-    last = BuildLogLineRow.select(fn.MAX(BuildLogLineRow.number)).where(BuildLogLineRow.build_id == row.id).scalar()
+    last = (
+        BuildLogLineRow.select(fn.MAX(BuildLogLineRow.number))
+        .where(BuildLogLineRow.build_id == row.id)
+        .scalar()
+    )
     return Begun(_view(row), last or 0)
 
 
@@ -63,10 +82,14 @@ def _again(row: BuildRow) -> None:
 
 def set_recipe(build_id: int, *, dockerfile: str, base_image: str | None) -> None:
     """Keep what is being built."""
-    BuildRow.update(dockerfile=dockerfile, base_image=base_image).where(BuildRow.id == build_id).execute()
+    BuildRow.update(dockerfile=dockerfile, base_image=base_image).where(
+        BuildRow.id == build_id
+    ).execute()
 
 
-def succeed(build_id: int, server_id: int, *, tag: str | None, built: BuiltImage) -> None:
+def succeed(
+    build_id: int, server_id: int, *, tag: str | None, built: BuiltImage
+) -> None:
     """Write the one result of the build."""
     BuildRow.update(
         state=BuildState.SUCCEEDED,
@@ -87,7 +110,9 @@ def end(build_id: int, server_id: int, state: BuildState, error: str = "") -> No
 
 
 def _announce(build_id: int, server_id: int, state: BuildState) -> None:
-    publish_in_transaction("build.state", server_id, {"build_id": build_id, "state": state.value})
+    publish_in_transaction(
+        "build.state", server_id, {"build_id": build_id, "state": state.value}
+    )
 
 
 def append_lines(build_id: int, server_id: int, lines: Sequence[BuildLine]) -> None:
@@ -96,9 +121,21 @@ def append_lines(build_id: int, server_id: int, lines: Sequence[BuildLine]) -> N
         return
     moment = now()
     BuildLogLineRow.insert_many(
-        [{"build_id": build_id, "number": line.number, "at": moment, "line": line.text} for line in lines]
+        [
+            {
+                "build_id": build_id,
+                "number": line.number,
+                "at": moment,
+                "line": line.text,
+            }
+            for line in lines
+        ]
     ).on_conflict(action="IGNORE").execute()
-    data: dict[str, Any] = {"build_id": build_id, "from": lines[0].number, "to": lines[-1].number}
+    data: dict[str, Any] = {
+        "build_id": build_id,
+        "from": lines[0].number,
+        "to": lines[-1].number,
+    }
     publish_in_transaction("build.log", server_id, data)
 
 
@@ -106,7 +143,9 @@ def lines(build_id: int, *, after: int, limit: int) -> list[BuildLine]:
     """Return lines after number ``after``, oldest first."""
     rows = (
         BuildLogLineRow.select(BuildLogLineRow.number, BuildLogLineRow.line)
-        .where((BuildLogLineRow.build_id == build_id) & (BuildLogLineRow.number > after))
+        .where(
+            (BuildLogLineRow.build_id == build_id) & (BuildLogLineRow.number > after)
+        )
         .order_by(BuildLogLineRow.number)
         .limit(limit)
     )
@@ -132,7 +171,12 @@ def of_deployment(deployment_id: int) -> BuildView | None:
 
 def latest(server_id: int) -> BuildView | None:
     """Return the server's newest build, if it has one."""
-    row = BuildRow.select().where(BuildRow.server_id == server_id).order_by(BuildRow.id.desc()).first()
+    row = (
+        BuildRow.select()
+        .where(BuildRow.server_id == server_id)
+        .order_by(BuildRow.id.desc())
+        .first()
+    )
     return _view(row) if row else None
 
 

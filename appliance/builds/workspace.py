@@ -11,7 +11,8 @@ from appliance.infra import process
 class Workspace:
     """An empty directory, used as an asynchronous context manager.
 
-    Entering it first ends what an earlier attempt left: programs that carry the mark, and files.
+    Entering it first ends what an earlier attempt left: programs that carry the mark,
+    and files.
     """
 
     def __init__(self, path: Path, *, mark: str) -> None:
@@ -26,12 +27,16 @@ class Workspace:
         return self
 
     async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
     ) -> None:
         """Remove it with all that is in it."""
         await asyncio.shield(self._clear())
 
     async def _clear(self) -> None:
         await asyncio.to_thread(process.kill_marked, self._mark)
-        # rm alone knows how not to step over a mount that a killed mmdebstrap may have left.
+        # rm alone knows how not to step over a mount that a killed mmdebstrap may have
+        # left.
         await process.run(["rm", "-rf", "--one-file-system", "--", str(self.path)])

@@ -1,6 +1,7 @@
 """How things outside our own directories are marked as ours. Pure.
 
-Two appliances may share one engine. Each touches only what carries its own installation id.
+Two appliances may share one engine. Each touches only what carries its own installation
+id.
 """
 
 OWNER = "mcp-host.owner"
@@ -12,7 +13,8 @@ PORT = "mcp-host.port"
 PATH = "mcp-host.path"
 #: On base images and whatever is made from them: the base's recipe hash.
 BASE = "mcp-host.base"
-#: On containers that only exist to look into an image or to prepare a volume. They are never started.
+#: On containers that only exist to look into an image or to prepare a volume. They are
+#: never started.
 HELPER = "mcp-host.helper"
 
 IMAGE_PREFIX = "mcp-host/"

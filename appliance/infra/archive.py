@@ -11,7 +11,9 @@ from appliance.infra.docker import Engine
 _BLOCK = 512
 
 
-async def read_file(engine: Engine, container_id: str, path: str, *, limit: int = 1024 * 1024) -> bytes | None:
+async def read_file(
+    engine: Engine, container_id: str, path: str, *, limit: int = 1024 * 1024
+) -> bytes | None:
     """Return the content of a regular file in a container; ``None`` if there is none there or it is above ``limit`` bytes.
 
     Raises:
@@ -19,15 +21,19 @@ async def read_file(engine: Engine, container_id: str, path: str, *, limit: int 
     """
     collected = bytearray()
     try:
-        async with engine.stream(f"containers/{container_id}/archive", {"path": path}) as body:
+        async with engine.stream(
+            f"containers/{container_id}/archive", {"path": path}
+        ) as body:
             async for chunk in body.iter_any():
                 collected += chunk
-                # Two blocks of header at most, and the padding: whatever comes after is not the file.
+                # Two blocks of header at most, and the padding: whatever comes after is
+                # not the file.
                 if len(collected) > limit + 4 * _BLOCK:
                     return None
     except aiodocker.DockerError:
         return None
-    # The file is in memory, but tarfile's own reader may block for all that a watchful loop knows.
+    # The file is in memory, but tarfile's own reader may block for all that a watchful
+    # loop knows.
     return await asyncio.to_thread(_only_file, bytes(collected), limit)
 
 

@@ -1,7 +1,8 @@
 """The door to the container engine's API.
 
-One client library throughout, aiodocker: it is asynchronous, so following a thousand logs costs no threads, and it brings
-nothing that the hub has not loaded already, where the synchronous SDK adds 7.5 MB (this one: 1.8).
+One client library throughout, aiodocker: it is asynchronous, so following a thousand
+logs costs no threads, and it brings nothing that the hub has not loaded already, where
+the synchronous SDK adds 7.5 MB (this one: 1.8).
 """
 
 import asyncio
@@ -26,7 +27,8 @@ class Engine:
     """A pool of connections to one engine, opened at first use.
 
     Args:
-        address: ``unix:///var/run/docker.sock`` or ``tcp://…``; ``None``: the first socket of ``local_sockets``.
+        address: ``unix:///var/run/docker.sock`` or ``tcp://…``; ``None``: the first
+            socket of ``local_sockets``.
     """
 
     def __init__(self, address: str | None = None) -> None:
@@ -38,7 +40,8 @@ class Engine:
         """Return the engine's address; programs meet the same engine with it as their ``DOCKER_HOST``.
 
         Raises:
-            EngineUnavailableError: None was given, and no engine's socket is on this box.
+            EngineUnavailableError: None was given, and no engine's socket is on this
+                box.
         """
         if self._address is None:
             self._address = await asyncio.to_thread(local_socket)
@@ -56,11 +59,14 @@ class Engine:
         return self._client
 
     @asynccontextmanager
-    async def reach(self, *, timeout_s: float | None = CONTROL_TIMEOUT_S) -> AsyncIterator[aiodocker.Docker]:
+    async def reach(
+        self, *, timeout_s: float | None = CONTROL_TIMEOUT_S
+    ) -> AsyncIterator[aiodocker.Docker]:
         """Give the client, and turn what a silent or absent engine causes into one error.
 
         Raises:
-            EngineUnavailableError: The engine cannot be reached or did not answer in ``timeout_s`` seconds.
+            EngineUnavailableError: The engine cannot be reached or did not answer in
+                ``timeout_s`` seconds.
             aiodocker.DockerError: The engine answered with a refusal.
         """
         try:
@@ -76,11 +82,14 @@ class Engine:
             raise _unreachable(str(error) or type(error).__name__) from error
 
     @asynccontextmanager
-    async def stream(self, path: str, params: dict[str, str]) -> AsyncIterator[aiohttp.StreamReader]:
+    async def stream(
+        self, path: str, params: dict[str, str]
+    ) -> AsyncIterator[aiohttp.StreamReader]:
         """Give the body of a long answer (events, logs) as it comes.
 
-        aiodocker's own helpers for these two drop which stream a line came from, and cannot be subscribed to again after
-        the engine was away; its session and its address serve both.
+        aiodocker's own helpers for these two drop which stream a line came from, and
+        cannot be subscribed to again after the engine was away; its session and its
+        address serve both.
 
         Raises:
             EngineUnavailableError: The engine cannot be reached, or went away.
@@ -91,7 +100,9 @@ class Engine:
                 await client.version()  # which settles it
             url = f"{client.docker_host}/{client.api_version}/{path}"
             timeout = aiohttp.ClientTimeout(total=None, sock_connect=CONTROL_TIMEOUT_S)
-            async with client.session.get(url, params=params, timeout=timeout) as response:
+            async with client.session.get(
+                url, params=params, timeout=timeout
+            ) as response:
                 if response.status >= HTTPStatus.BAD_REQUEST:
                     raise aiodocker.DockerError(response.status, await response.text())
                 yield response.content
@@ -105,7 +116,10 @@ class Engine:
 
 def local_sockets() -> list[Path]:
     """Return where an engine on this box listens: the system's, the user's own, Docker Desktop's."""
-    own = [Path(f"/run/user/{os.geteuid()}/docker.sock"), Path.home() / ".docker/run/docker.sock"]
+    own = [
+        Path(f"/run/user/{os.geteuid()}/docker.sock"),
+        Path.home() / ".docker/run/docker.sock",
+    ]
     return [Path("/run/docker.sock"), Path("/var/run/docker.sock"), *own]
 
 

@@ -13,10 +13,13 @@ TRIES = 60
 PAUSE_S = 0.5
 
 
-async def persist(database: Database, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+async def persist(
+    database: Database, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs
+) -> T:
     """Run ``function`` in a transaction; while Postgres is away try again for half a minute.
 
-    The function must be harmless when run twice: a connection may break in the very moment of the commit.
+    The function must be harmless when run twice: a connection may break in the very
+    moment of the commit.
 
     Raises:
         DatabaseUnavailableError: It stayed away.

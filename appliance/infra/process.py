@@ -3,8 +3,10 @@
 Three things end a program that nobody wants any more:
 
 - cancelling ``run`` (or its timeout) interrupts the whole process group, then kills it;
-- the kernel kills the program when this process dies, ``kill -9`` included (``setpriv --pdeathsig``);
-- what its children leave after that still carries the mark in its environment, by which ``kill_marked`` finds it at the
+- the kernel kills the program when this process dies, ``kill -9`` included (``setpriv
+--pdeathsig``);
+- what its children leave after that still carries the mark in its environment, by which
+``kill_marked`` finds it at the
   next start.
 """
 
@@ -19,7 +21,8 @@ from pathlib import Path
 
 from appliance.core.errors import UnavailableError
 
-#: What a program may see of this process's environment: where things are and how to get out, never a secret of ours.
+#: What a program may see of this process's environment: where things are and how to get
+#: out, never a secret of ours.
 INHERITED = frozenset(
     {
         "PATH", "HOME", "USER", "LOGNAME", "TMPDIR", "TZ", "XDG_RUNTIME_DIR",
@@ -97,7 +100,8 @@ async def run(
 
     Args:
         argv: Program and arguments; no shell sees them.
-        on_line: Told of every line, without its end, as it comes. Without it the lines are in the result.
+        on_line: Told of every line, without its end, as it comes. Without it the lines
+            are in the result.
         environment: Variables beside those in ``INHERITED``.
         timeout_s: Seconds until the program is stopped.
         mark: Names the work that the program belongs to, for ``kill_marked``.
@@ -121,11 +125,14 @@ async def run(
     try:
         async with asyncio.timeout(timeout_s):
             await watch.exited.wait()
-            # A child that went its own way may hold the pipe open for ever; what was written before the exit is read.
+            # A child that went its own way may hold the pipe open for ever; what was
+            # written before the exit is read.
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(watch.closed.wait(), DRAIN_S)
     except TimeoutError as error:
-        raise ProgramTimeoutError(f"{argv[0]} took longer than {timeout_s:g} seconds and was stopped.") from error
+        raise ProgramTimeoutError(
+            f"{argv[0]} took longer than {timeout_s:g} seconds and was stopped."
+        ) from error
     finally:
         await _end(transport.get_pid(), watch)
         transport.close()
@@ -136,7 +143,8 @@ async def run(
 def _dying_with_us(argv: Sequence[str]) -> list[str]:
     """Return ``argv`` behind setpriv, which asks the kernel to kill it with us and becomes it.
 
-    A ``preexec_fn`` could ask the same, but runs Python between fork and exec of a process with threads.
+    A ``preexec_fn`` could ask the same, but runs Python between fork and exec of a
+    process with threads.
     """
     program = shutil.which(argv[0])
     if program is None:
@@ -149,7 +157,8 @@ def _dying_with_us(argv: Sequence[str]) -> list[str]:
 class _Watch(asyncio.SubprocessProtocol):
     """Hands on what a program prints and knows when it ended.
 
-    asyncio's own ``Process.wait`` waits for the pipe too, which a straggler can hold open.
+    asyncio's own ``Process.wait`` waits for the pipe too, which a straggler can hold
+    open.
     """
 
     def __init__(self, splitter: "LineSplitter") -> None:
@@ -211,7 +220,8 @@ async def _end(group: int, watch: _Watch) -> None:
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(watch.exited.wait(), GRACE_S)
     finally:
-        # The number stays taken for as long as anything of the group lives, so this cannot meet a stranger.
+        # The number stays taken for as long as anything of the group lives, so this
+        # cannot meet a stranger.
         _signal_group(group, signal.SIGKILL)
     await watch.exited.wait()
 
@@ -224,7 +234,8 @@ def _signal_group(group: int, number: signal.Signals) -> None:
 def kill_marked(mark: str, *, proc: Path = Path("/proc")) -> list[int]:
     """Kill what still runs with ``mark`` in its environment and return the process ids. Blocking, a few milliseconds.
 
-    Only processes of the same user (or all, for root) can be seen, which are the only ones that can be ours.
+    Only processes of the same user (or all, for root) can be seen, which are the only
+    ones that can be ours.
     """
     wanted = f"{MARK}={mark}".encode()
     found = []

@@ -14,14 +14,22 @@ from appliance.runtimes.model import InstanceSpec, Transport
 DEFAULT_UID = 10001
 DATA = "/data"
 
-#: Memory-backed and bounded. Programs may be executed there: noexec stops no interpreter, and it breaks native add-ons
-#: that unpack themselves into /tmp (Node prebuilds, PyInstaller).
+#: Memory-backed and bounded. Programs may be executed there: noexec stops no
+#: interpreter, and it breaks native add-ons that unpack themselves into /tmp (Node
+#: prebuilds, PyInstaller).
 TMPFS = {"/tmp": "rw,nosuid,nodev,exec,size=64m,mode=1777"}  # noqa: S108 - the container's own
 
-#: Small, and never a brake: a server that prints faster than the disk writes loses log lines, not time.
+#: Small, and never a brake: a server that prints faster than the disk writes loses log
+#: lines, not time.
 LOGS = {
     "Type": "local",
-    "Config": {"max-size": "4m", "max-file": "2", "compress": "false", "mode": "non-blocking", "max-buffer-size": "1m"},
+    "Config": {
+        "max-size": "4m",
+        "max-file": "2",
+        "compress": "false",
+        "mode": "non-blocking",
+        "max-buffer-size": "1m",
+    },
 }
 
 
@@ -32,10 +40,12 @@ class ImageFacts:
     id: str
     uid: int
     gid: int
-    #: Whether the image runs as a user of its own choice, who then keeps the home that the image gives.
+    #: Whether the image runs as a user of its own choice, who then keeps the home that
+    #: the image gives.
     has_own_user: bool
-    #: Whether the volume was given to that user already. The engine would otherwise copy the image's /data and its owner
-    #: into an empty volume, which is right for our own base alone.
+    #: Whether the volume was given to that user already. The engine would otherwise
+    #: copy the image's /data and its owner into an empty volume, which is right for our
+    #: own base alone.
     volume_is_ready: bool
     #: Variables that the image sets, by name.
     environment: Mapping[str, str]
@@ -59,24 +69,34 @@ def container_config(
         "User": f"{image.uid}:{image.gid}",
         "Env": [f"{name}={value}" for name, value in environment(spec, image).items()],
         "Labels": container_labels(spec, owner=owner),
-        # The bridge attaches whenever it likes, and stdin stays open while nobody is attached.
+        # The bridge attaches whenever it likes, and stdin stays open while nobody is
+        # attached.
         "OpenStdin": not speaks_http,
         "StdinOnce": False,
         "Tty": False,
-        # The gateway asks the server itself; an image's own check would only start processes.
+        # The gateway asks the server itself; an image's own check would only start
+        # processes.
         "Healthcheck": {"Test": ["NONE"]},
-        "HostConfig": host_config(spec, network=network, mount=data_mount(volume, is_ready=image.volume_is_ready)),
+        "HostConfig": host_config(
+            spec,
+            network=network,
+            mount=data_mount(volume, is_ready=image.volume_is_ready),
+        ),
     }
     if spec.arguments:
         config["Cmd"] = list(spec.arguments)
     if speaks_http:
         config["ExposedPorts"] = {port: {}}
         # Loopback only, and the engine chooses the number.
-        config["HostConfig"]["PortBindings"] = {port: [{"HostIp": "127.0.0.1", "HostPort": ""}]}
+        config["HostConfig"]["PortBindings"] = {
+            port: [{"HostIp": "127.0.0.1", "HostPort": ""}]
+        }
     return config
 
 
-def host_config(spec: InstanceSpec, *, network: str, mount: dict[str, Any]) -> dict[str, Any]:
+def host_config(
+    spec: InstanceSpec, *, network: str, mount: dict[str, Any]
+) -> dict[str, Any]:
     """Return the part that keeps the container in its place."""
     return {
         "CapDrop": ["ALL"],
@@ -91,7 +111,10 @@ def host_config(spec: InstanceSpec, *, network: str, mount: dict[str, Any]) -> d
         # Equal to Memory: no swap on top.
         "MemorySwap": spec.limits.memory_bytes,
         "NanoCpus": round(spec.limits.cpus * 1_000_000_000),
-        "Ulimits": [{"Name": "core", "Soft": 0, "Hard": 0}, {"Name": "nofile", "Soft": 4096, "Hard": 4096}],
+        "Ulimits": [
+            {"Name": "core", "Soft": 0, "Hard": 0},
+            {"Name": "nofile", "Soft": 4096, "Hard": 4096},
+        ],
         "NetworkMode": network,
         "LogConfig": LOGS,
         # The reconciler restarts: only it can count, back off and say why.
@@ -101,7 +124,12 @@ def host_config(spec: InstanceSpec, *, network: str, mount: dict[str, Any]) -> d
 
 def data_mount(volume: str, *, is_ready: bool) -> dict[str, Any]:
     """Return the mount of a server's volume."""
-    return {"Type": "volume", "Source": volume, "Target": DATA, "VolumeOptions": {"NoCopy": is_ready}}
+    return {
+        "Type": "volume",
+        "Source": volume,
+        "Target": DATA,
+        "VolumeOptions": {"NoCopy": is_ready},
+    }
 
 
 def container_labels(spec: InstanceSpec, *, owner: str) -> dict[str, str]:

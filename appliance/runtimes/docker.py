@@ -10,7 +10,6 @@ from http import HTTPStatus
 from typing import Any
 
 import aiodocker
-import aiohttp
 import structlog
 
 from appliance.core import labels
@@ -82,19 +81,30 @@ class DockerExecutor:
             await self._start_container(spec, found)
             started = await self._inspect(spec.name)
             if started is None:
-                raise StartFailedError("The container was removed by somebody else while it started.")
+                raise StartFailedError(
+                    "The container was removed by somebody else while it started."
+                )
             found = started
-        log.info("instance_started", name=spec.name, server_id=spec.server_id, container_id=found["Id"][:12])
+        log.info(
+            "instance_started",
+            name=spec.name,
+            server_id=spec.server_id,
+            container_id=found["Id"][:12],
+        )
         return inspection.instance(found)
 
     async def _create(self, spec: InstanceSpec) -> dict[str, Any]:
         volume = await self._space.ensure_volume(spec.server_id)
         image = await self._space.image_facts(spec.image, volume)
         network = await self._space.ensure_network(spec.server_id)
-        config = container_config(spec, image, owner=self._owner, network=network, volume=volume)
+        config = container_config(
+            spec, image, owner=self._owner, network=network, volume=volume
+        )
         async with self._engine.reach() as client:
             try:
-                container = await client.containers.create(config, name=self._container_name(spec.name))
+                container = await client.containers.create(
+                    config, name=self._container_name(spec.name)
+                )
             except aiodocker.DockerError as error:
                 if error.status != HTTPStatus.CONFLICT:
                     raise await self._refused(spec, error) from error
@@ -108,7 +118,10 @@ class DockerExecutor:
             if found := await self._inspect(spec.name):
                 return found
             await asyncio.sleep(TWIN_PAUSE_S)
-        raise StartFailedError(f"The engine says that {spec.name} exists, and does not show it.", hint="Start it again.")
+        raise StartFailedError(
+            f"The engine says that {spec.name} exists, and does not show it.",
+            hint="Start it again.",
+        )
 
     async def _start_container(self, spec: InstanceSpec, found: dict[str, Any]) -> None:
         async with self._engine.reach() as client:
@@ -117,7 +130,9 @@ class DockerExecutor:
             except aiodocker.DockerError as error:
                 raise await self._refused(spec, error) from error
 
-    async def _refused(self, spec: InstanceSpec, error: aiodocker.DockerError) -> StartFailedError:
+    async def _refused(
+        self, spec: InstanceSpec, error: aiodocker.DockerError
+    ) -> StartFailedError:
         """Clear away what the refused start left and return the refusal."""
         await self.remove(spec.name)
         image: dict[str, Any] = {}
@@ -132,7 +147,9 @@ class DockerExecutor:
         """End the instance."""
         async with self._engine.reach(timeout_s=CONTROL_TIMEOUT_S + grace_s) as client:
             try:
-                await client.containers.container(self._container_name(name)).stop(t=math.ceil(grace_s))
+                await client.containers.container(self._container_name(name)).stop(
+                    t=math.ceil(grace_s)
+                )
             except aiodocker.DockerError as error:
                 if not is_missing(error):
                     raise
@@ -163,7 +180,9 @@ class DockerExecutor:
                 for tag in tags:
                     if labels.is_own_tag(tag, self._owner):
                         await client.images.delete(tag)
-                own = (found["Config"].get("Labels") or {}).get(labels.OWNER) == self._owner
+                own = (found["Config"].get("Labels") or {}).get(
+                    labels.OWNER
+                ) == self._owner
                 if own and not tags:
                     await client.images.delete(found["Id"])
             except aiodocker.DockerError as error:
@@ -175,7 +194,9 @@ class DockerExecutor:
         wanted = [f"{labels.OWNER}={self._owner}", labels.INSTANCE]
         if server_id is not None:
             wanted.append(f"{labels.SERVER}={server_id}")
-        return await client.containers.list(all=True, filters=json.dumps({"label": wanted}))
+        return await client.containers.list(
+            all=True, filters=json.dumps({"label": wanted})
+        )
 
     async def instances(self, server_id: int | None = None) -> list[Instance]:
         """Return all instances of this appliance, or of one server."""
@@ -186,7 +207,9 @@ class DockerExecutor:
                 return await _show(container)
 
         async with self._engine.reach() as client:
-            found = await asyncio.gather(*map(look, await self._list(client, server_id)))
+            found = await asyncio.gather(
+                *map(look, await self._list(client, server_id))
+            )
         return [inspection.instance(item) for item in found if item]
 
     async def tail(self, name: str, *, lines: int = 50) -> list[LogLine]:
@@ -200,11 +223,21 @@ class DockerExecutor:
             async for line in found:
                 yield line
 
-    async def _logs(self, name: str, *, lines: int, follow: bool) -> AsyncGenerator[LogLine]:
-        params = {"stdout": "1", "stderr": "1", "timestamps": "1", "tail": str(lines), "follow": str(int(follow))}
+    async def _logs(
+        self, name: str, *, lines: int, follow: bool
+    ) -> AsyncGenerator[LogLine]:
+        params = {
+            "stdout": "1",
+            "stderr": "1",
+            "timestamps": "1",
+            "tail": str(lines),
+            "follow": str(int(follow)),
+        }
         reader = FrameReader()
         try:
-            async with self._engine.stream(f"containers/{self._container_name(name)}/logs", params) as body:
+            async with self._engine.stream(
+                f"containers/{self._container_name(name)}/logs", params
+            ) as body:
                 async for chunk in body.iter_any():
                     for line in reader.feed(chunk):
                         yield line
@@ -229,7 +262,9 @@ class DockerExecutor:
             "event": _EVENTS,
             "label": [f"{labels.OWNER}={self._owner}", labels.INSTANCE],
         }
-        async with self._engine.stream("events", {"filters": json.dumps(wanted)}) as body:
+        async with self._engine.stream(
+            "events", {"filters": json.dumps(wanted)}
+        ) as body:
             # The engine has answered, so from here on nothing is missed.
             yield ExecutorEvent(None, None, "reconnected")
             async for line in body:

@@ -19,7 +19,8 @@ from appliance.runtimes.errors import ImageMissingError, StartFailedError
 from appliance.runtimes.subnets import free_subnets
 from appliance.runtimes.users import image_account
 
-#: Subnets that are tried before giving up, when networks that Docker does not list are in the way.
+#: Subnets that are tried before giving up, when networks that Docker does not list are
+#: in the way.
 TRIES = 32
 
 
@@ -31,7 +32,8 @@ class Space:
         self._engine = engine
         self._owner = owner
         self._pool = subnet_pool
-        # Choosing a subnet and taking it are two calls; between them nobody else here may choose.
+        # Choosing a subnet and taking it are two calls; between them nobody else here
+        # may choose.
         self._choosing = asyncio.Lock()
 
     def name(self, server_id: int) -> str:
@@ -66,7 +68,9 @@ class Space:
             hint="Give SERVER_SUBNET_POOL a larger range that nothing else on this box uses.",
         )
 
-    async def _create_network(self, client: aiodocker.Docker, name: str, server_id: int, subnet: str) -> bool:
+    async def _create_network(
+        self, client: aiodocker.Docker, name: str, server_id: int, subnet: str
+    ) -> bool:
         config = {
             "Name": name,
             "CheckDuplicate": True,
@@ -81,25 +85,33 @@ class Space:
                 return True
             if "overlap" in error.message.lower():
                 return False
-            raise StartFailedError(f"The engine refused to make the server's network: {words(error)}.") from error
+            raise StartFailedError(
+                f"The engine refused to make the server's network: {words(error)}."
+            ) from error
         return True
 
     async def ensure_volume(self, server_id: int) -> str:
         """Return the name of the server's volume, made if it is not there."""
         name = self.name(server_id)
         async with self._engine.reach() as client:
-            await client.volumes.create({"Name": name, "Labels": self._labels(server_id)})
+            await client.volumes.create(
+                {"Name": name, "Labels": self._labels(server_id)}
+            )
         return name
 
     async def remove_network(self, server_id: int) -> None:
         """Remove the server's network; it may be gone already."""
         async with self._engine.reach() as client:
-            await _unless_missing(aiodocker.networks.DockerNetwork(client, self.name(server_id)).delete())
+            await _unless_missing(
+                aiodocker.networks.DockerNetwork(client, self.name(server_id)).delete()
+            )
 
     async def remove_volume(self, server_id: int) -> None:
         """Remove the server's volume and what is on it; it may be gone already."""
         async with self._engine.reach() as client:
-            await _unless_missing(aiodocker.volumes.DockerVolume(client, self.name(server_id)).delete())
+            await _unless_missing(
+                aiodocker.volumes.DockerVolume(client, self.name(server_id)).delete()
+            )
 
     async def image_facts(self, reference: str, volume: str) -> ImageFacts:
         """Return what matters of an image, and make its user the owner of ``volume``.
@@ -112,30 +124,54 @@ class Space:
                 found = await client.images.inspect(reference)
             except aiodocker.DockerError as error:
                 if is_missing(error):
-                    raise ImageMissingError(f"The image {reference} is not on this box.", hint="Redeploy the server.") from error
+                    raise ImageMissingError(
+                        f"The image {reference} is not on this box.",
+                        hint="Redeploy the server.",
+                    ) from error
                 raise
         config = found.get("Config") or {}
         variables = dict(item.partition("=")[::2] for item in config.get("Env") or [])
         if labels.BASE in (config.get("Labels") or {}):
-            # Our own base has /data with the right owner, which the engine copies into an empty volume.
-            return ImageFacts(found["Id"], DEFAULT_UID, DEFAULT_UID, has_own_user=False, volume_is_ready=False, environment=variables)
-        account = await self._prepare(found["Id"], str(config.get("User") or ""), volume)
+            # Our own base has /data with the right owner, which the engine copies into
+            # an empty volume.
+            return ImageFacts(
+                found["Id"],
+                DEFAULT_UID,
+                DEFAULT_UID,
+                has_own_user=False,
+                volume_is_ready=False,
+                environment=variables,
+            )
+        account = await self._prepare(
+            found["Id"], str(config.get("User") or ""), volume
+        )
         uid, gid = account or (DEFAULT_UID, DEFAULT_UID)
         return ImageFacts(
-            found["Id"], uid, gid, has_own_user=account is not None, volume_is_ready=True, environment=variables
+            found["Id"],
+            uid,
+            gid,
+            has_own_user=account is not None,
+            volume_is_ready=True,
+            environment=variables,
         )
 
-    async def _prepare(self, image_id: str, user: str, volume: str) -> tuple[int, int] | None:
+    async def _prepare(
+        self, image_id: str, user: str, volume: str
+    ) -> tuple[int, int] | None:
         """Find out who a strange image runs as and give that user the volume, without running anything of it.
 
-        A container is made of the image with the volume in it and never started: the engine reads files from it, and
-        unpacks a tar with one directory over ``/data``, which changes its owner.
+        A container is made of the image with the volume in it and never started: the
+        engine reads files from it, and unpacks a tar with one directory over ``/data``,
+        which changes its owner.
         """
         config: dict[str, Any] = {
             "Image": image_id,
             "Cmd": ["never-started"],
             "Labels": {labels.OWNER: self._owner, labels.HELPER: "volume"},
-            "HostConfig": {"NetworkMode": "none", "Mounts": [data_mount(volume, is_ready=False)]},
+            "HostConfig": {
+                "NetworkMode": "none",
+                "Mounts": [data_mount(volume, is_ready=False)],
+            },
         }
         async with self._engine.reach() as client:
             helper = await client.containers.create(config)
@@ -143,7 +179,9 @@ class Space:
                 passwd = await read_file(self._engine, helper.id, "/etc/passwd") or b""
                 account = image_account(user, passwd.decode(errors="replace"))
                 uid, gid = account or (DEFAULT_UID, DEFAULT_UID)
-                await helper.put_archive("/", directory_entry(DATA.strip("/"), uid=uid, gid=gid, mode=0o750))
+                await helper.put_archive(
+                    "/", directory_entry(DATA.strip("/"), uid=uid, gid=gid, mode=0o750)
+                )
             finally:
                 with contextlib.suppress(aiodocker.DockerError):
                     await asyncio.shield(helper.delete(force=True))

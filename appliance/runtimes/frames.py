@@ -1,7 +1,7 @@
 """The engine's log stream, cut into lines. Pure.
 
-A frame is ``stream(1) 0 0 0 length(4, big endian) payload``; with timestamps asked for, a payload is one line (or a part of
-up to 16 KiB of a longer one) behind its moment.
+A frame is ``stream(1) 0 0 0 length(4, big endian) payload``; with timestamps asked for,
+a payload is one line (or a part of up to 16 KiB of a longer one) behind its moment.
 """
 
 import struct

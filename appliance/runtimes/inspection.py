@@ -40,20 +40,28 @@ def address(found: Mapping[str, Any]) -> str:
     if own[labels.TRANSPORT] == Transport.STDIO.value:
         return ""
     bindings = found["NetworkSettings"]["Ports"].get(f"{own[labels.PORT]}/tcp") or []
-    return next((f"http://127.0.0.1:{item['HostPort']}{own[labels.PATH]}" for item in bindings), "")
+    return next(
+        (f"http://127.0.0.1:{item['HostPort']}{own[labels.PATH]}" for item in bindings),
+        "",
+    )
 
 
 def event(found: Mapping[str, Any]) -> ExecutorEvent:
     """Return one line of ``GET /events`` as an event."""
     own = found["Actor"]["Attributes"]
-    return ExecutorEvent(int(own[labels.SERVER]), int(own[labels.DEPLOYMENT]), str(found["Action"]))
+    return ExecutorEvent(
+        int(own[labels.SERVER]), int(own[labels.DEPLOYMENT]), str(found["Action"])
+    )
 
 
 def refusal(message: str, image: Mapping[str, Any], arguments: tuple[str, ...]) -> str:
     """Return the engine's refusal to start as a sentence; names the program if that is what was not found."""
     if "executable file not found" in message or "no such file or directory" in message:
         config = image.get("Config") or {}
-        program = [*(config.get("Entrypoint") or []), *(arguments or config.get("Cmd") or [])]
+        program = [
+            *(config.get("Entrypoint") or []),
+            *(arguments or config.get("Cmd") or []),
+        ]
         return f"The image has no program {shlex.join(program[:1])}: {message}"
     if "No command specified" in message:
         return "The image names no program to start (neither ENTRYPOINT nor CMD); give its command as arguments."

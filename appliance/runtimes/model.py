@@ -62,11 +62,12 @@ class Instance:
     server_id: int
     deployment_id: int
     state: InstanceState
-    #: Where the gateway reaches an HTTP server (``http://127.0.0.1:32768/mcp``); empty for stdio and when not running.
+    #: Where the gateway reaches an HTTP server (``http://127.0.0.1:32768/mcp``); empty
+    #: for stdio and when not running.
     address: str = ""
     #: Of the last exit; ``None`` while it runs.
     exit_code: int | None = None
-    #: Whether the kernel killed it for want of memory.
+    #: Whether the engine saw the kernel kill it for want of memory; one that ends fast is sometimes missed.
     out_of_memory: bool = False
     started_at: datetime | None = None
 

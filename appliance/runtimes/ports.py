@@ -15,8 +15,9 @@ from appliance.runtimes.model import (
 class Executor(Protocol):
     """Runs instances.
 
-    Every method may be called again after a crash in the middle of it and then ends in the same state. Environment values
-    never reach a log. All raise ``EngineUnavailableError`` when the engine does not answer.
+    Every method may be called again after a crash in the middle of it and then ends in
+    the same state. Environment values never reach a log. All raise
+    ``EngineUnavailableError`` when the engine does not answer.
     """
 
     @property
@@ -33,7 +34,8 @@ class Executor(Protocol):
 
         Raises:
             ImageMissingError: The image is not there.
-            StartFailedError: The engine refused; carries what it said. Nothing stays behind.
+            StartFailedError: The engine refused; carries what it said. Nothing stays
+                behind.
         """
         ...
 

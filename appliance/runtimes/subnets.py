@@ -1,6 +1,7 @@
 """Which subnet the next server gets. Pure.
 
-Docker's own address pools end after some thirty networks; a /28 each from one range of ours lasts for thousands.
+Docker's own address pools end after some thirty networks; a /28 each from one range of
+ours lasts for thousands.
 """
 
 from collections.abc import Iterable
@@ -17,7 +18,9 @@ def free_subnets(pool: str, taken: Iterable[str]) -> Iterable[str]:
         taken: Ranges in use, of any size; what is not IPv4 is passed over.
     """
     used = [found for text in taken if (found := _ipv4(text))]
-    for candidate in IPv4Network(pool).subnets(new_prefix=max(PREFIX, IPv4Network(pool).prefixlen)):
+    for candidate in IPv4Network(pool).subnets(
+        new_prefix=max(PREFIX, IPv4Network(pool).prefixlen)
+    ):
         if not any(candidate.overlaps(other) for other in used):
             yield str(candidate)
 

@@ -31,7 +31,9 @@ def image_account(user: str, passwd: str) -> tuple[int, int] | None:
     """
     name, _, group = user.partition(":")
     accounts = parse_passwd(passwd)
-    known = next((item for item in accounts if name in {item.name, str(item.uid)}), None)
+    known = next(
+        (item for item in accounts if name in {item.name, str(item.uid)}), None
+    )
     if known:
         uid, gid = known.uid, known.gid
     elif name.isdigit():

@@ -7,6 +7,8 @@ from appliance.runtimes.model import Instance, LogLine
 from appliance.servers.model import Deployment
 
 MAX_LINE = 300
+#: 128 + SIGKILL. The engine does not always notice that the kernel did it for want of memory.
+KILLED = 137
 _FAILED = "Deployment "
 
 
@@ -38,6 +40,8 @@ def ended(instance: Instance, lines: Sequence[LogLine]) -> str:
         how = "It ran out of memory; raise memory_limit."
     elif instance.exit_code == 0:
         how = "It ended by itself with exit code 0; an MCP server stays up until its input closes."
+    elif instance.exit_code == KILLED:
+        how = "It was killed (exit code 137), most often because it used more than memory_limit allows."
     else:
         how = f"It ended with exit code {instance.exit_code}."
     output = last_output(lines)

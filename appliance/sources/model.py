@@ -29,7 +29,8 @@ class GitSource:
     url: str
     #: ``None``: the repository's default branch.
     branch: str | None = None
-    #: Directory inside the repository, without leading or trailing slash; empty: its root.
+    #: Directory inside the repository, without leading or trailing slash; empty: its
+    #: root.
     subdirectory: str = ""
     kind = "git"
 

@@ -1,13 +1,14 @@
 #!/usr/bin/python3
 """Runs inside a build, as the ordinary user ``mcp``: installs one server and says what it found.
 
-    install pypi '{"name": "mcp-server-time", "version": null}'
-    install npm '{"name": "@scope/server", "version": "1.2.3"}'
-    install python '{"install": "sync", "scripts": ["x"], "main": ""}'     sources in /opt/mcp/server/app
-    install node '{"lock": true, "build": true, "command": ["node", "index.js"]}'
+    install pypi '{"name": "mcp-server-time", "version": null}' install npm '{"name":
+    "@scope/server", "version": "1.2.3"}' install python '{"install": "sync", "scripts":
+    ["x"], "main": ""}'     sources in /opt/mcp/server/app install node '{"lock": true,
+    "build": true, "command": ["node", "index.js"]}'
 
-Everything goes below ``/opt/mcp/server``: ``entry`` starts the server and passes its arguments on, ``resolved.json`` names
-what was taken (version, program). Caches are removed again in the same layer. The standard library only.
+Everything goes below ``/opt/mcp/server``: ``entry`` starts the server and passes its
+arguments on, ``resolved.json`` names what was taken (version, program). Caches are
+removed again in the same layer. The standard library only.
 """
 
 import json
@@ -26,8 +27,12 @@ SERVER = pathlib.Path("/opt/mcp/server")
 APP = SERVER / "app"
 VENV = SERVER / "venv"
 CACHE = SERVER / ".cache"
-#: In a subshell that ends at once, so that the server gets no child that it did not start.
-RELAY = '[ -z "$MCP_HOST_HTTP_PORT" ] || (/usr/bin/python3 -IS /opt/mcp/base/relay.py "$MCP_HOST_HTTP_PORT" </dev/null >/dev/null &)'
+#: In a subshell that ends at once, so that the server gets no child that it did not
+#: start.
+RELAY = (
+    '[ -z "$MCP_HOST_HTTP_PORT" ] || '
+    '(/usr/bin/python3 -IS /opt/mcp/base/relay.py "$MCP_HOST_HTTP_PORT" </dev/null >/dev/null &)'
+)
 PYTHON = str(VENV / "bin/python")
 
 
@@ -63,7 +68,12 @@ def run(*argv: str, cwd: pathlib.Path = SERVER, **environment: str) -> None:
     }
     for directory in ("home", "tmp"):
         (CACHE / directory).mkdir(parents=True, exist_ok=True)
-    code = subprocess.call(argv, cwd=cwd, env={**os.environ, **own, **environment}, stdin=subprocess.DEVNULL)
+    code = subprocess.call(
+        argv,
+        cwd=cwd,
+        env={**os.environ, **own, **environment},
+        stdin=subprocess.DEVNULL,
+    )
     if code:
         sys.exit(code if code > 0 else 1)
 
@@ -76,14 +86,15 @@ def normal(name: str) -> str:
 def choose(names: list[str], package: str) -> str:
     """Return the program that is most likely the server.
 
-    The one named like the package, else one that says that it is an MCP server, else the first.
+    The one named like the package, else one that says that it is an MCP server, else
+    the first.
     """
     wanted = normal(package.rsplit("/", 1)[-1])
     ranks: tuple[Callable[[str], bool], ...] = (
         lambda name: normal(name) == wanted,
         lambda name: "mcp" in normal(name) and "server" in normal(name),
         lambda name: "mcp" in normal(name),
-        lambda name: True,
+        bool,
     )
     return next(name for rank in ranks for name in names if rank(name))
 
@@ -94,7 +105,9 @@ def finish(command: list[str], cwd: str | None = None, **resolved: object) -> No
     entry = SERVER / "entry"
     entry.write_text("\n".join([*lines, f'exec {shlex.join(command)} "$@"', ""]))
     entry.chmod(0o755)
-    (SERVER / "resolved.json").write_text(json.dumps({"entry": shlex.join(command), **resolved}))
+    (SERVER / "resolved.json").write_text(
+        json.dumps({"entry": shlex.join(command), **resolved})
+    )
     shutil.rmtree(CACHE, ignore_errors=True)
     say(f"Starts with: {shlex.join(command)}")
 
@@ -107,24 +120,37 @@ def make_venv() -> None:
 def installed(name: str) -> Distribution:
     """Return what was installed into the server's environment under ``name``."""
     places = [str(path) for path in (VENV / "lib").glob("python3*/site-packages")]
-    return next(item for item in distributions(path=places) if normal(item.metadata["Name"]) == normal(name))
+    return next(
+        item
+        for item in distributions(path=places)
+        if normal(item.metadata["Name"]) == normal(name)
+    )
 
 
 def python_program(found: Distribution, name: str) -> list[str]:
     """Return the command for a distribution: one of its scripts, or a package that can be run by ``-m``."""
-    scripts = [item.name for item in found.entry_points if item.group == "console_scripts"]
+    scripts = [
+        item.name for item in found.entry_points if item.group == "console_scripts"
+    ]
     if scripts:
         return [str(VENV / "bin" / choose(scripts, name))]
-    mains = [str(item.parent) for item in found.files or () if item.name == "__main__.py"]
+    mains = [
+        str(item.parent) for item in found.files or () if item.name == "__main__.py"
+    ]
     packages = [item.replace("/", ".") for item in mains if item != "."]
     if not packages:
-        refuse("no-program", f"{name} {found.version} has no program to start: no console script and no __main__ module.")
+        refuse(
+            "no-program",
+            f"{name} {found.version} has no program to start: no console script and no __main__ module.",
+        )
     return [PYTHON, "-m", choose(packages, name)]
 
 
 def install_pypi(plan: dict[str, Any]) -> None:
     """Install a package from PyPI."""
-    requirement = f"{plan['name']}=={plan['version']}" if plan["version"] else plan["name"]
+    requirement = (
+        f"{plan['name']}=={plan['version']}" if plan["version"] else plan["name"]
+    )
     make_venv()
     run("uv", "pip", "install", "--python", PYTHON, "--", requirement)
     name = plan["name"].split("[")[0]
@@ -137,19 +163,27 @@ def install_npm(plan: dict[str, Any]) -> None:
     """Install a package from npm."""
     name = plan["name"]
     (SERVER / "package.json").write_text('{"private": true}')
-    run("npm", "install", "--omit=dev", "--loglevel=error", "--", f"{name}@{plan['version'] or 'latest'}")
+    run(
+        "npm",
+        "install",
+        "--omit=dev",
+        "--loglevel=error",
+        "--",
+        f"{name}@{plan['version'] or 'latest'}",
+    )
     home = SERVER / "node_modules" / name
     package = json.loads((home / "package.json").read_text())
     say(f"Took {name} {package['version']}.")
     programs = package.get("bin") or {}
     if isinstance(programs, str):
         programs = {name.rsplit("/", 1)[-1]: programs}
-    if programs:
-        target = programs[choose(list(programs), name)]
-    else:
-        target = package.get("main")
+    named = programs[choose(list(programs), name)] if programs else None
+    target = named or package.get("main")
     if not target:
-        refuse("no-program", f"{name} {package['version']} has no program to start: its package.json has neither bin nor main.")
+        refuse(
+            "no-program",
+            f"{name} {package['version']} has no program to start: its package.json has neither bin nor main.",
+        )
     finish(["node", os.path.normpath(home / target)], version=package["version"])
 
 
@@ -159,8 +193,24 @@ def install_python(plan: dict[str, Any]) -> None:
     how = {
         "sync": ["uv", "sync", "--frozen", "--no-dev", "--no-editable"],
         "project": ["uv", "pip", "install", "--python", PYTHON, "."],
-        "dependencies": ["uv", "pip", "install", "--python", PYTHON, "-r", "pyproject.toml"],
-        "requirements": ["uv", "pip", "install", "--python", PYTHON, "-r", "requirements.txt"],
+        "dependencies": [
+            "uv",
+            "pip",
+            "install",
+            "--python",
+            PYTHON,
+            "-r",
+            "pyproject.toml",
+        ],
+        "requirements": [
+            "uv",
+            "pip",
+            "install",
+            "--python",
+            PYTHON,
+            "-r",
+            "requirements.txt",
+        ],
     }
     run(*how[plan["install"]], cwd=APP)
     scripts = [name for name in plan["scripts"] if (VENV / "bin" / name).exists()]
@@ -169,7 +219,10 @@ def install_python(plan: dict[str, Any]) -> None:
     elif plan["main"]:
         finish([PYTHON, plan["main"]], cwd=str(APP))
     else:
-        refuse("no-program", f"none of the scripts {', '.join(plan['scripts'])} was installed.")
+        refuse(
+            "no-program",
+            f"none of the scripts {', '.join(plan['scripts'])} was installed.",
+        )
 
 
 def install_node(plan: dict[str, Any]) -> None:
@@ -183,7 +236,12 @@ def install_node(plan: dict[str, Any]) -> None:
 
 def main() -> None:
     """Do what the arguments say."""
-    how = {"pypi": install_pypi, "npm": install_npm, "python": install_python, "node": install_node}
+    how = {
+        "pypi": install_pypi,
+        "npm": install_npm,
+        "python": install_python,
+        "node": install_node,
+    }
     how[sys.argv[1]](json.loads(sys.argv[2]))
 
 

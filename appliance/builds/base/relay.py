@@ -1,8 +1,10 @@
 """Runs beside a server that speaks HTTP, and makes one that listens on loopback only reachable from outside its container.
 
-Many servers bind 127.0.0.1 by default, which is right on a laptop and useless in a container: a published port arrives at the
-container's own address. As soon as somebody listens on the port, this either ends (it is reachable as it is) or listens
-on the container's address and passes bytes on. The published port is on the box's loopback, so nothing more is opened.
+Many servers bind 127.0.0.1 by default, which is right on a laptop and useless in a
+container: a published port arrives at the container's own address. As soon as somebody
+listens on the port, this either ends (it is reachable as it is) or listens on the
+container's address and passes bytes on. The published port is on the box's loopback, so
+nothing more is opened.
 """
 
 import contextlib
@@ -60,7 +62,10 @@ def relay(port: int, *, inner: str) -> None:
     async def main() -> None:
         own = socket.gethostbyname(socket.gethostname())
         server = await asyncio.start_server(serve, own, port)
-        print(f"mcp-host: the server listens on loopback only; passing connections on from {own}:{port}", file=sys.stderr)  # noqa: T201
+        print(
+            f"mcp-host: the server listens on loopback only; passing connections on from {own}:{port}",
+            file=sys.stderr,
+        )
         await server.serve_forever()
 
     asyncio.run(main())

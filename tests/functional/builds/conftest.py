@@ -24,18 +24,35 @@ from tests.engine import (
 )
 from tests.fakes.git_http import GitServer, git_server
 
-__all__ = ["base_image", "box", "docker_executor", "engine", "named_user_image", "strange_image"]
+__all__ = [
+    "base_image",
+    "box",
+    "docker_executor",
+    "engine",
+    "named_user_image",
+    "strange_image",
+]
 
 
 def add_deployment(database: Database, name: str) -> BuildRequest:
     """Store a server with one deployment, as far as builds need them."""
-    execute = database.peewee.execute_sql
-    execute("INSERT INTO users (email, password_hash, role) VALUES ('a@example.org', '', 'admin') ON CONFLICT DO NOTHING")
-    server = "INSERT INTO servers (name, owner_id, source, endpoint_key_hash, endpoint_key_prefix) VALUES (%s, 1, '{}', %s, '') RETURNING id"
+    execute: Any = database.peewee.execute_sql
+    execute(
+        "INSERT INTO users (email, password_hash, role) VALUES ('a@example.org', '', 'admin') ON CONFLICT DO NOTHING"
+    )
+    server = (
+        "INSERT INTO servers (name, owner_id, source, endpoint_key_hash, endpoint_key_prefix)"
+        " VALUES (%s, 1, '{}', %s, '') RETURNING id"
+    )
     (server_id,) = execute(server, (name, name.encode())).fetchone()
-    deployment = "INSERT INTO deployments (server_id, number, source, config, requested_by) VALUES (%s, 1, '{}', '{}', '') RETURNING id"
+    deployment = (
+        "INSERT INTO deployments (server_id, number, source, config, requested_by)"
+        " VALUES (%s, 1, '{}', '{}', '') RETURNING id"
+    )
     (deployment_id,) = execute(deployment, (server_id,)).fetchone()
-    return BuildRequest(deployment_id, server_id, name, parse_source({"package": "npm:none"}))
+    return BuildRequest(
+        deployment_id, server_id, name, parse_source({"package": "npm:none"})
+    )
 
 
 @dataclass
@@ -48,12 +65,18 @@ class Bench:
     stages: list[Stage] = field(default_factory=list)
     count: int = 0
 
-    async def request(self, source: Source | dict[str, Any], name: str = "") -> BuildRequest:
+    async def request(
+        self, source: Source | dict[str, Any], name: str = ""
+    ) -> BuildRequest:
         """Return the request of a fresh deployment."""
         self.count += 1
-        found = await self.database.run(add_deployment, self.database, name or f"server-{self.count}")
+        found = await self.database.run(
+            add_deployment, self.database, name or f"server-{self.count}"
+        )
         parsed = parse_source(source) if isinstance(source, dict) else source
-        return BuildRequest(found.deployment_id, found.server_id, found.server_name, parsed)
+        return BuildRequest(
+            found.deployment_id, found.server_id, found.server_name, parsed
+        )
 
     async def on_stage(self, stage: Stage) -> None:
         """Remember the stage."""
@@ -77,9 +100,16 @@ class Bench:
 
 
 @pytest.fixture
-def bench(database: Database, engine: Engine, box: Box, base_image: str) -> Bench:
+def bench(
+    database: Database,
+    engine: Engine,
+    box: Box,
+    base_image: str,  # noqa: ARG001 - made before, so that its making is in no test's time
+) -> Bench:
     """A build service of a fresh installation."""
-    return Bench(BuildService(database, engine, box.settings, owner=box.owner), database, box)
+    return Bench(
+        BuildService(database, engine, box.settings, owner=box.owner), database, box
+    )
 
 
 @pytest.fixture

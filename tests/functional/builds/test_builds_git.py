@@ -61,13 +61,24 @@ NODE_BUILD = {
 
 def run(built: BuiltImage, *arguments: str) -> str:
     """Run the image by hand, without network, and return what it prints."""
-    return docker("run", "--rm", "--network=none", "--read-only", "--tmpfs=/tmp", "--user=10001:10001", built.image, *arguments)
+    return docker(
+        "run",
+        "--rm",
+        "--network=none",
+        "--read-only",
+        "--tmpfs=/tmp",
+        "--user=10001:10001",
+        built.image,
+        *arguments,
+    )
 
 
 async def test_a_python_http_server_without_dockerfile_is_reachable(
     bench: Bench, repositories: GitServer, docker_executor: DockerExecutor
 ) -> None:
-    request = await bench.request({"repo_url": repositories.add("weather", PYTHON_HTTP)}, "weather")
+    request = await bench.request(
+        {"repo_url": repositories.add("weather", PYTHON_HTTP)}, "weather"
+    )
 
     built = await bench.build(request)
 
@@ -75,7 +86,13 @@ async def test_a_python_http_server_without_dockerfile_is_reachable(
     assert len(built.resolved["revision"]) == 40
     assert bench.stages == [Stage.CLONING, Stage.BUILDING]
     started = await docker_executor.start(
-        InstanceSpec(request.server_id, "weather", request.deployment_id, built.image, Transport.STREAMABLE_HTTP)
+        InstanceSpec(
+            request.server_id,
+            "weather",
+            request.deployment_id,
+            built.image,
+            Transport.STREAMABLE_HTTP,
+        )
     )
     answer = await asyncio.to_thread(initialize, started.address)
     assert answer["result"]["serverInfo"]["name"] == "weather"
@@ -90,16 +107,27 @@ def initialize(address: str) -> dict[str, dict[str, dict[str, str]]]:
         "jsonrpc": "2.0",
         "id": 1,
         "method": "initialize",
-        "params": {"protocolVersion": "2025-06-18", "capabilities": {}, "clientInfo": {"name": "t", "version": "1"}},
+        "params": {
+            "protocolVersion": "2025-06-18",
+            "capabilities": {},
+            "clientInfo": {"name": "t", "version": "1"},
+        },
     }
-    headers = {"Content-Type": "application/json", "Accept": "application/json, text/event-stream"}
+    headers = {
+        "Content-Type": "application/json",
+        "Accept": "application/json, text/event-stream",
+    }
     request = urllib.request.Request(address, json.dumps(body).encode(), headers)
     end = time.monotonic() + 30
     while True:
         try:
             with urllib.request.urlopen(request, timeout=5) as response:
                 text = response.read().decode()
-            data = next(line.removeprefix("data: ") for line in text.splitlines() if line.startswith("data: "))
+            data = next(
+                line.removeprefix("data: ")
+                for line in text.splitlines()
+                if line.startswith("data: ")
+            )
             found: dict[str, dict[str, dict[str, str]]] = json.loads(data)
         except OSError:
             if time.monotonic() > end:
@@ -109,34 +137,56 @@ def initialize(address: str) -> dict[str, dict[str, dict[str, str]]]:
             return found
 
 
-async def test_a_python_project_with_a_script_starts_with_it(bench: Bench, repositories: GitServer) -> None:
-    built = await bench.build(await bench.request({"repo_url": repositories.add("hello", PYTHON_SCRIPT)}))
+async def test_a_python_project_with_a_script_starts_with_it(
+    bench: Bench, repositories: GitServer
+) -> None:
+    built = await bench.build(
+        await bench.request({"repo_url": repositories.add("hello", PYTHON_SCRIPT)})
+    )
 
     assert run(built) == "hello from the script"
     assert "transport" not in built.resolved
 
 
-async def test_a_node_project_is_built_and_started(bench: Bench, repositories: GitServer) -> None:
-    built = await bench.build(await bench.request({"repo_url": repositories.add("greeter", NODE_BUILD)}))
+async def test_a_node_project_is_built_and_started(
+    bench: Bench, repositories: GitServer
+) -> None:
+    built = await bench.build(
+        await bench.request({"repo_url": repositories.add("greeter", NODE_BUILD)})
+    )
 
     assert run(built, "to", "you") == "greetings to you"
 
 
-async def test_requirements_beside_a_main_file_are_enough(bench: Bench, repositories: GitServer) -> None:
-    files = {"requirements.txt": "idna==3.10\n", "server.py": "import idna; print(idna.__version__)\n"}
+async def test_requirements_beside_a_main_file_are_enough(
+    bench: Bench, repositories: GitServer
+) -> None:
+    files = {
+        "requirements.txt": "idna==3.10\n",
+        "server.py": "import idna; print(idna.__version__)\n",
+    }
 
-    built = await bench.build(await bench.request({"repo_url": repositories.add("plain", files)}))
+    built = await bench.build(
+        await bench.request({"repo_url": repositories.add("plain", files)})
+    )
 
     assert run(built) == "3.10"
 
 
-async def test_branch_and_subdirectory_are_taken(bench: Bench, repositories: GitServer) -> None:
+async def test_branch_and_subdirectory_are_taken(
+    bench: Bench, repositories: GitServer
+) -> None:
     repositories.add("many", {"README.md": "nothing to build here\n"})
-    files = {"servers/one/requirements.txt": "", "servers/one/main.py": "print('one')\n"}
+    files = {
+        "servers/one/requirements.txt": "",
+        "servers/one/main.py": "print('one')\n",
+    }
     url = repositories.add("many", files, branch="next/2")
 
     built = await bench.build(
-        await bench.request({"repo_url": url, "branch": "next/2", "subdirectory": "servers/one"})
+        await bench.request(
+            {"repo_url": url, "branch": "next/2", "subdirectory": "servers/one"}
+        )
     )
 
     assert run(built) == "one"
@@ -152,7 +202,10 @@ async def test_a_repository_with_a_dockerfile_is_built_by_it(
     built = await bench.build(request)
 
     assert run(built) == "own words"
-    assert (built.resolved["transport"], built.resolved["port"]) == ("streamable-http", 8123)
+    assert (built.resolved["transport"], built.resolved["port"]) == (
+        "streamable-http",
+        8123,
+    )
     assert (await bench.view(request)).dockerfile == text
 
 
@@ -165,26 +218,37 @@ async def test_a_dockerfile_may_ask_for_the_certificates_of_the_box(
         'CMD ["cat", "/count"]\n'
     )
 
-    built = await bench.build(await bench.request({"repo_url": repositories.add("asks", {"Dockerfile": text})}))
+    built = await bench.build(
+        await bench.request(
+            {"repo_url": repositories.add("asks", {"Dockerfile": text})}
+        )
+    )
 
-    assert int(run(built)) == bench.box.settings.ca_bundle.read_text().count("BEGIN CERTIFICATE")
+    assert int(run(built)) == bench.box.settings.ca_bundle.read_text().count(
+        "BEGIN CERTIFICATE"
+    )
 
 
 @pytest.mark.parametrize(
-    ("path", "error", "reason"),
+    ("path", "expected"),
     [
-        ("missing", RepositoryNotFoundError, "There is no git repository at"),
-        ("private/secret", RepositoryNotFoundError, "that everybody may read"),
-        ("web/page", CheckoutRefusedError, "the URL is that of a web page"),
+        ("missing", (RepositoryNotFoundError, "There is no git repository at")),
+        ("private/secret", (RepositoryNotFoundError, "that everybody may read")),
+        ("web/page", (CheckoutRefusedError, "the URL is that of a web page")),
     ],
 )
 async def test_what_is_no_public_repository_is_said_to_be_none(
-    bench: Bench, repositories: GitServer, path: str, error: type[Exception], reason: str
+    bench: Bench,
+    repositories: GitServer,
+    path: str,
+    expected: tuple[type[Exception], str],
 ) -> None:
-    await failed(bench, {"repo_url": f"{repositories.url}/{path}"}, error, reason)
+    await failed(bench, {"repo_url": f"{repositories.url}/{path}"}, *expected)
 
 
-async def failed(bench: Bench, source: dict[str, str], error: type[Exception], reason: str) -> None:
+async def failed(
+    bench: Bench, source: dict[str, str], error: type[Exception], reason: str
+) -> None:
     """Build ``source``, and find the same reason in the error, the row and the log, and nothing left behind."""
     request = await bench.request(source)
 
@@ -200,36 +264,77 @@ async def failed(bench: Bench, source: dict[str, str], error: type[Exception], r
     assert list((bench.box.settings.data_dir / "builds").iterdir()) == []
 
 
-async def test_an_unknown_branch_is_named(bench: Bench, repositories: GitServer) -> None:
+async def test_an_unknown_branch_is_named(
+    bench: Bench, repositories: GitServer
+) -> None:
     url = repositories.add("hello", PYTHON_SCRIPT)
 
-    await failed(bench, {"repo_url": url, "branch": "nope"}, BranchNotFoundError, "no branch or tag named nope")
+    await failed(
+        bench,
+        {"repo_url": url, "branch": "nope"},
+        BranchNotFoundError,
+        "no branch or tag named nope",
+    )
 
 
-async def test_an_unknown_directory_is_named(bench: Bench, repositories: GitServer) -> None:
+async def test_an_unknown_directory_is_named(
+    bench: Bench, repositories: GitServer
+) -> None:
     url = repositories.add("hello", PYTHON_SCRIPT)
 
-    await failed(bench, {"repo_url": url, "subdirectory": "srv"}, CheckoutRefusedError, "no directory srv")
+    await failed(
+        bench,
+        {"repo_url": url, "subdirectory": "srv"},
+        CheckoutRefusedError,
+        "no directory srv",
+    )
 
 
-async def test_an_empty_repository_is_said_to_be_empty(bench: Bench, repositories: GitServer) -> None:
-    await failed(bench, {"repo_url": repositories.add("empty", {})}, CheckoutRefusedError, "empty")
+async def test_an_empty_repository_is_said_to_be_empty(
+    bench: Bench, repositories: GitServer
+) -> None:
+    await failed(
+        bench,
+        {"repo_url": repositories.add("empty", {})},
+        CheckoutRefusedError,
+        "empty",
+    )
 
 
-async def test_a_repository_without_project_says_what_was_looked_for(bench: Bench, repositories: GitServer) -> None:
+async def test_a_repository_without_project_says_what_was_looked_for(
+    bench: Bench, repositories: GitServer
+) -> None:
     url = repositories.add("essay", {"essay.md": "words\n"})
 
-    await failed(bench, {"repo_url": url}, ProjectNotRecognisedError, "no Dockerfile, pyproject.toml, package.json or requirements.txt (found: essay.md)")
+    await failed(
+        bench,
+        {"repo_url": url},
+        ProjectNotRecognisedError,
+        "no Dockerfile, pyproject.toml, package.json or requirements.txt (found: essay.md)",
+    )
 
 
-async def test_a_link_out_of_the_repository_is_refused(bench: Bench, repositories: GitServer) -> None:
-    url = repositories.add("leak", {"requirements.txt": "", "main.py": ""}, links={"data/passwd": "/etc/passwd"})
+async def test_a_link_out_of_the_repository_is_refused(
+    bench: Bench, repositories: GitServer
+) -> None:
+    url = repositories.add(
+        "leak",
+        {"requirements.txt": "", "main.py": ""},
+        links={"data/passwd": "/etc/passwd"},
+    )
 
-    await failed(bench, {"repo_url": url}, CheckoutRefusedError, "leads out of it: data/passwd")
+    await failed(
+        bench, {"repo_url": url}, CheckoutRefusedError, "leads out of it: data/passwd"
+    )
 
 
 async def test_a_git_server_that_is_away_is_said_to_be(bench: Bench) -> None:
-    await failed(bench, {"repo_url": "http://127.0.0.1:1/x.git"}, NetworkUnreachableError, "could not be reached")
+    await failed(
+        bench,
+        {"repo_url": "http://127.0.0.1:1/x.git"},
+        NetworkUnreachableError,
+        "could not be reached",
+    )
 
 
 async def test_a_step_that_fails_is_named_with_its_last_line(
@@ -238,16 +343,29 @@ async def test_a_step_that_fails_is_named_with_its_last_line(
     text = f"FROM {base_image}\nRUN echo this went wrong >&2; exit 3\n"
     url = repositories.add("wrong", {"Dockerfile": text})
 
-    await failed(bench, {"repo_url": url}, BuildFailedError, "failed at step '[2/2] RUN echo this went wrong >&2; exit 3'. Its last line: this went wrong")
+    await failed(
+        bench,
+        {"repo_url": url},
+        BuildFailedError,
+        "failed at step '[2/2] RUN echo this went wrong >&2; exit 3'. Its last line: this went wrong",
+    )
 
 
-async def test_a_full_disk_is_said_to_be_full(bench: Bench, repositories: GitServer, base_image: str) -> None:
-    url = repositories.add("large", {"Dockerfile": f"FROM {base_image}\nRUN cat /dev/zero > /dev/full\n"})
+async def test_a_full_disk_is_said_to_be_full(
+    bench: Bench, repositories: GitServer, base_image: str
+) -> None:
+    url = repositories.add(
+        "large", {"Dockerfile": f"FROM {base_image}\nRUN cat /dev/zero > /dev/full\n"}
+    )
 
     await failed(bench, {"repo_url": url}, DiskFullError, "The disk is full")
 
 
-async def test_a_base_that_cannot_be_had_is_named(bench: Bench, repositories: GitServer) -> None:
+async def test_a_base_that_cannot_be_had_is_named(
+    bench: Bench, repositories: GitServer
+) -> None:
     url = repositories.add("based", {"Dockerfile": "FROM 127.0.0.1:1/no/such:1\n"})
 
-    await failed(bench, {"repo_url": url}, ImageNotFoundError, "builds on 127.0.0.1:1/no/such:1")
+    await failed(
+        bench, {"repo_url": url}, ImageNotFoundError, "builds on 127.0.0.1:1/no/such:1"
+    )

@@ -30,32 +30,56 @@ async def test_an_image_of_this_box_is_taken_by_its_id_and_kept(
     assert docker("image", "inspect", "-f", "{{.Id}}", strange_image) == built.image
 
 
-async def test_an_image_that_exposes_a_port_speaks_http(bench: Bench, strange_image: str) -> None:
+async def test_an_image_that_exposes_a_port_speaks_http(
+    bench: Bench, strange_image: str
+) -> None:
     tag = f"mcp-host-test/exposes-{bench.box.owner}:1"
-    docker("buildx", "build", "--builder", "default", "-q", "--load", "-t", tag, "-", text=f"FROM {strange_image}\nEXPOSE 9000 3000\n")
+    docker(
+        "buildx",
+        "build",
+        "--builder",
+        "default",
+        "-q",
+        "--load",
+        "-t",
+        tag,
+        "-",
+        text=f"FROM {strange_image}\nEXPOSE 9000 3000\n",
+    )
 
     built = await bench.build(await bench.request({"image": tag}))
     docker("rmi", "-f", tag)
 
-    assert (built.resolved["transport"], built.resolved["port"]) == ("streamable-http", 3000)
+    assert (built.resolved["transport"], built.resolved["port"]) == (
+        "streamable-http",
+        3000,
+    )
 
 
-async def test_an_image_that_is_nowhere_is_told_in_the_engines_words(bench: Bench) -> None:
+async def test_an_image_that_is_nowhere_is_told_in_the_engines_words(
+    bench: Bench,
+) -> None:
     request = await bench.request({"image": "127.0.0.1:1/no/such:1"})
 
-    with pytest.raises(NetworkUnreachableError, match="The engine says: .*connection refused"):
+    with pytest.raises(
+        NetworkUnreachableError, match=r"The engine says: .*connection refused"
+    ):
         await bench.build(request)
 
     assert (await bench.view(request)).state is BuildState.FAILED
     assert bench.box.leftovers() == []
 
 
-async def test_an_id_that_is_not_on_this_box_is_not_looked_for_elsewhere(bench: Bench) -> None:
+async def test_an_id_that_is_not_on_this_box_is_not_looked_for_elsewhere(
+    bench: Bench,
+) -> None:
     with pytest.raises(ImageNotFoundError):
         await bench.build(await bench.request({"image": f"sha256:{'0' * 64}"}))
 
 
-async def test_a_remote_server_needs_no_image(database: Database, engine: Engine, box: Box, bench: Bench) -> None:
+async def test_a_remote_server_needs_no_image(
+    database: Database, engine: Engine, box: Box, bench: Bench
+) -> None:
     settings = box.settings.model_copy(update={"remote_allow_private": True})
     service = BuildService(database, engine, settings, owner=box.owner)
     request = await bench.request({"remote_url": "http://127.0.0.1:9/mcp"})
@@ -66,11 +90,16 @@ async def test_a_remote_server_needs_no_image(database: Database, engine: Engine
     assert await service.build(request, bench.on_stage) == built
 
 
-@pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "[::1]", "169.254.169.254", "10.0.0.8", "2130706433"])
+@pytest.mark.parametrize(
+    "host",
+    ["127.0.0.1", "localhost", "[::1]", "169.254.169.254", "10.0.0.8", "2130706433"],
+)
 async def test_a_remote_server_must_not_mean_this_box(bench: Bench, host: str) -> None:
     request = await bench.request({"remote_url": f"http://{host}/mcp"})
 
-    with pytest.raises(RemoteRefusedError, match="is a loopback, link-local or private address"):
+    with pytest.raises(
+        RemoteRefusedError, match="is a loopback, link-local or private address"
+    ):
         await bench.build(request)
 
     assert "REMOTE_ALLOW_PRIVATE" in (await bench.view(request)).error
@@ -78,4 +107,6 @@ async def test_a_remote_server_must_not_mean_this_box(bench: Bench, host: str) -
 
 async def test_a_remote_name_that_does_not_resolve_is_said_so(bench: Bench) -> None:
     with pytest.raises(NetworkUnreachableError, match="does not resolve"):
-        await bench.build(await bench.request({"remote_url": "https://nowhere.invalid/mcp"}))
+        await bench.build(
+            await bench.request({"remote_url": "https://nowhere.invalid/mcp"})
+        )

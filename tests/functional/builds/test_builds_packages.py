@@ -32,15 +32,35 @@ _INITIALIZE = {
 
 def tools(image: str, *arguments: str) -> list[str]:
     """Start the image by hand, without any network, and return the names of its tools."""
-    argv = ["docker", "run", "--rm", "-i", "--network=none", "--read-only", "--tmpfs=/tmp", "--cap-drop=ALL", "--user=10001:10001"]
-    with subprocess.Popen([*argv, image, *arguments], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+    argv = [
+        "docker",
+        "run",
+        "--rm",
+        "-i",
+        "--network=none",
+        "--read-only",
+        "--tmpfs=/tmp",
+        "--cap-drop=ALL",
+        "--user=10001:10001",
+    ]
+    with subprocess.Popen(
+        [*argv, image, *arguments],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as process:
         assert process.stdin is not None
         assert process.stdout is not None
 
         def call(number: int, method: str, params: dict[str, Any]) -> dict[str, Any]:
             assert process.stdin is not None
             assert process.stdout is not None
-            process.stdin.write(json.dumps({"jsonrpc": "2.0", "id": number, "method": method, "params": params}) + "\n")
+            process.stdin.write(
+                json.dumps(
+                    {"jsonrpc": "2.0", "id": number, "method": method, "params": params}
+                )
+                + "\n"
+            )
             process.stdin.flush()
             for line in process.stdout:
                 found: dict[str, Any] = json.loads(line)
@@ -49,13 +69,17 @@ def tools(image: str, *arguments: str) -> list[str]:
             raise AssertionError("the server ended")
 
         call(1, "initialize", _INITIALIZE)
-        process.stdin.write('{"jsonrpc": "2.0", "method": "notifications/initialized"}\n')
+        process.stdin.write(
+            '{"jsonrpc": "2.0", "method": "notifications/initialized"}\n'
+        )
         found = call(2, "tools/list", {})
         process.kill()
     return [tool["name"] for tool in found["result"]["tools"]]
 
 
-@pytest.mark.parametrize(("package", "arguments", "tool"), SERVERS, ids=[item[0] for item in SERVERS])
+@pytest.mark.parametrize(
+    ("package", "arguments", "tool"), SERVERS, ids=[item[0] for item in SERVERS]
+)
 async def test_a_published_server_is_built_and_starts_without_network(
     bench: Bench, package: str, arguments: tuple[str, ...], tool: str
 ) -> None:
@@ -71,7 +95,10 @@ async def test_a_published_server_is_built_and_starts_without_network(
     assert (view.state, view.attempt, view.error) == (BuildState.SUCCEEDED, 1, "")
     assert view.image_digest == built.image
     assert view.resolved == built.resolved
-    assert f"Took {package.partition(':')[2]} {built.resolved['version']}." in await bench.log(request)
+    assert (
+        f"Took {package.partition(':')[2]} {built.resolved['version']}."
+        in await bench.log(request)
+    )
 
 
 async def test_a_second_call_returns_the_first_result(bench: Bench) -> None:
@@ -84,8 +111,12 @@ async def test_a_second_call_returns_the_first_result(bench: Bench) -> None:
     assert (await bench.view(request)).attempt == 1
 
 
-async def test_an_unpinned_package_is_resolved_anew_by_every_deployment(bench: Bench) -> None:
-    first, second = [await bench.request({"package": "npm:mcp-hello-world"}) for _ in range(2)]
+async def test_an_unpinned_package_is_resolved_anew_by_every_deployment(
+    bench: Bench,
+) -> None:
+    first, second = [
+        await bench.request({"package": "npm:mcp-hello-world"}) for _ in range(2)
+    ]
 
     await bench.build(first)
     await bench.build(second)
@@ -93,7 +124,9 @@ async def test_an_unpinned_package_is_resolved_anew_by_every_deployment(bench: B
     assert "added " in await bench.log(second)
 
 
-async def test_a_removed_image_is_made_again_at_the_version_it_had(bench: Bench) -> None:
+async def test_a_removed_image_is_made_again_at_the_version_it_had(
+    bench: Bench,
+) -> None:
     request = await bench.request({"package": "npm:mcp-hello-world"})
     first = await bench.build(request)
     docker("rmi", "-f", first.image)
@@ -108,10 +141,26 @@ async def test_a_removed_image_is_made_again_at_the_version_it_had(bench: Bench)
 @pytest.mark.parametrize(
     ("package", "error", "reason"),
     [
-        ("pypi:mcp-server-that-nobody-made-4711", PackageNotFoundError, "PyPI has no package named mcp-server-that-nobody-made-4711."),
-        ("npm:@modelcontextprotocol/server-4711", PackageNotFoundError, "npm has no package named @modelcontextprotocol/server-4711."),
-        ("pypi:mcp-server-time==0.0.99", PackageVersionNotFoundError, "PyPI has mcp-server-time, but not version 0.0.99."),
-        ("npm:mcp-hello-world@99.99.99", PackageVersionNotFoundError, "npm has mcp-hello-world, but not version 99.99.99."),
+        (
+            "pypi:mcp-server-that-nobody-made-4711",
+            PackageNotFoundError,
+            "PyPI has no package named mcp-server-that-nobody-made-4711.",
+        ),
+        (
+            "npm:@modelcontextprotocol/server-4711",
+            PackageNotFoundError,
+            "npm has no package named @modelcontextprotocol/server-4711.",
+        ),
+        (
+            "pypi:mcp-server-time==0.0.99",
+            PackageVersionNotFoundError,
+            "PyPI has mcp-server-time, but not version 0.0.99.",
+        ),
+        (
+            "npm:mcp-hello-world@99.99.99",
+            PackageVersionNotFoundError,
+            "npm has mcp-hello-world, but not version 99.99.99.",
+        ),
         ("pypi:typing-extensions", NoProgramError, "no program to start"),
     ],
 )
