@@ -279,21 +279,24 @@ class Box:
 
     def host_stdio(self, name: str, container_id: str, **server: Any) -> str:
         """Add a running stdio server with an owner of its own, wait until it is routed, and return its key."""
-        return self._host(name, "stdio", container_id, "", server)
+        return self._host(name, "stdio", server, container_id=container_id)
 
     def host_http(
         self, name: str, address: str, *, container_id: str = "c0ffee", **server: Any
     ) -> str:
         """Add a running HTTP server as ``host_stdio`` does; without a container it counts as remote."""
-        return self._host(name, "streamable-http", container_id, address, server)
+        return self._host(
+            name, "streamable-http", server, container_id=container_id, address=address
+        )
 
     def _host(
         self,
         name: str,
         transport: str,
-        container_id: str,
-        address: str,
         server: dict[str, Any],
+        *,
+        container_id: str,
+        address: str = "",
     ) -> str:
         self.transport = transport
         with self.one_transaction():
