@@ -411,17 +411,26 @@ class Box:
 
             yield next_event
 
+    def send(self, name: str, message: Any, *, cut: int | None = None) -> socket.socket:
+        """Send a request, or as much of its body as ``cut`` leaves, and return the open connection.
+
+        Without a message, a GET stream is asked for.
+        """
+        body = b"" if message is None else json.dumps(message).encode()
+        head = (
+            f"{'GET' if message is None else 'POST'} /servers/{name}/mcp HTTP/1.1\r\n"
+            f"Host: 127.0.0.1:{self.port}\r\nAuthorization: Bearer {self.internal_key}\r\n"
+            "Accept: application/json, text/event-stream\r\nContent-Type: application/json\r\n"
+            f"Content-Length: {len(body)}\r\n\r\n"
+        )
+        connection = socket.create_connection(("127.0.0.1", self.port))
+        connection.sendall(head.encode() + body[:cut])
+        return connection
+
     @contextlib.contextmanager
     def raw_post(self, name: str, message: Any) -> Iterator[socket.socket]:
         """Send a request and yield the open connection without reading an answer."""
-        body = json.dumps(message).encode()
-        head = (
-            f"POST /servers/{name}/mcp HTTP/1.1\r\nHost: 127.0.0.1:{self.port}\r\n"
-            f"Authorization: Bearer {self.internal_key}\r\nAccept: application/json, text/event-stream\r\n"
-            f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
-        )
-        with socket.create_connection(("127.0.0.1", self.port)) as connection:
-            connection.sendall(head.encode() + body)
+        with self.send(name, message) as connection:
             yield connection
 
     def container_id(self, name: str) -> str:
