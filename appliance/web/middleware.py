@@ -17,6 +17,7 @@ from appliance.accounts.service import csrf_matches
 from appliance.core.errors import DomainError
 from appliance.core.ids import request_id as new_request_id
 from appliance.web import keys
+from appliance.web.parsing import refuse_unreadable
 from appliance.web.problems import (
     CrossSiteError,
     ErrorPage,
@@ -34,7 +35,6 @@ from appliance.web.requests import (
     is_https,
     own_url,
     principal_of,
-    refuse_unreadable,
 )
 
 log = structlog.get_logger("web")

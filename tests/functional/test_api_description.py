@@ -6,7 +6,7 @@ import pytest
 from aiohttp.test_utils import TestClient
 from jsonschema import Draft202012Validator  # type: ignore[import-untyped]
 
-from appliance.web.openapi import EVENT_STREAM, Operation, operations
+from appliance.web.routes import EVENT_STREAM, Operation, operations
 from tests.functional.hub import Hub
 
 Client = TestClient[Any, Any]

@@ -14,8 +14,8 @@ from yarl import URL
 from appliance.infra.database import Database
 from appliance.web.app import make_app
 from appliance.web.keys import SESSION_COOKIE
-from appliance.web.openapi import operations
 from appliance.web.requests import Access
+from appliance.web.routes import operations
 from tests.functional.hub import PASSWORD, Hub, services_for, settings_for
 
 Client = TestClient[Any, Any]

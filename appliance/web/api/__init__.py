@@ -11,11 +11,15 @@ from appliance.web.api import (
     keys,
     logs,
     servers,
+    sessions,
+    users,
 )
 
 ROUTES = (
     health.routes,
     accounts.routes,
+    sessions.routes,
+    users.routes,
     keys.routes,
     servers.routes,
     builds.routes,

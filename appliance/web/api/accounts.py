@@ -1,4 +1,4 @@
-"""Accounts: register, sign in and out, who one is, and which browsers are signed in."""
+"""Accounts: register, sign in and out, and who one is."""
 
 from datetime import datetime
 from http import HTTPStatus
@@ -9,20 +9,12 @@ from pydantic import BaseModel, Field, SecretStr
 
 from appliance.accounts.model import Principal, Role, User
 from appliance.web.keys import ACCOUNTS
-from appliance.web.openapi import Routes
-from appliance.web.requests import (
-    Access,
-    Input,
-    client_address,
-    json_answer,
-    principal_of,
-)
+from appliance.web.parsing import Input, json_answer
+from appliance.web.requests import Access, client_address, principal_of
+from appliance.web.routes import Routes
 from appliance.web.sessions import drop_session_cookie, set_session_cookie
 
 routes = Routes("accounts")
-
-#: Told in the document; the service checks, in words that are better than a pattern's.
-EMAIL_PATTERN = '^[^@\\s,;<>"]+@[^@\\s,;<>"]+$'
 
 
 class Credentials(Input):
@@ -39,18 +31,6 @@ class NewPassword(Input):
     new: SecretStr = Field(max_length=1024, description="At least 10 characters.")
 
 
-class NewUserBody(Credentials):
-    """Somebody to add."""
-
-    email: str = Field(max_length=254, json_schema_extra={"pattern": EMAIL_PATTERN})
-    password: SecretStr = Field(
-        max_length=1024,
-        description="At least 10 characters.",
-        json_schema_extra={"minLength": 10},
-    )
-    role: Role = Field(Role.MAINTAINER, description="What they may do.")
-
-
 class UserAnswer(BaseModel):
     """A person."""
 
@@ -64,12 +44,6 @@ class UserAnswer(BaseModel):
     def of(cls, user: User) -> Self:
         """Return ``user`` as it is answered."""
         return cls.model_validate(user, from_attributes=True)
-
-
-class UserList(BaseModel):
-    """Everybody, by address."""
-
-    items: list[UserAnswer]
 
 
 class SignedInAnswer(BaseModel):
@@ -103,23 +77,6 @@ class MeAnswer(BaseModel):
             via=principal.via,
             csrf_token=principal.csrf_token,
         )
-
-
-class SessionAnswer(BaseModel):
-    """A browser that somebody is signed in with."""
-
-    id: int
-    user_agent: str
-    created_at: datetime
-    last_seen_at: datetime
-    expires_at: datetime
-    is_current: bool = Field(description="Whether it is the one that asks.")
-
-
-class SessionList(BaseModel):
-    """Open sessions, the one used last first."""
-
-    items: list[SessionAnswer]
 
 
 @routes.post(
@@ -194,66 +151,3 @@ async def change_password(request: web.Request, *, body: NewPassword) -> None:
         body.current.get_secret_value(),
         body.new.get_secret_value(),
     )
-
-
-@routes.get("/api/sessions", summary="List one's sessions")
-async def sessions(request: web.Request) -> SessionList:
-    """Browsers that one is signed in with."""
-    principal = principal_of(request)
-    current = principal.credential_id if principal.via == "session" else None
-    found = await request.app[ACCOUNTS].sessions(principal)
-    return SessionList(
-        items=[
-            SessionAnswer(
-                id=item.id,
-                user_agent=item.user_agent,
-                created_at=item.created_at,
-                last_seen_at=item.last_seen_at,
-                expires_at=item.expires_at,
-                is_current=item.id == current,
-            )
-            for item in found
-        ]
-    )
-
-
-@routes.delete(
-    "/api/sessions/{session_id:[0-9]{1,18}}",
-    summary="End a session",
-    status=HTTPStatus.NO_CONTENT,
-)
-async def revoke_session(request: web.Request) -> None:
-    """Sign one browser out, wherever it is."""
-    await request.app[ACCOUNTS].revoke_session(
-        principal_of(request), int(request.match_info["session_id"])
-    )
-
-
-@routes.delete(
-    "/api/sessions", summary="End all other sessions", status=HTTPStatus.NO_CONTENT
-)
-async def revoke_other_sessions(request: web.Request) -> None:
-    """Sign every browser out but the one that asks; with an API key, all of them."""
-    await request.app[ACCOUNTS].revoke_other_sessions(principal_of(request))
-
-
-@routes.get("/api/users", summary="List people", access=Access.ADMIN)
-async def users(request: web.Request) -> UserList:
-    """Everybody; for administrators."""
-    found = await request.app[ACCOUNTS].users(principal_of(request))
-    return UserList(items=[UserAnswer.of(user) for user in found])
-
-
-@routes.post(
-    "/api/users",
-    summary="Add somebody",
-    access=Access.ADMIN,
-    status=HTTPStatus.CREATED,
-    errors=(HTTPStatus.CONFLICT,),
-)
-async def create_user(request: web.Request, *, body: NewUserBody) -> UserAnswer:
-    """Add a person with a first password, which they can change; for administrators."""
-    user = await request.app[ACCOUNTS].add_user(
-        principal_of(request), body.email, body.password.get_secret_value(), body.role
-    )
-    return UserAnswer.of(user)

@@ -8,8 +8,9 @@ from pydantic import BaseModel, Field
 
 from appliance.observability.model import Outcome
 from appliance.web.keys import AUDIT
-from appliance.web.openapi import Routes
-from appliance.web.requests import Access, Input
+from appliance.web.parsing import Input
+from appliance.web.requests import Access
+from appliance.web.routes import Routes
 
 routes = Routes("audit")
 MAX_ID = 2**63 - 1

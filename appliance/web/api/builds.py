@@ -10,8 +10,9 @@ from pydantic import BaseModel, Field
 
 from appliance.builds.model import BuildState, BuildView
 from appliance.web.keys import EVENTS, SERVERS
-from appliance.web.openapi import EVENT_STREAM, Routes
-from appliance.web.requests import Input, principal_of, server_of
+from appliance.web.parsing import Input
+from appliance.web.requests import principal_of, server_of
+from appliance.web.routes import EVENT_STREAM, Routes
 from appliance.web.sse import Message, last_event_id, stream
 
 routes = Routes("builds")

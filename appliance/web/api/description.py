@@ -7,8 +7,9 @@ import orjson
 from aiohttp import web
 from pydantic import BaseModel, ConfigDict
 
-from appliance.web.openapi import Routes, document, operations
+from appliance.web.openapi import document
 from appliance.web.requests import Access
+from appliance.web.routes import Routes, operations
 
 
 def _installed_version() -> str:

@@ -10,10 +10,10 @@ from appliance.accounts.roles import may_administer
 from appliance.core.errors import NotFoundError
 from appliance.observability.events import RESET, Event
 from appliance.servers.service import ServerService
-from appliance.web.api.server_shapes import ServerAnswer
+from appliance.web.api.server_answers import ServerAnswer
 from appliance.web.keys import EVENTS, SERVERS
-from appliance.web.openapi import EVENT_STREAM, Routes
 from appliance.web.requests import principal_of, server_of
+from appliance.web.routes import EVENT_STREAM, Routes
 from appliance.web.sse import Message, last_event_id, stream
 
 routes = Routes("events")

@@ -9,8 +9,9 @@ from appliance.accounts.roles import may_administer
 from appliance.core.errors import ForbiddenError
 from appliance.web.health import Report
 from appliance.web.keys import METRICS, PRINCIPAL, READINESS
-from appliance.web.openapi import TEXT, Routes
-from appliance.web.requests import Access, json_answer
+from appliance.web.parsing import json_answer
+from appliance.web.requests import Access
+from appliance.web.routes import TEXT, Routes
 
 routes = Routes("health")
 

@@ -9,8 +9,9 @@ from pydantic import BaseModel, Field
 
 from appliance.jobs.model import Job, JobState, Schedule
 from appliance.web.keys import AUDIT, JOBS
-from appliance.web.openapi import Routes
-from appliance.web.requests import Access, Input, principal_of
+from appliance.web.parsing import Input
+from appliance.web.requests import Access, principal_of
+from appliance.web.routes import Routes
 
 routes = Routes("jobs")
 MAX_ID = 2**63 - 1

@@ -10,8 +10,9 @@ from pydantic import BaseModel, Field
 from appliance.accounts.model import ApiKey
 from appliance.core.clock import now
 from appliance.web.keys import ACCOUNTS
-from appliance.web.openapi import Routes
-from appliance.web.requests import Input, principal_of
+from appliance.web.parsing import Input
+from appliance.web.requests import principal_of
+from appliance.web.routes import Routes
 
 routes = Routes("keys")
 

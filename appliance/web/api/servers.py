@@ -9,35 +9,32 @@ from typing import Any
 from aiohttp import web
 
 from appliance.servers.service import ServerView
-from appliance.web.api.server_shapes import (
+from appliance.web.api.server_answers import (
     CapabilitiesAnswer,
     ClientConfigAnswer,
-    ConfigBody,
     ConnectAnswer,
     CreatedServer,
     DeploymentAnswer,
     DeploymentList,
     InvokeAnswer,
-    InvokeBody,
     KeyAnswer,
     ManifestAnswer,
-    NewServerBody,
     ServerAnswer,
     ServerPage,
-    ServerQuery,
     ToolAnswer,
     ToolList,
 )
+from appliance.web.api.server_bodies import (
+    ConfigBody,
+    InvokeBody,
+    NewServerBody,
+    ServerQuery,
+)
 from appliance.web.connect import KEY_PLACEHOLDER, client_configs
 from appliance.web.keys import SERVERS
-from appliance.web.openapi import Routes
-from appliance.web.requests import (
-    json_answer,
-    move_time_limit,
-    principal_of,
-    server_of,
-    top_level_fields,
-)
+from appliance.web.parsing import json_answer, top_level_fields
+from appliance.web.requests import move_time_limit, principal_of, server_of
+from appliance.web.routes import Routes
 
 routes = Routes("servers")
 CONFLICT = (HTTPStatus.CONFLICT,)

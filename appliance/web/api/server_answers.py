@@ -1,159 +1,16 @@
-"""How servers look in JSON, going in and coming out."""
+"""How servers look in JSON."""
 
 from datetime import datetime
-from typing import Annotated, Any, Literal, Self
+from typing import Any, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, Field
 
-from appliance.runtimes.model import Transport
 from appliance.servers.config import (
-    MAX_ARGUMENTS,
-    MAX_CPUS,
-    MAX_TOOLS,
-    MIN_MEMORY_BYTES,
     config_as_dict,
-    parse_memory,
 )
-from appliance.servers.model import Deployment, NewServer, ServerConfig, Status
+from appliance.servers.model import Deployment, Status
 from appliance.servers.service import ServerView
 from appliance.sources.spec import as_dict as source_as_dict
-from appliance.sources.spec import parse_source
-from appliance.web.requests import Input
-
-SOURCE_FIELDS = ("package", "repo_url", "branch", "subdirectory", "image", "remote_url")
-
-
-# What the service checks, told in the document; its own messages are better than a pattern's.
-VARIABLE_PATTERN = "^[A-Za-z_][A-Za-z0-9_]{0,127}$"
-MEMORY_PATTERN = "^[0-9]+(\\.[0-9]+)? *[kmgKMG]?[iI]?[bB]?$"
-PATH_PATTERN = "^/[A-Za-z0-9._~/-]{0,255}$"
-
-
-class ConfigBody(Input):
-    """How a server is run."""
-
-    arguments: list[str] = Field(
-        [],
-        description="Arguments after the program's name.",
-        json_schema_extra={"maxItems": MAX_ARGUMENTS},
-    )
-    environment: dict[str, str] = Field(
-        {},
-        description="Reaches the server under each plain name and under `CFG_` and the name.",
-        json_schema_extra={"propertyNames": {"pattern": VARIABLE_PATTERN}},
-    )
-    cpu_limit: float = Field(
-        ServerConfig.cpu_limit,
-        description="CPUs, such as 0.5.",
-        json_schema_extra={"exclusiveMinimum": 0, "maximum": MAX_CPUS},
-    )
-    memory_limit: int | str = Field(
-        ServerConfig.memory_limit_bytes,
-        description="Bytes, or a size such as `512m` or `1g`.",
-        json_schema_extra={"minimum": MIN_MEMORY_BYTES, "pattern": MEMORY_PATTERN},
-    )
-    transport: Literal["auto", "stdio", "streamable-http"] = Field(
-        "auto",
-        description="How the server speaks MCP; `auto`: as its image or its sources say, else stdio.",
-    )
-    port: int | None = Field(
-        None,
-        description="Where an HTTP server listens inside its container.",
-        json_schema_extra={"minimum": 1, "maximum": 65535},
-    )
-    tools: list[str] | None = Field(
-        None,
-        description="The only tools that clients may list and call; absent: all.",
-        json_schema_extra={"maxItems": MAX_TOOLS},
-    )
-    path: str = Field(
-        ServerConfig.path,
-        description="Path of an HTTP server's MCP endpoint.",
-        json_schema_extra={"pattern": PATH_PATTERN},
-    )
-
-    def config(self) -> ServerConfig:
-        """Return the configuration; the service checks its values."""
-        return ServerConfig(
-            arguments=tuple(self.arguments),
-            environment=dict(self.environment),
-            cpu_limit=self.cpu_limit,
-            memory_limit_bytes=parse_memory(self.memory_limit),
-            transport=None if self.transport == "auto" else Transport(self.transport),
-            port=self.port,
-            path=self.path,
-            tools=None if self.tools is None else tuple(self.tools),
-        )
-
-
-class NewServerBody(ConfigBody):
-    """A server to host: exactly one of `package`, `repo_url`, `image` and `remote_url`."""
-
-    model_config = ConfigDict(
-        json_schema_extra={
-            "oneOf": [
-                {"required": [name], "properties": {name: {"type": "string"}}}
-                for name in ("package", "repo_url", "image", "remote_url")
-            ]
-        }
-    )
-
-    name: str | None = Field(
-        None, description="Lower-case DNS label; absent: derived from the source."
-    )
-    server_type: Annotated[str, Field(min_length=1, max_length=64)] = Field(
-        "Custom", description="What kind of server it is, as people call it."
-    )
-    package: str | None = Field(
-        None,
-        description="`pypi:mcp-server-time`, `npm:@scope/name@1.2.3`.",
-        examples=["pypi:mcp-server-time"],
-    )
-    repo_url: str | None = Field(None, description="A git repository, https or ssh.")
-    branch: str | None = Field(None, description="Its branch; absent: the default one.")
-    subdirectory: str | None = Field(
-        None, description="Directory inside the repository; absent: its root."
-    )
-    image: str | None = Field(
-        None, description="A ready image, `ghcr.io/owner/name:tag`."
-    )
-    remote_url: str | None = Field(
-        None, description="A server that somebody else runs."
-    )
-
-    def new_server(self) -> NewServer:
-        """Return what is asked for.
-
-        Raises:
-            InvalidError: The source or a size is wrong; names the field.
-        """
-        source = {
-            name: getattr(self, name)
-            for name in SOURCE_FIELDS
-            if getattr(self, name) is not None
-        }
-        return NewServer(
-            source=parse_source(source),
-            name=self.name,
-            server_type=self.server_type,
-            config=self.config(),
-        )
-
-
-class InvokeBody(Input):
-    """One call of a tool."""
-
-    tool: str = Field(
-        description="The tool's name, as GET …/tools lists it.",
-        min_length=1,
-        max_length=128,
-    )
-    arguments: dict[str, Any] = Field(
-        {}, description="As the tool's input schema asks."
-    )
-    timeout_s: float = Field(
-        60, gt=0, le=600, description="Seconds to wait for the answer."
-    )
 
 
 class InvokeAnswer(BaseModel):
@@ -163,17 +20,6 @@ class InvokeAnswer(BaseModel):
         description="The MCP result: `content`, perhaps `structuredContent`, `isError` when the tool itself failed."
     )
     duration_ms: float
-
-
-class ServerQuery(Input):
-    """Which servers."""
-
-    q: str = Field("", max_length=200, description="Part of the name.")
-    status: Status | None = Field(None, description="Only servers of this status.")
-    cursor: str = Field(
-        "", max_length=200, description="`next_cursor` of the page before."
-    )
-    limit: int = Field(50, ge=1, le=200, description="Servers a page.")
 
 
 class DeploymentAnswer(BaseModel):
