@@ -129,6 +129,10 @@ class Forwarder:
         route = exchange.route
         if route.instance_id is None or not (route.container_id or route.address):
             raise NotRunningError(_why_not_running(route))
+        if route.transport == "sse":
+            raise NotRunningError(
+                f"{route.name} speaks only the HTTP+SSE transport of 2024-11-05, which the gateway does not carry."
+            )
         client, url = self._upstreams.for_route(route)
         upstream = await self._send(client, url, exchange)
         async with upstream:
