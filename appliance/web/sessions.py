@@ -1,26 +1,23 @@
 """The session cookie: written and dropped the same way for the API and for the pages."""
 
-from datetime import datetime
-
 from aiohttp import web
 
-from appliance.core.clock import now
 from appliance.web.keys import SESSION_COOKIE
 from appliance.web.requests import is_https
 
+#: Seconds that a browser keeps the cookie: as long as browsers keep any. When the session ends is decided by the hub, which
+#: puts the end off with every use.
+COOKIE_LASTS_S = 400 * 86400
+
 
 def set_session_cookie(
-    request: web.Request,
-    response: web.StreamResponse,
-    token: str,
-    *,
-    expires_at: datetime,
+    request: web.Request, response: web.StreamResponse, token: str
 ) -> None:
     """Give the browser its session; no script can read it, and other sites send it only when a person follows a link."""
     response.set_cookie(
         SESSION_COOKIE,
         token,
-        max_age=max(0, int((expires_at - now()).total_seconds())),
+        max_age=COOKIE_LASTS_S,
         path="/",
         httponly=True,
         samesite="Lax",

@@ -120,9 +120,7 @@ async def _sign_in(
         expires_at=signed_in.expires_at,
     )
     response = json_answer(answer, status=status)
-    set_session_cookie(
-        request, response, signed_in.token, expires_at=signed_in.expires_at
-    )
+    set_session_cookie(request, response, signed_in.token)
     return response
 
 

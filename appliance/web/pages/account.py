@@ -93,9 +93,7 @@ async def _open_session(
         user_agent=request.headers.get(hdrs.USER_AGENT, "")[:400],
     )
     response = see_other(wanted)
-    set_session_cookie(
-        request, response, signed_in.token, expires_at=signed_in.expires_at
-    )
+    set_session_cookie(request, response, signed_in.token)
     return response
 
 
