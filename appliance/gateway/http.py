@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable, Mapping
+from http import HTTPStatus
 from typing import Any
 
 from aiohttp import web
@@ -12,7 +13,6 @@ from appliance.core.errors import (
     FailedError,
     LimitedError,
     NotFoundError,
-    UnavailableError,
 )
 from appliance.gateway import wire
 from appliance.gateway.errors import (
@@ -68,7 +68,9 @@ def failure(
     """Return a domain error as a JSON-RPC error under the HTTP status that fits it."""
     status, _ = _status(error)
     headers = {}
-    if isinstance(error, UnavailableError):
+    if (
+        status == HTTPStatus.SERVICE_UNAVAILABLE
+    ):  # and no other: those calls may have been done
         headers["Retry-After"] = "1"
     if isinstance(error, BodyTooLargeError):
         headers["Connection"] = "close"

@@ -286,7 +286,7 @@ class StdioServer:
             return
         self._detach()
         self._failure = await self._why_lost()
-        self.traffic.fail(self._failure)
+        self.traffic.fail(ConnectionLostError(self._failure.reason))
         if isinstance(self._failure, ConnectionLostError) and self.traffic.open_streams:
             # Those who listen make no calls, and would not hear of anything again.
             self._opening = asyncio.create_task(self._open())

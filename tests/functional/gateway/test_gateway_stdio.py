@@ -170,6 +170,7 @@ def test_a_dying_server_fails_all_waiting_calls_at_once_and_says_why(
 
     assert time.monotonic() - started < 2
     for error in errors:
+        assert error["data"]["code"] == "connection_lost"
         assert "exit code 7" in error["message"]
         assert "fatal: told to die" in error["message"]
 
