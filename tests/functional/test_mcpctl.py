@@ -150,6 +150,8 @@ async def test_a_server_is_created_listed_shown_and_deleted(mine: Terminal) -> N
         "TZ=UTC",
         "--memory",
         "256m",
+        "--tool",
+        "convert_time",
     )
     listed = await mine.run("servers", "list")
     shown = await mine.run("servers", "show", "clock", "--json")
@@ -165,6 +167,7 @@ async def test_a_server_is_created_listed_shown_and_deleted(mine: Terminal) -> N
     assert config["arguments"] == ["--local-timezone=UTC"]
     assert config["environment"] == {"TZ": "UTC"}
     assert config["memory_limit"] == 256 * 1024**2
+    assert config["tools"] == ["convert_time"]
     assert deleted.code == 0
 
 
