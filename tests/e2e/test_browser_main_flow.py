@@ -226,3 +226,50 @@ def test_nothing_is_wider_than_the_window(
                 wider.append(path)
 
     assert wider == []
+
+
+@pytest.mark.usefixtures("browsed")
+def test_a_log_can_be_searched_and_paused(ada: Person, appliance: Appliance) -> None:
+    ada.page.goto(f"{appliance.url}/servers/browsed/build")
+    lines = ada.page.locator("#build-log .line")
+    expect(lines.first).to_be_visible()
+    everything = lines.count()
+
+    ada.page.get_by_role("searchbox", name="Find in this log").fill("mcp-server-time")
+    expect(ada.page.locator("[data-log-count]")).to_contain_text(
+        f"of {everything} lines"
+    )
+    assert 0 < lines.filter(visible=True).count() < everything
+
+    ada.page.get_by_role("searchbox", name="Find in this log").fill("")
+    ada.page.get_by_role("button", name="Pause").click()
+    appliance.api("POST", "/api/servers/browsed/redeploy")
+    expect(ada.page.locator("[data-log-count]")).to_contain_text("new", timeout=60_000)
+    expect(ada.page.locator("#build-head")).to_contain_text("deployment #2")
+    expect(ada.page.locator("#build-head .badge")).to_have_text(
+        "Succeeded", timeout=120_000
+    )
+    expect(ada.status()).to_have_text("Running", timeout=60_000)
+    ada.page.get_by_role("button", name="Go on").click()
+    expect(ada.page.locator("#build-log")).to_contain_text("mcp-server-time")
+
+
+@pytest.mark.usefixtures("browsed")
+def test_a_page_goes_on_after_the_hub_was_killed(
+    ada: Person, appliance: Appliance
+) -> None:
+    ada.page.goto(f"{appliance.url}/servers/browsed")
+    expect(ada.status()).to_have_text("Running", timeout=60_000)
+
+    appliance.kill("hub")
+    appliance.up()
+    appliance.api("POST", "/api/servers/browsed/stop")
+    expect(ada.status()).to_have_text("Stopped", timeout=60_000)
+    appliance.api("POST", "/api/servers/browsed/start")
+    expect(ada.status()).to_have_text("Running", timeout=60_000)
+
+    # The browser tells of every connection that it could not make meanwhile; nothing else may be among them.
+    expected = ("net::ERR_", "network error", "Failed to fetch")
+    ada.errors = [
+        error for error in ada.errors if not any(words in error for words in expected)
+    ]
