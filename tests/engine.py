@@ -4,6 +4,7 @@ import asyncio
 import json
 import secrets
 import subprocess
+import time
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -67,12 +68,21 @@ class Box:
 
     def clear(self) -> None:
         """Remove everything."""
-        for kind, found in (("container", self.containers()), ("image", self.images())):
-            if found:
-                docker(kind, "rm", "-f", *found)
-        for kind, found in (("network", self.networks()), ("volume", self.volumes())):
-            if found:
-                docker(kind, "rm", *found)
+        for _ in range(50):
+            # One that a test's own ``docker run --rm`` is just removing is refused, and gone soon.
+            if not (found := self.containers()):
+                break
+            subprocess.run(
+                ["docker", "rm", "-f", *found], capture_output=True, check=False
+            )
+            time.sleep(0.1)
+        for kind, others in (
+            ("image", self.images()),
+            ("network", self.networks()),
+            ("volume", self.volumes()),
+        ):
+            if others:
+                docker(kind, "rm", *others)
 
 
 @pytest.fixture

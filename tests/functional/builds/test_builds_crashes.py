@@ -193,7 +193,7 @@ async def test_a_build_goes_on_while_postgres_restarts(
 async def test_an_engine_that_is_away_is_said_to_be_and_may_come_back(
     database: Database, box: Box, bench: Bench
 ) -> None:
-    request = await bench.request({"package": "npm:mcp-hello-world"})
+    request = await bench.request({"package": "npm:is-number"})
     nowhere = Engine("unix:///nonexistent/docker.sock")
     away = BuildService(database, nowhere, box.settings, owner=box.owner)
 

@@ -102,7 +102,7 @@ async def test_a_published_server_is_built_and_starts_without_network(
 
 
 async def test_a_second_call_returns_the_first_result(bench: Bench) -> None:
-    request = await bench.request({"package": "npm:mcp-hello-world"})
+    request = await bench.request({"package": "npm:is-number"})
     first = await bench.build(request)
     log = await bench.log(request)
 
@@ -115,7 +115,7 @@ async def test_an_unpinned_package_is_resolved_anew_by_every_deployment(
     bench: Bench,
 ) -> None:
     first, second = [
-        await bench.request({"package": "npm:mcp-hello-world"}) for _ in range(2)
+        await bench.request({"package": "npm:is-number"}) for _ in range(2)
     ]
 
     await bench.build(first)
@@ -127,14 +127,14 @@ async def test_an_unpinned_package_is_resolved_anew_by_every_deployment(
 async def test_a_removed_image_is_made_again_at_the_version_it_had(
     bench: Bench,
 ) -> None:
-    request = await bench.request({"package": "npm:mcp-hello-world"})
+    request = await bench.request({"package": "npm:is-number"})
     first = await bench.build(request)
     docker("rmi", "-f", first.image)
 
     again = await bench.build(request)
 
     assert again.resolved == first.resolved
-    assert f"mcp-hello-world@{first.resolved['version']}" in await bench.log(request)
+    assert f"is-number@{first.resolved['version']}" in await bench.log(request)
     assert (await bench.view(request)).attempt == 2
 
 
@@ -157,9 +157,9 @@ async def test_a_removed_image_is_made_again_at_the_version_it_had(
             "PyPI has mcp-server-time, but not version 0.0.99.",
         ),
         (
-            "npm:mcp-hello-world@99.99.99",
+            "npm:is-number@99.99.99",
             PackageVersionNotFoundError,
-            "npm has mcp-hello-world, but not version 99.99.99.",
+            "npm has is-number, but not version 99.99.99.",
         ),
         ("pypi:typing-extensions", NoProgramError, "no program to start"),
     ],
