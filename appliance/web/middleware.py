@@ -88,6 +88,9 @@ async def access_log(request: web.Request, handler: Handler) -> web.StreamRespon
     try:
         response = await handler(request)
         status = response.status
+    except web.HTTPException as redirect:
+        status = redirect.status
+        raise
     finally:
         _record(request, status, time.perf_counter() - started)
     return response
@@ -96,7 +99,9 @@ async def access_log(request: web.Request, handler: Handler) -> web.StreamRespon
 def _record(request: web.Request, status: int, seconds: float) -> None:
     resource = request.match_info.route.resource
     route = resource.canonical if resource is not None else "none"
-    request.app[keys.METRICS].http_request(request.method, route, status, seconds)
+    # Callers may invent methods without end; a label must not grow with them.
+    method = request.method if request.method in hdrs.METH_ALL else "other"
+    request.app[keys.METRICS].http_request(method, route, status, seconds)
     principal = request.get(keys.PRINCIPAL)
     write = (
         log.debug

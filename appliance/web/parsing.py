@@ -37,9 +37,8 @@ async def parse_body(request: web.Request, model: type[M]) -> M:
     try:
         parsed = model.model_validate_json(raw)
     except ValidationError as error:
-        raise invalid(
-            error
-        ) from None  # the error's own text would repeat what was sent
+        # From nothing: the error's own text would repeat what was sent.
+        raise invalid(error) from None
     if b"\\u0000" in raw:
         _refuse_nul(json.loads(raw), ())
     return parsed

@@ -398,6 +398,19 @@ async def test_an_unknown_address_and_a_wrong_method_are_problems(
     assert "GET" in wrong.headers[hdrs.ALLOW]
 
 
+async def test_odd_methods_and_invented_addresses_do_not_grow_the_metrics(
+    stranger: Client,
+) -> None:
+    for number in range(5):
+        await stranger.request("PROPFIND", f"/invented/{number}")
+
+    text = await (await stranger.get("/metrics")).text()
+
+    counted = [line for line in text.splitlines() if 'method="other"' in line]
+    assert [line.rpartition(" ")[2] for line in counted] == ["5.0"], counted
+    assert "invented" not in text.lower()
+
+
 async def test_metrics_are_for_this_box_and_for_administrators(
     admin: Client, maintainer: Client, stranger: Client
 ) -> None:
