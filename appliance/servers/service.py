@@ -373,12 +373,13 @@ class ServerService:
     ) -> InstanceSpec | None:
         def read() -> InstanceSpec | None:
             found = _visible(principal, server)
-            newest = store.deployment_in(
-                found.id, DeploymentState.PENDING, DeploymentState.LIVE
-            )
-            if newest is None or isinstance(newest.source, RemoteSource):
+            pending = store.deployment_in(found.id, DeploymentState.PENDING)
+            live = store.deployment_in(found.id, DeploymentState.LIVE)
+            # One that is still being built has no instance; until it has one, the live one is what people ask about.
+            shown = pending if pending and pending.image else live
+            if shown is None or isinstance(shown.source, RemoteSource):
                 return None
-            return instance_spec(found, newest)
+            return instance_spec(found, shown)
 
         return await self._database.run(read)
 

@@ -12,10 +12,15 @@ from appliance.core.clock import now
 from appliance.core.errors import DomainError, UnavailableError
 from appliance.infra.database import Database
 from appliance.observability.usage import record_usage
-from appliance.runtimes.model import Instance, InstanceState
+from appliance.runtimes.model import Instance, InstanceState, LogLine
 from appliance.runtimes.ports import Executor
 from appliance.servers import lifecycle, store, wording
-from appliance.servers.instances import instance_spec, record_of, remote_record
+from appliance.servers.instances import (
+    instance_spec,
+    record_of,
+    remote_record,
+    transport_of,
+)
 from appliance.servers.lifecycle import Facts, Step
 from appliance.servers.mcp import McpClient
 from appliance.servers.model import Deployment, DeploymentState, Server, Status
@@ -27,8 +32,8 @@ log = structlog.get_logger("servers.steps")
 PROBE_PAUSES_S = (0.05, 0.05, 0.1, 0.1, 0.2, 0.2, 0.5)
 #: Seconds that a degraded server has for an answer, and one that somebody else runs: neither is starting.
 RECHECK_S = 5.0
-#: Output lines that a reason carries.
-REASON_LINES = 5
+#: Output lines that are looked through for what a reason may quote.
+TAIL_LINES = 200
 
 
 class Steps:
@@ -80,9 +85,11 @@ class Steps:
             case lifecycle.Probe(deployment, record_id):
                 return await self._probe(facts, deployment, record_id)
             case lifecycle.FailDeployment(deployment, instance):
-                await self._fail(facts, deployment, await self._ended(instance))
-            case lifecycle.RecordCrash(_, instance):
-                await self._record_crash(server, instance)
+                why = await self._ended(deployment, instance)
+                await self._fail(facts, deployment, why)
+            case lifecycle.RecordCrash(deployment, instance):
+                why = await self._ended(deployment, instance)
+                await self._count_crash(server, instance.name, why)
             case lifecycle.Settled(status, reason):
                 await self._status(server.id, status, reason)
             case lifecycle.WaitUntil(_, reason):
@@ -250,27 +257,23 @@ class Steps:
     ) -> bool:
         """Say so; return whether the next facts lead on, ``False`` when asking again now would not help."""
         server = facts.server
-        is_remote = isinstance(deployment.source, RemoteSource)
-        output = "" if is_remote else await self._output(server, deployment)
-        reason = wording.never_answered(allowed_s, error.reason, output)
+        lines: list[LogLine] = []
+        if not isinstance(deployment.source, RemoteSource):
+            name = instance_spec(server, deployment).name
+            lines = await self._printed(deployment, name)
+        reason = wording.never_answered(allowed_s, error.reason, lines)
         if deployment.state is DeploymentState.PENDING:
             await self._fail(facts, deployment, reason)
             return True
         await self._status(server.id, Status.DEGRADED, reason)
         return False
 
-    async def _output(self, server: Server, deployment: Deployment) -> str:
-        lines = await self._executor.tail(
-            instance_spec(server, deployment).name, lines=REASON_LINES
-        )
-        return wording.last_output(lines)
+    async def _printed(self, deployment: Deployment, name: str) -> list[LogLine]:
+        lines = await self._executor.tail(name, lines=TAIL_LINES)
+        return wording.readable(lines, transport_of(deployment))
 
-    async def _ended(self, instance: Instance) -> str:
-        lines = await self._executor.tail(instance.name, lines=REASON_LINES)
-        return wording.ended(instance, lines)
-
-    async def _record_crash(self, server: Server, instance: Instance) -> None:
-        await self._count_crash(server, instance.name, await self._ended(instance))
+    async def _ended(self, deployment: Deployment, instance: Instance) -> str:
+        return wording.ended(instance, await self._printed(deployment, instance.name))
 
     async def _count_crash(self, server: Server, name: str, what: str) -> None:
         crashes = lifecycle.count_crash(server, now())

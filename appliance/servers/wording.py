@@ -3,10 +3,12 @@
 from collections.abc import Sequence
 from datetime import timedelta
 
-from appliance.runtimes.model import Instance, LogLine
+from appliance.runtimes.model import Instance, LogLine, Transport
 from appliance.servers.model import Deployment
 
 MAX_LINE = 300
+#: Output lines that a reason quotes.
+MAX_LINES = 5
 #: 128 + SIGKILL. The engine does not always notice that the kernel did it for want of memory.
 KILLED = 137
 _FAILED = "Deployment "
@@ -27,11 +29,24 @@ def names_failed_deployment(reason: str) -> bool:
     return reason.startswith(_FAILED) and " failed: " in reason
 
 
-def last_output(lines: Sequence[LogLine]) -> str:
-    """Return the output as one line, oldest first; empty if there was none."""
-    return " | ".join(
-        line.text.strip()[:MAX_LINE] for line in lines if line.text.strip()
+def readable(lines: Sequence[LogLine], transport: Transport) -> list[LogLine]:
+    """Return the lines that a reason may quote.
+
+    What a stdio server writes to its stdout are its clients' answers, and nobody else's to read; only one that never spoke
+    JSON is quoted, because then that output is what is wrong with it.
+    """
+    is_speaking = any(
+        line.stream == "stdout" and line.text.lstrip().startswith("{") for line in lines
     )
+    if transport is not Transport.STDIO or not is_speaking:
+        return list(lines)
+    return [line for line in lines if line.stream != "stdout"]
+
+
+def last_output(lines: Sequence[LogLine]) -> str:
+    """Return the last lines in one, oldest first; empty if there was none."""
+    texts = [line.text.strip()[:MAX_LINE] for line in lines if line.text.strip()]
+    return " | ".join(texts[-MAX_LINES:])
 
 
 def ended(instance: Instance, lines: Sequence[LogLine]) -> str:
@@ -55,7 +70,8 @@ def crashed(what: str, crashes: int, pause: timedelta, *, gave_up: bool) -> str:
     return f"Crashed ({crashes}) and starts again in {int(pause.total_seconds())} s. {what}"
 
 
-def never_answered(timeout_s: float, problem: str, output: str) -> str:
-    """Return the reason of a server that started but never spoke MCP."""
-    said = f" Last output: {output}" if output else " It printed nothing."
+def never_answered(timeout_s: float, problem: str, lines: Sequence[LogLine]) -> str:
+    """Return the reason of a server that never spoke MCP."""
+    output = last_output(lines)
+    said = f" Last output: {output}" if output else ""
     return f"It did not answer as an MCP server within {timeout_s:g} s: {problem}{said}"
