@@ -14,7 +14,7 @@ import aiohttp_jinja2
 import jinja2
 from aiohttp import web
 
-from appliance.accounts.roles import may_administer
+from appliance.accounts.roles import may_administer, may_create
 from appliance.core.clock import now
 from appliance.web import words
 from appliance.web.assets import Assets
@@ -125,6 +125,7 @@ def _framed(request: web.Request, context: Mapping[str, Any]) -> dict[str, Any]:
     return {
         "me": principal,
         "is_admin": principal is not None and may_administer(principal),
+        "may_create": principal is not None and may_create(principal),
         # Every write of this session carries it; empty when nobody is signed in.
         "csrf": principal.csrf_token if principal else "",
         "path": request.path,

@@ -93,6 +93,14 @@
     }
   }).observe(document.getElementById("toasts"), { childList: true });
 
+  // The session ended: asking for the page again leads to the way in, and back here.
+  document.addEventListener("htmx:sse:error", (event) => {
+    if (event.detail.status === 401) location.reload();
+  });
+
+  // What needs mending first is where one types first.
+  document.querySelector("[aria-invalid=true]")?.focus();
+
   // A page about a server that was deleted says so, and stays readable.
   document.addEventListener("gone", () => {
     const notice = document.createElement("div");

@@ -469,6 +469,25 @@ async def test_the_head_of_a_build_follows_its_state(site: Hub) -> None:
     assert "No such package." in await site.page("/servers/time/build")
 
 
+@pytest.mark.parametrize("tab", ["overview", "build", "logs"])
+async def test_a_stream_leaves_nothing_behind_when_its_reader_goes(
+    site: Hub, tab: str
+) -> None:
+    principal = await site.sign_in()
+    await site.host(principal, "time")
+
+    async with live(site, f"/live/servers/time/{tab}") as events:
+        await until(events, "Queued")
+        assert site.services.events._subscriptions
+    await site.set_status(
+        "time", Status.ERROR, "It broke."
+    )  # a write that finds nobody
+
+    async with asyncio.timeout(10):
+        while site.services.events._subscriptions:
+            await asyncio.sleep(0.05)
+
+
 async def test_an_unknown_tab_has_no_stream(site: Hub) -> None:
     principal = await site.sign_in()
     await site.host(principal, "time")
@@ -481,3 +500,35 @@ async def test_health_is_told_in_words(site: Hub) -> None:
 
     assert "Everything works." in await site.page("/health")
     assert "health-dot ok" in await site.page("/health/dot")
+
+
+async def test_a_reader_is_offered_nothing_that_they_may_not_do(site: Hub) -> None:
+    principal = await site.sign_in()
+    await site.sign_in("rea@example.org", Role.READER)
+
+    assert "No servers yet" in await site.page("/servers")
+    assert "/servers/new" not in await site.page("/palette")
+    await site.host(principal, "time")
+    await site.run("time")
+    assert "/servers/new" not in await site.page("/servers")
+    assert "Call get_current_time" not in await site.page("/servers/time/tools")
+
+
+async def test_a_stream_of_a_session_that_ended_says_so_to_its_reader(
+    site: Hub,
+) -> None:
+    response = await site.get("/live/servers", **{"HX-Request": "true"})
+
+    assert response.status == 401
+
+
+async def test_a_stream_ends_after_a_while_so_that_its_reader_is_asked_for_again(
+    site: Hub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await site.sign_in()
+    monkeypatch.setattr("appliance.web.pages.live.LASTS_S", 0.3)
+
+    async with live(site, "/live/servers") as events, asyncio.timeout(10):
+        seen = [data async for _, data in events]
+
+    assert len(seen) == 1

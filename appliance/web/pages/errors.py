@@ -8,7 +8,7 @@ from aiohttp import hdrs, web
 
 from appliance.core.errors import DomainError
 from appliance.web.keys import ACCOUNTS, PRINCIPAL, SESSION_COOKIE
-from appliance.web.problems import Problem
+from appliance.web.problems import Problem, problem_response
 from appliance.web.render import is_htmx, page
 
 _HEADINGS = {
@@ -24,6 +24,9 @@ _HEADINGS = {
 
 async def error_page(request: web.Request, problem: Problem) -> web.StreamResponse:
     """Tell a person of ``problem``; who is not signed in is sent to do so, and comes back to where they wanted to go."""
+    if request.path.startswith("/live/"):
+        # A stream's reader needs the true status: with a page or a redirect it would try again at once, for ever.
+        return problem_response(problem)
     await _recognise(request)
     if problem.status is HTTPStatus.UNAUTHORIZED:
         return _to_login(request)

@@ -31,6 +31,8 @@ routes = web.RouteTableDef()
 
 #: Seconds in which events gather before a page is rendered again: a burst is one change to a reader.
 GATHER_S = 0.15
+#: Seconds after which a stream ends, so that one of a session that was revoked does not go on for ever.
+LASTS_S = 600.0
 #: Tells the page that there is nothing more to come; its element closes the stream.
 GONE = "gone"
 #: Seconds between looks at the queue: jobs that end at once are nobody's news, so no event tells of them.
@@ -90,10 +92,29 @@ async def server_tab(request: web.Request) -> web.StreamResponse:
 
 
 async def _serve(
-    request: web.Request, messages: AsyncIterator[Message]
+    request: web.Request, messages: AsyncGenerator[Message]
 ) -> web.StreamResponse:
     move_time_limit(request, None)
-    return await stream(request, messages)
+    return await stream(request, _for_a_while(messages))
+
+
+async def _for_a_while(messages: AsyncGenerator[Message]) -> AsyncGenerator[Message]:
+    """Yield ``messages`` until it is time to ask again who reads them; the browser comes back by itself."""
+    loop = asyncio.get_running_loop()
+    end = loop.time() + LASTS_S
+    following = asyncio.ensure_future(anext(messages, None))
+    try:
+        while True:
+            await asyncio.wait({following}, timeout=end - loop.time())
+            message = following.result() if following.done() else None
+            if message is None:
+                return
+            yield message
+            following = asyncio.ensure_future(anext(messages, None))
+    finally:
+        following.cancel()
+        await asyncio.gather(following, return_exceptions=True)
+        await messages.aclose()
 
 
 async def _states(
@@ -107,7 +128,10 @@ async def _states(
     """Yield what is now, and again after every burst of events, or every so many seconds where not all is told."""
     subscription = request.app[EVENTS].subscribe(kinds=kinds, server_id=server_id)
     last = ""
-    async with contextlib.aclosing(bursts(subscription)) as wakes:
+    async with (
+        contextlib.aclosing(subscription),
+        contextlib.aclosing(bursts(subscription)) as wakes,
+    ):
         waiting = asyncio.ensure_future(anext(wakes, None))
         try:
             while True:
@@ -153,14 +177,15 @@ async def bursts(
                 yield batch
 
 
-async def merged(*sources: AsyncIterator[Message]) -> AsyncGenerator[Message]:
+async def merged(*sources: AsyncGenerator[Message]) -> AsyncGenerator[Message]:
     """Yield from all sources as they come; ends when the first of them ends."""
     queue: asyncio.Queue[Message | None] = asyncio.Queue(maxsize=16)
 
-    async def drain(source: AsyncIterator[Message]) -> None:
+    async def drain(source: AsyncGenerator[Message]) -> None:
         try:
-            async for message in source:
-                await queue.put(message)
+            async with contextlib.aclosing(source):
+                async for message in source:
+                    await queue.put(message)
         except Exception:
             await queue.put(None)
             raise
@@ -240,7 +265,7 @@ TABS: dict[str, Render] = {
     "config": _tab("pages/servers/config.html", context=_head_only),
     "created": _created,
 }
-_LINES: dict[str, Callable[[web.Request, int], AsyncIterator[Message]]] = {
+_LINES: dict[str, Callable[[web.Request, int], AsyncGenerator[Message]]] = {
     "build": build_lines,
     "logs": instance_lines,
 }

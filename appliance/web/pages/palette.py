@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from aiohttp import web
 
-from appliance.accounts.roles import may_administer
+from appliance.accounts.roles import may_administer, may_create
 from appliance.web import words
 from appliance.web.keys import SERVERS
 from appliance.web.render import page
@@ -25,8 +25,9 @@ class Item:
     for_admins: bool = False
 
 
+NEW = Item("New server", "/servers/new", "plus", "action")
 PAGES = (
-    Item("New server", "/servers/new", "plus", "action"),
+    NEW,
     Item("Servers", "/servers", "server", "page"),
     Item("Jobs", "/activity/jobs", "activity", "page", for_admins=True),
     Item("Audit", "/activity/audit", "file-text", "page", for_admins=True),
@@ -47,6 +48,7 @@ async def palette(request: web.Request) -> web.Response:
         item
         for item in PAGES
         if (may_administer(principal) or not item.for_admins)
+        and (may_create(principal) or item is not NEW)
         and query.lower() in item.word.lower()
     ]
     views = await request.app[SERVERS].page(principal, query=query, limit=MAX_SERVERS)

@@ -1,5 +1,6 @@
 """The list of servers, and the tabs of one."""
 
+import contextlib
 from http import HTTPStatus
 from typing import Any
 from urllib.parse import urlencode
@@ -7,6 +8,7 @@ from urllib.parse import urlencode
 from aiohttp import web
 
 from appliance.accounts.roles import may_write
+from appliance.builds.model import BuildLine
 from appliance.builds.service import BuildView
 from appliance.servers.errors import NoBuildError
 from appliance.servers.model import Status
@@ -146,9 +148,11 @@ async def newest_build(request: web.Request) -> BuildView | None:
 @routes.get("/servers/{server}/build.txt")
 async def build_text(request: web.Request) -> web.Response:
     """Send the newest build's log as a file."""
-    lines = await request.app[SERVERS].build_lines(
-        principal_of(request), server_of(request)
-    )
+    lines: list[BuildLine] = []
+    with contextlib.suppress(NoBuildError):
+        lines = await request.app[SERVERS].build_lines(
+            principal_of(request), server_of(request)
+        )
     return _download(
         f"{request.match_info['server']}-build.txt", [line.text for line in lines]
     )
