@@ -1,25 +1,50 @@
-"""The HTTP clients of a worker: made once, used for every call.
+"""Where a worker sends requests: made once, used for every call.
 
-Three of them, because their doors differ: the bridge's socket, servers on this box's loopback, and remote servers, whose
-names must not lead to private addresses.
+Three ways, because their doors differ: the bridge's socket, servers on this box's loopback, and remote servers, whose names
+must not lead to private addresses.
 """
 
-import asyncio
 import ipaddress
 import socket
+from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Protocol, Self
 from urllib.parse import urlsplit
 
 import aiohttp
 from aiohttp.abc import AbstractResolver, ResolveResult
 from aiohttp.resolver import DefaultResolver
+from multidict import CIMultiDict
 
+from appliance.gateway.client import CONNECT_TIMEOUT_S, NotConnectedError, Origin
+from appliance.gateway.responses import Head
 from appliance.gateway.routes import Route
 
-CONNECT_TIMEOUT_S = 5.0
 #: Less than the five seconds after which uvicorn and Node close an idle connection: no request must meet the closing.
 IDLE_S = 4.0
+#: The bridge never closes first.
+BRIDGE_IDLE_S = 60.0
+#: Servers on this box whose connections are remembered; beyond it the unused ones are forgotten.
+ORIGINS_KEPT = 512
+_NO_ANSWER = (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError)
+
+
+class UpstreamAnswer(AbstractAsyncContextManager["UpstreamAnswer"], Protocol):
+    """An answer that may still be arriving; to leave its ``async with`` early hangs up."""
+
+    @property
+    def head(self) -> Head:
+        """What came before the body."""
+        ...
+
+    async def read(self) -> bytes:
+        """Return the whole body; raises ``ConnectionError`` when the connection breaks."""
+        ...
+
+    def pieces(self) -> AsyncIterator[bytes]:
+        """Yield the body as it comes; raises ``ConnectionError`` when the connection breaks."""
+        ...
 
 
 class PublicResolver(AbstractResolver):
@@ -61,23 +86,21 @@ def is_public(address: str) -> bool:
 
 
 class Upstreams:
-    """Opens the clients when entered and closes them when left."""
+    """Opens what is needed when entered and closes it when left."""
 
     def __init__(self, bridge_socket: str, *, allow_private: bool) -> None:
         """Open nothing yet."""
-        self._bridge_socket = bridge_socket
         self._allow_private = allow_private
+        self.bridge = Origin(bridge_socket, "bridge", idle_s=BRIDGE_IDLE_S)
+        self._local: dict[str, tuple[Origin, str]] = {}
 
     async def __aenter__(self) -> Self:
-        """Open the clients."""
+        """Open the client for remote servers."""
         resolver = None if self._allow_private else PublicResolver()
-        self.bridge = _session(
-            aiohttp.UnixConnector(self._bridge_socket, limit=0, keepalive_timeout=60.0)
+        connector = aiohttp.TCPConnector(
+            limit=0, keepalive_timeout=IDLE_S, resolver=resolver
         )
-        self._local = _session(aiohttp.TCPConnector(limit=0, keepalive_timeout=IDLE_S))
-        self._remote = _session(
-            aiohttp.TCPConnector(limit=0, keepalive_timeout=IDLE_S, resolver=resolver)
-        )
+        self._remote = _remote_client(connector)
         return self
 
     async def __aexit__(
@@ -86,23 +109,60 @@ class Upstreams:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        """Close the clients."""
-        await asyncio.gather(
-            self.bridge.close(), self._local.close(), self._remote.close()
-        )
+        """Close every connection."""
+        self.bridge.close()
+        for origin, _ in self._local.values():
+            origin.close()
+        await self._remote.close()
 
-    def for_route(self, route: Route) -> tuple[aiohttp.ClientSession, str]:
-        """Return the client for ``route`` and the URL to call.
+    async def request(
+        self, route: Route, method: str, headers: CIMultiDict[str], body: bytes
+    ) -> UpstreamAnswer:
+        """Send a request to the server behind ``route`` and return the answer when its head is there.
 
         Raises:
+            NotConnectedError: Nothing was sent.
+            ConnectionError: The connection broke.
             PermissionError: The address is remote and private.
         """
         if route.transport == "stdio":
-            return self.bridge, f"http://bridge/instances/{route.container_id}/mcp"
-        if route.container_id:
-            return self._local, route.address
+            target = f"/instances/{route.container_id}/mcp"
+            return await self.bridge.request(method, target, headers.items(), body)
+        if route.container_id and route.address.startswith("http:"):
+            origin, target = self._local_origin(route.address)
+            return await origin.request(method, target, headers.items(), body)
         self._refuse_private_literal(route.address)
-        return self._remote, route.address
+        return await self._ask_remote(route.address, method, headers, body)
+
+    def _local_origin(self, address: str) -> tuple[Origin, str]:
+        found = self._local.get(address)
+        if found is None:
+            if len(self._local) >= ORIGINS_KEPT:
+                self._local = {
+                    key: kept
+                    for key, kept in self._local.items()
+                    if not kept[0].is_unused
+                }
+            parts = urlsplit(address)
+            origin = Origin(
+                (parts.hostname or "", parts.port or 80), parts.netloc, idle_s=IDLE_S
+            )
+            target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+            found = self._local[address] = origin, target
+        return found
+
+    async def _ask_remote(
+        self, url: str, method: str, headers: CIMultiDict[str], body: bytes
+    ) -> UpstreamAnswer:
+        try:
+            response = await self._remote.request(
+                method, url, data=body or None, headers=headers, allow_redirects=False
+            )
+        except _NO_ANSWER as error:
+            raise NotConnectedError(str(error)) from error
+        except aiohttp.ClientError as error:
+            raise ConnectionError(str(error)) from error
+        return RemoteAnswer(response)
 
     def _refuse_private_literal(self, address: str) -> None:
         # Literal addresses pass the resolver by.
@@ -114,7 +174,46 @@ class Upstreams:
             )
 
 
-def _session(connector: aiohttp.BaseConnector) -> aiohttp.ClientSession:
+class RemoteAnswer:
+    """What a remote server answers."""
+
+    def __init__(self, response: aiohttp.ClientResponse) -> None:
+        """Take over a response of the general client."""
+        self._response = response
+        self.head = Head(
+            response.status,
+            list(response.headers.items()),
+            response.content_length,
+            is_reusable=False,
+        )
+
+    async def read(self) -> bytes:
+        """Return the whole body."""
+        return b"".join([piece async for piece in self.pieces()])
+
+    async def pieces(self) -> AsyncIterator[bytes]:
+        """Yield the body as it comes."""
+        try:
+            async for piece in self._response.content.iter_any():
+                yield piece
+        except aiohttp.ClientError as error:
+            raise ConnectionError(str(error)) from error
+
+    async def __aenter__(self) -> Self:
+        """Return the answer itself."""
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Hang up, unless the answer is complete."""
+        self._response.release() if self._response.content.at_eof() else self._response.close()
+
+
+def _remote_client(connector: aiohttp.BaseConnector) -> aiohttp.ClientSession:
     options: dict[str, Any] = {
         # Streams have no end; calls are bounded by GW_TIMEOUT, by whoever made them.
         "timeout": aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_TIMEOUT_S),

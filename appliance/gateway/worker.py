@@ -5,8 +5,8 @@ import random
 import re
 import time
 from collections.abc import Callable
+from http import HTTPStatus
 
-import aiohttp
 import structlog
 from aiohttp import web
 
@@ -159,10 +159,12 @@ class Worker:
         try:
             async with (
                 asyncio.timeout(2),
-                self._upstreams.bridge.get("http://bridge/healthz") as answer,
+                await self._upstreams.bridge.request(
+                    "GET", "/healthz", (), b""
+                ) as answer,
             ):
-                return answer.status == 200  # noqa: PLR2004 - HTTP's own number
-        except (OSError, TimeoutError, aiohttp.ClientError):
+                return answer.head.status == HTTPStatus.OK
+        except OSError:  # TimeoutError is one
             return False
 
     def _count_down(self) -> None:
