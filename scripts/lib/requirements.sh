@@ -14,9 +14,17 @@ needs() {
   has mmdebstrap || printf 'mmdebstrap\n'
 }
 
+# has_library NAME: whether the dynamic linker finds it.
+has_library() {
+  local known
+  known=$(/sbin/ldconfig -p)
+  [[ ${known} == *"$1 "* ]]
+}
+
 # test_needs: what the tests want beyond that.
 test_needs() {
   has chromium || has chromium-browser || printf 'chromium\n'
+  has_library libatomic.so.1 || printf 'libatomic\n'
 }
 
 # reason NEED: what it is and what it is for.
@@ -34,6 +42,7 @@ reason() {
     buildx) printf 'docker buildx: builds images\n' ;;
     mmdebstrap) printf 'mmdebstrap: makes the base image of builds where no registry can be reached\n' ;;
     chromium) printf 'Chromium: the browser in which the pages are tested\n' ;;
+    libatomic) printf 'libatomic: what drives the browser needs it\n' ;;
     *) printf '%s\n' "$1" ;;
   esac
 }
@@ -63,6 +72,7 @@ packages_for() {
         printf 'debian-archive-keyring\n'
       fi
       ;;
+    libatomic) printf 'libatomic1\n' ;;
     *) printf '%s\n' "$1" ;;
   esac
 }
