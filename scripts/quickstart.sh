@@ -4,6 +4,7 @@
 #   scripts/quickstart.sh [OPTIONS] [start]   the whole way; what is there already is kept
 #   scripts/quickstart.sh status              how every process is
 #   scripts/quickstart.sh stop                stop the appliance and the servers it hosts; data stays
+#   scripts/quickstart.sh remove [--yes]      stop it and delete its servers, data and settings
 #
 # Options:
 #   --package SPEC   host this package instead of pypi:mcp-server-time, such as npm:@modelcontextprotocol/server-everything
@@ -23,12 +24,13 @@ readonly DEFAULT_PACKAGE=pypi:mcp-server-time
 # What everything on the engine carries that an installation made.
 readonly OWNER_LABEL=mcp-host.owner
 install=yes
+confirmed=no
 source_kind=package
 source_value=${DEFAULT_PACKAGE}
 is_new=yes
 
 usage() {
-  sed -n '2,13s/^# \{0,1\}//p' "${BASH_SOURCE[0]}"
+  sed -n '2,14s/^# \{0,1\}//p' "${BASH_SOURCE[0]}"
 }
 
 start() {
@@ -100,17 +102,61 @@ call_server() {
 }
 
 stop() {
-  local id containers
   require_set_up
   "${MCP_HOST}" down >&2
   read_settings
   if [[ -r ${DATA_DIR}/installation-id ]]; then
-    id=$(<"${DATA_DIR}/installation-id")
-    containers=$(docker ps --quiet --filter "label=${OWNER_LABEL}=${id}")
-    if [[ -n ${containers} ]]; then
-      step 'Stopping the hosted servers'
-      xargs docker stop -t 5 <<<"${containers}" >/dev/null
-    fi
+    on_each 'Stopping the hosted servers' ps -q -- stop -t 5
+  fi
+}
+
+# remove: what apt installed and the virtual environment stay; everything that this installation made goes.
+remove() {
+  require_set_up
+  read_settings
+  [[ -r ${DATA_DIR}/installation-id ]] || die "${DATA_DIR} holds no installation, so nothing was removed."
+  if [[ ${confirmed} == no ]]; then
+    [[ -t 0 ]] || die 'Removing everything must be confirmed.' 'Add --yes if you mean it.'
+    read -r -p "Delete every hosted server, ${DATA_DIR} and .env? There is no way back. [y/N] " answer
+    [[ ${answer} == [yY]* ]] || die 'Nothing was removed.'
+  fi
+  stop
+  on_each 'Removing containers' ps -aq -- rm -f
+  on_each 'Removing networks' network ls -q -- network rm
+  on_each 'Removing volumes' volume ls -q -- volume rm
+  on_each 'Removing images' images -q -- rmi -f
+  remove_base_images
+  delete_state
+}
+
+# remove_base_images: every installation on an engine shares them, so only the last one takes them away.
+remove_base_images() {
+  local others found
+  others=$(docker images -q --filter "label=${OWNER_LABEL}")
+  found=$(docker images -q mcp-host/base)
+  if [[ -z ${others} && -n ${found} ]]; then
+    step 'Removing the base images of builds'
+    xargs docker rmi -f <<<"${found}" >/dev/null
+  fi
+}
+
+# on_each TEXT LISTING... -- COMMAND...: give docker's COMMAND all that its LISTING finds of this installation.
+on_each() {
+  local text=$1 id found
+  local -a listing=() things
+  shift
+  while [[ $1 != -- ]]; do
+    listing+=("$1")
+    shift
+  done
+  shift
+  id=$(<"${DATA_DIR}/installation-id")
+  found=$(docker "${listing[@]}" --filter "label=${OWNER_LABEL}=${id}")
+  found=$(sort -u <<<"${found}")                # an image is listed once for every tag
+  read -r -d '' -a things <<<"${found}" || true # there is no closing NUL, which read calls a failure
+  if ((${#things[@]} > 0)); then
+    step "${text}"
+    docker "$@" "${things[@]}" >/dev/null
   fi
 }
 
@@ -128,6 +174,7 @@ main() {
   while (($# > 0)); do
     case $1 in
       --no-install) install=no ;;
+      --yes) confirmed=yes ;;
       --package | --git | --image)
         (($# > 1)) || die "$1 needs a value." 'scripts/quickstart.sh --help shows the options.'
         source_kind=${1#--}
@@ -138,7 +185,7 @@ main() {
         usage
         return
         ;;
-      start | stop | status) verb=$1 ;;
+      start | stop | status | remove) verb=$1 ;;
       *) die "Unknown argument: $1" 'scripts/quickstart.sh --help shows what there is.' ;;
     esac
     shift

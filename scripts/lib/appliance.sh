@@ -27,13 +27,21 @@ read_settings() {
   values=$("${VENV}/bin/python" -c '
 from appliance.settings import load_settings
 found = load_settings()
-print(found.bind_port, found.data_dir.absolute(), sep="\n")')
+print(found.bind_port, found.data_dir.absolute(), found.run_dir.absolute(), sep="\n")')
   {
     read -r HUB_PORT
     read -r DATA_DIR
+    read -r RUN_DIR
   } <<<"${values}"
-  readonly HUB_URL=http://127.0.0.1:${HUB_PORT} LOG_DIR=${DATA_DIR}/log
+  HUB_URL=http://127.0.0.1:${HUB_PORT}
+  LOG_DIR=${DATA_DIR}/log
   export MCPCTL_URL=${MCPCTL_URL:-${HUB_URL}}
+}
+
+# delete_state: every file that this installation wrote outside its virtual environment.
+delete_state() {
+  step "Removing ${DATA_DIR}, ${RUN_DIR} and ${ROOT}/.env"
+  rm -rf -- "${DATA_DIR}" "${RUN_DIR}" .env
 }
 
 # start_appliance: returns when /readyz says so.
