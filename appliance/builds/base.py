@@ -23,6 +23,16 @@ EXCLUDED = (
 )
 INCLUDED = ("/usr/share/doc/*/copyright",)
 
+#: As root it mounts /proc, /sys and others into the Debian that it makes. In namespaces of its own they vanish with it,
+#: and so do its children, however it ends.
+ALONE = (
+    "unshare",
+    "--mount",
+    "--pid",
+    "--fork",
+    "--kill-child=KILL",
+    "--mount-proc",
+)
 FROM_ROOTFS = "FROM scratch AS rootfs\nADD rootfs.tar /\n"
 
 
@@ -75,6 +85,7 @@ def mmdebstrap_argv(target: Path, *, mirror: str | None, is_root: bool) -> list[
     options = [f"--dpkgopt=path-exclude={path}" for path in EXCLUDED]
     options += [f"--dpkgopt=path-include={path}" for path in INCLUDED]
     return [
+        *(ALONE if is_root else ()),
         "mmdebstrap",
         f"--mode={'root' if is_root else 'unshare'}",
         "--variant=minbase",

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -161,6 +162,8 @@ class BaseImages:
         argv = mmdebstrap_argv(
             work / "rootfs.tar", mirror=mirror, is_root=os.geteuid() == 0
         )
+        if await asyncio.to_thread(shutil.which, "mmdebstrap") is None:
+            raise self._no_mmdebstrap()
         said: list[str] = []
 
         def read(line: str) -> None:
@@ -178,15 +181,18 @@ class BaseImages:
                 mark=mark,
             )
         except process.ProgramMissingError as error:
-            raise BuildToolError(
-                f"The base image {self._settings.build_base_image} could not be pulled, and mmdebstrap, which would"
-                " assemble one from a Debian mirror, is not on this box.",
-                hint="Install mmdebstrap (Ubuntu: and debian-archive-keyring), or set BUILD_BASE_IMAGE to one that can be had.",
-            ) from error
+            raise BuildToolError(error.detail, hint="Install util-linux.") from error
         except process.ProgramTimeoutError as error:
             raise BuildTimeoutError(error.detail) from error
         if finished.code:
             raise _assembly_failed(said, is_root=os.geteuid() == 0)
+
+    def _no_mmdebstrap(self) -> BuildToolError:
+        return BuildToolError(
+            f"The base image {self._settings.build_base_image} could not be pulled, and mmdebstrap, which would"
+            " assemble one from a Debian mirror, is not on this box.",
+            hint="Install mmdebstrap (Ubuntu: and debian-archive-keyring), or set BUILD_BASE_IMAGE to one that can be had.",
+        )
 
 
 def _assembly_failed(said: list[str], *, is_root: bool) -> DomainError:

@@ -157,7 +157,9 @@ def test_a_debian_is_assembled_with_or_without_root() -> None:
     )
     as_user = mmdebstrap_argv(Path("/w/rootfs.tar"), mirror=None, is_root=False)
 
-    assert as_root[:3] == ["mmdebstrap", "--mode=root", "--variant=minbase"]
+    assert as_root[:2] == ["unshare", "--mount"]
+    assert as_root[6:9] == ["mmdebstrap", "--mode=root", "--variant=minbase"]
+    assert as_user[0] == "mmdebstrap"
     assert as_root[-3:] == ["trixie", "/w/rootfs.tar", "http://mirror.example/debian"]
     assert "--mode=unshare" in as_user
     assert as_user[-2:] == ["trixie", "/w/rootfs.tar"]
