@@ -72,8 +72,8 @@ def test_every_icon_that_is_used_is_in_the_sprite_and_every_icon_in_the_sprite_i
     text = "\n".join(path.read_text() for path in sources)
 
     used = {name for name in sprite if re.search(rf'"{name}"', text)}
-    asked = set(re.findall(r'ui\.icon\("([a-z0-9-]+)"', text)) | set(
-        re.findall(r'[( ]icon\("([a-z0-9-]+)"', text)
+    asked = set(re.findall(r'ui\.(?:icon|sends)\("([a-z0-9-]+)"', text)) | set(
+        re.findall(r'[( ](?:icon|sends)\("([a-z0-9-]+)"', text)
     )
 
     assert asked <= sprite
