@@ -1,9 +1,8 @@
 """A hub for every functional test."""
 
 import asyncio
-import sys
 from collections.abc import AsyncIterator
-from typing import Any, BinaryIO, cast
+from typing import Any
 
 import aiohttp
 import pytest
@@ -11,16 +10,8 @@ from aiohttp.test_utils import TestClient, TestServer
 
 from appliance.accounts.model import Role
 from appliance.infra.database import Database
-from appliance.observability.logs import configure
 from appliance.web.app import make_app
 from tests.functional.hub import Hub, services_for, settings_for
-
-
-@pytest.fixture(scope="session", autouse=True)
-def _product_logs() -> None:
-    """Log as the hub does: structlog's own rendering of tracebacks reads files on the event loop."""
-    assert sys.__stderr__ is not None
-    configure("debug", stream=cast(BinaryIO, sys.__stderr__.buffer))
 
 
 @pytest.fixture
