@@ -1,5 +1,8 @@
 """Ready images and remote servers."""
 
+from collections.abc import Iterator
+from pathlib import Path
+
 import pytest
 
 from appliance.builds.errors import (
@@ -13,6 +16,7 @@ from appliance.infra.database import Database
 from appliance.infra.docker import Engine
 from appliance.runtimes.docker import DockerExecutor
 from tests.engine import Box, docker
+from tests.fakes.registry import registry
 from tests.functional.builds.conftest import Bench
 
 
@@ -54,6 +58,46 @@ async def test_an_image_that_exposes_a_port_speaks_http(
         "streamable-http",
         3000,
     )
+
+
+@pytest.fixture
+def published(box: Box, tmp_path: Path) -> Iterator[str]:
+    """The reference of an image in a registry, which this box does not have."""
+    (tmp_path / "word").write_text(box.owner)
+    local = f"mcp-host-test/published-{box.owner}:1"
+    text = 'FROM scratch\nCOPY word /word\nCMD ["/word"]\n'
+    (tmp_path / "Dockerfile").write_text(text)
+    build = ("buildx", "build", "--builder", "default", "-q", "--load")
+    docker(*build, "-t", local, str(tmp_path))
+    with registry(local, "owner/server", "1.2") as reference:
+        docker("rmi", "-f", local)
+        yield reference
+
+
+async def test_an_image_is_pulled_pinned_and_later_removed(
+    bench: Bench, published: str, docker_executor: DockerExecutor
+) -> None:
+    request = await bench.request({"image": published})
+
+    built = await bench.build(request)
+
+    assert built.resolved["digest"].startswith("sha256:")
+    assert docker("image", "inspect", "-f", "{{.Config.Cmd}}", built.image) == "[/word]"
+    assert f"Pulling {published}." in await bench.log(request)
+    # Our own name alone holds it, so that it goes with the server.
+    assert len(bench.box.images()) == 1
+    await docker_executor.remove_image(built.image)
+    assert bench.box.images() == []
+    assert built.image[7:19] not in docker("images", "-aq")
+
+
+async def test_a_tag_that_its_registry_does_not_have_is_said_to_be_missing(
+    bench: Bench, published: str
+) -> None:
+    wrong = published.replace(":1.2", ":9.9")
+
+    with pytest.raises(ImageNotFoundError, match="manifest unknown"):
+        await bench.build(await bench.request({"image": wrong}))
 
 
 async def test_an_image_that_is_nowhere_is_told_in_the_engines_words(
