@@ -4,6 +4,7 @@ The only gateway process that talks to the engine. It believes the workers (who 
 nobody else can reach its socket.
 """
 
+import asyncio
 import contextlib
 import re
 import secrets
@@ -19,7 +20,11 @@ from appliance.core.errors import DomainError
 from appliance.gateway import eras, http, wire
 from appliance.gateway.engine import Engine
 from appliance.gateway.eras import Era
-from appliance.gateway.errors import UnknownSessionError
+from appliance.gateway.errors import (
+    EngineAwayError,
+    InstanceGoneError,
+    UnknownSessionError,
+)
 from appliance.gateway.handshake import HandshakeFiles, initialize_result
 from appliance.gateway.stdio import StdioServer
 from appliance.gateway.traffic import Call, Caller
@@ -70,6 +75,16 @@ class Bridge:
         if handler is None:
             return web.Response(status=405, headers={"Allow": "POST, GET, DELETE"})
         return await handler(request, server)
+
+    async def forget_gone_containers(self) -> None:
+        """Remove what earlier bridges kept of containers that are gone by now."""
+        for container_id in await asyncio.to_thread(self._files.container_ids):
+            try:
+                await self._engine.inspect(container_id)
+            except InstanceGoneError:
+                await asyncio.to_thread(self._files.forget, container_id)
+            except EngineAwayError:
+                return
 
     def end_streams(self) -> None:
         """Close the open GET streams; calls go on."""

@@ -91,11 +91,14 @@ async def _bridge(config: GatewayConfig) -> None:
         line_limit=config.max_body_bytes,
         start_timeout_s=config.start_timeout_s,
     )
-    async with served(
-        bridge.handle,
-        listener,
-        keepalive_s=BRIDGE_KEEPALIVE_S,
-        graceful_timeout_s=config.graceful_timeout_s,
+    async with (
+        _in_background(bridge.forget_gone_containers()),
+        served(
+            bridge.handle,
+            listener,
+            keepalive_s=BRIDGE_KEEPALIVE_S,
+            graceful_timeout_s=config.graceful_timeout_s,
+        ),
     ):
         await stop.wait()
         bridge.end_streams()

@@ -6,6 +6,7 @@ origin nor under a name that it made point there (DNS rebinding).
 
 import ipaddress
 from collections.abc import Iterable
+from functools import lru_cache
 from urllib.parse import urlsplit
 
 _LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "::1"})
@@ -41,6 +42,7 @@ class Guard:
         return _hostname(f"//{host or ''}") not in self._names
 
 
+@lru_cache(maxsize=256)  # nearly every call names the same host
 def _hostname(url: str) -> str:
     try:
         return (urlsplit(url).hostname or "").lower()
@@ -48,6 +50,7 @@ def _hostname(url: str) -> str:
         return ""
 
 
+@lru_cache(maxsize=256)
 def is_loopback(address: str) -> bool:
     """Whether an IP address is this box itself."""
     try:

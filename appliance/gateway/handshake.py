@@ -77,6 +77,10 @@ class HandshakeFiles:
         scratch.write_bytes(wire.encode({"started_at": started_at, "opened": opened}))
         scratch.replace(self._path(container_id))
 
+    def container_ids(self) -> list[str]:
+        """Return whose handshakes are kept."""
+        return [path.stem for path in self._directory.glob("*.json")]
+
     def forget(self, container_id: str) -> None:
         """Remove what is kept of a container that is gone."""
         self._path(container_id).unlink(missing_ok=True)

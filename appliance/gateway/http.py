@@ -45,6 +45,13 @@ async def read_body(request: web.BaseRequest, limit: int) -> bytes:
     too_large = BodyTooLargeError(f"The body is larger than {limit} bytes.")
     if (request.content_length or 0) > limit:
         raise too_large
+    if (
+        request.headers.get("Expect", "").lower() == "100-continue"
+        and request.transport is not None
+    ):
+        request.transport.write(
+            b"HTTP/1.1 100 Continue\r\n\r\n"
+        )  # the library leaves it to its own router
     parts: list[bytes] = []
     size = 0
     async for part in request.content.iter_any():

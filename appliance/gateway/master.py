@@ -9,6 +9,7 @@ import ctypes
 import errno
 import gc
 import os
+import resource
 import selectors
 import signal
 import socket
@@ -107,6 +108,7 @@ class Master:
     def watch(self) -> None:
         """Keep every slot filled until SIGTERM or SIGINT, then let the children end. Blocking."""
         self._listen_to_signals()
+        _allow_many_connections()
         _preload(self.config)
         with selectors.DefaultSelector() as selector:
             selector.register(self._woken_out, selectors.EVENT_READ)
@@ -256,6 +258,12 @@ def _bind_problem(config: GatewayConfig, error: OSError) -> str:
     if error.errno == errno.EACCES:
         return f"The gateway may not listen on {place}: ports below 1024 need privileges. Choose another port. {settings}"
     return f"The gateway cannot listen on {place}: {error.strerror}. {settings}"
+
+
+def _allow_many_connections() -> None:
+    """Raise the soft limit of open descriptors: every stream of a client takes two."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
 def _preload(config: GatewayConfig) -> None:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import socket
 import stat
 from collections.abc import Callable
 from pathlib import Path
@@ -302,3 +303,18 @@ def test_a_tool_off_the_list_is_neither_listed_nor_called(
         assert "result" in box.post("some", tool_call(allowed), key=box.key)[1]
         batch = b"[%b]" % json.dumps(tool_call(refused)).encode()
         assert box.post("some", batch, key=box.key)[0] == 400
+
+
+def test_a_client_that_asks_before_it_sends_is_told_to_go_on(web_box: Box) -> None:
+    body = json.dumps(CALL).encode()
+    head = (
+        f"POST /servers/web/mcp HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {web_box.key}\r\n"
+        f"Content-Length: {len(body)}\r\nExpect: 100-continue\r\nConnection: close\r\n\r\n"
+    )
+    with socket.create_connection(("127.0.0.1", web_box.port), timeout=5) as connection:
+        connection.sendall(head.encode())
+
+        assert connection.recv(100).startswith(b"HTTP/1.1 100 ")
+
+        connection.sendall(body)
+        assert connection.recv(100).startswith(b"HTTP/1.1 200 ")

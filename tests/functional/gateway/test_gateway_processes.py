@@ -4,6 +4,7 @@ import subprocess
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 
@@ -217,3 +218,21 @@ def test_a_gateway_that_starts_before_the_schema_waits_for_it(
 
     box.migrate()
     wait_until(lambda: box.get("/readyz")[0] == 200, "the gateway is ready")
+
+
+def test_a_starting_bridge_forgets_containers_that_are_gone(
+    make_box: Callable[..., Box],
+) -> None:
+    box = make_box()
+    kept = Path(box.config.bridge_socket).parent / "bridge"
+    with stdio_container() as container_id:
+        box.host_stdio("fake", container_id)
+        assert echo_works(box)
+        (kept / f"{'0' * 64}.json").write_text("{}")
+
+        box.kill_child("bridge")
+
+        wait_until(
+            lambda: [path.stem for path in kept.iterdir()] == [container_id],
+            "what is gone is forgotten",
+        )
