@@ -236,3 +236,26 @@ def test_a_starting_bridge_forgets_containers_that_are_gone(
             lambda: [path.stem for path in kept.iterdir()] == [container_id],
             "what is gone is forgotten",
         )
+
+
+def test_a_killed_masters_calls_end_well_beside_its_successor(
+    make_box: Callable[..., Box],
+) -> None:
+    box = make_box()
+    with stdio_container() as container_id:
+        box.host_stdio("fake", container_id)
+        with ThreadPoolExecutor(1) as clients:
+            call = clients.submit(box.call, "fake", "slow", {"seconds": 3})
+            wait_until(
+                lambda: box.instance_state("fake")["calls_in_flight"] == 1,
+                "the call is on its way",
+            )
+            assert box.process is not None
+
+            box.process.kill()
+            box.process.wait()
+            box.start()
+
+            assert text_of(box.call("fake", "echo", {"message": 1})) == "Echo: 1"
+            assert text_of(call.result()) == "slept"
+        assert text_of(box.call("fake", "count")) == "1"
