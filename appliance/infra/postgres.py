@@ -17,7 +17,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NoReturn
-from urllib.parse import quote
 
 from appliance.infra.connections import (
     DatabaseUnavailableError,
@@ -32,70 +31,20 @@ from appliance.infra.postgres_binaries import (
     account,
     resolve,
 )
+from appliance.infra.postgres_config import (
+    access_files,
+    initdb_arguments,
+    options,
+    socket_url,
+)
 from appliance.infra.process import child_environment
 from appliance.settings import Settings
 
-ROLE = "mcp_host"
 #: A socket's path must fit in 107 bytes on Linux, its name included.
 _SOCKET_NAME = ".s.PGSQL.5432"
 _SOCKET_PATH_BYTES = 107
 _START_S = 30.0
 _STOP_S = 20.0
-
-#: For a box that has better use for its memory: the database holds configuration and logs, a few hundred megabytes at most.
-_MODEST: Mapping[str, str] = {
-    "listen_addresses": "",
-    "unix_socket_permissions": "0777",  # the directory and peer authentication decide
-    "max_connections": "40",
-    "shared_buffers": "24MB",
-    "work_mem": "2MB",
-    "maintenance_work_mem": "16MB",
-    "autovacuum_max_workers": "2",
-    "max_parallel_workers_per_gather": "0",
-    "max_logical_replication_workers": "0",
-    "max_wal_size": "256MB",
-    "huge_pages": "off",
-    "jit": "off",
-    # Statements carry values, and values may be secrets: neither failing nor slow ones are ever written down.
-    "log_min_error_statement": "panic",
-    "log_line_prefix": "%m [%p] ",
-}
-
-
-def options(
-    major: int, socket_dir: Path, extra: Mapping[str, str] | None = None
-) -> dict[str, str]:
-    """Return the server's settings. Pure."""
-    # From 18 on, input and output have three worker processes unless told otherwise.
-    quiet = {"io_method": "sync"} if major >= 18 else {}  # noqa: PLR2004 - a Postgres version
-    return {
-        **_MODEST,
-        **quiet,
-        "unix_socket_directories": str(socket_dir),
-        **(extra or {}),
-    }
-
-
-def initdb_arguments(major: int, data: Path) -> list[str]:
-    """Return what initdb is told. Pure.
-
-    Text sorts by code point everywhere, so that no upgrade of the C library can spoil an index.
-    """
-    builtin = ["--locale-provider=builtin", "--builtin-locale=C.UTF-8"]
-    return [
-        "-D", str(data), "-U", ROLE, "--auth=peer", "-E", "UTF8", "--locale=C.UTF-8",
-        *(builtin if major >= 17 else []),  # noqa: PLR2004 - a Postgres version
-        "--data-checksums",
-    ]  # fmt: skip
-
-
-def access_files(users: list[str]) -> dict[str, str]:
-    """Return pg_hba.conf and pg_ident.conf that let in ``users`` of this box and nobody else. Pure."""
-    quoted = [name.replace('"', '""') for name in users]
-    return {
-        "pg_hba.conf": "local all all peer map=appliance\n",
-        "pg_ident.conf": "".join(f'appliance "{name}" {ROLE}\n' for name in quoted),
-    }
 
 
 @dataclass
@@ -244,11 +193,6 @@ class Cluster:
                 comm.is_file() and comm.read_text().strip() != "postgres"
             ):
                 lock.unlink()
-
-
-def socket_url(socket_dir: Path, database: str = "postgres") -> str:
-    """Return the address of a database behind the socket in ``socket_dir``. Pure."""
-    return f"postgresql://{ROLE}@/{quote(database)}?host={quote(str(socket_dir))}"
 
 
 def database_url(settings: Settings) -> str:

@@ -42,7 +42,12 @@ class Account:
         self, command: Sequence[str | Path], *, death_signal: str = "KILL"
     ) -> list[str]:
         """Return ``command`` as this user runs it; it ends with the process that starts it, by ``death_signal``."""
-        change = [f"--reuid={self.uid}", f"--regid={self.gid}", "--clear-groups"]
+        change = [
+            f"--reuid={self.uid}",
+            f"--regid={self.gid}",
+            "--clear-groups",
+            "--inh-caps=-all",
+        ]
         # One setpriv for both: a change of user makes the kernel forget the signal that was asked for before it.
         options = [
             *([] if os.geteuid() == self.uid else change),

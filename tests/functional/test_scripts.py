@@ -30,7 +30,7 @@ def _run(
     found = dict(os.environ) | environment
     if path is not None:
         found["PATH"] = str(path)
-    command = [ROOT / "scripts" / script, *arguments]
+    command: list[str | Path] = [ROOT / "scripts" / script, *arguments]
     return subprocess.run(
         command, env=found, capture_output=True, text=True, check=False, timeout=60
     )

@@ -65,7 +65,13 @@ def test_what_was_committed_survives_a_kill(cluster: Cluster) -> None:
 def test_a_kill_in_the_middle_of_the_first_start_leaves_nothing_half_made(
     cluster: Cluster, after_s: float
 ) -> None:
-    arguments = [sys.executable, "-c", _INITIALISE, cluster.home, cluster.socket_dir]
+    arguments: list[str | Path] = [
+        sys.executable,
+        "-c",
+        _INITIALISE,
+        cluster.home,
+        cluster.socket_dir,
+    ]
     child = subprocess.Popen(arguments, start_new_session=True)
     deadline = time.monotonic() + 10
     while not list(cluster.home.glob(".new-*")) and child.poll() is None:
@@ -83,7 +89,13 @@ def test_a_kill_in_the_middle_of_the_first_start_leaves_nothing_half_made(
 
 
 def test_two_that_initialise_at_once_make_one_cluster(cluster: Cluster) -> None:
-    arguments = [sys.executable, "-c", _INITIALISE, cluster.home, cluster.socket_dir]
+    arguments: list[str | Path] = [
+        sys.executable,
+        "-c",
+        _INITIALISE,
+        cluster.home,
+        cluster.socket_dir,
+    ]
     children = [subprocess.Popen(arguments) for _ in range(3)]
 
     codes = [child.wait() for child in children]

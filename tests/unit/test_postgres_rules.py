@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 
 from appliance.infra.connections import connection_arguments
-from appliance.infra.postgres import (
+from appliance.infra.postgres import database_url
+from appliance.infra.postgres_config import (
     access_files,
-    database_url,
     initdb_arguments,
     options,
     socket_url,
