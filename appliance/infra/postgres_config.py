@@ -20,7 +20,8 @@ _MODEST: Mapping[str, str] = {
     "max_wal_size": "256MB",
     "huge_pages": "off",
     "jit": "off",
-    # Statements carry values, and values may be secrets: neither failing nor slow ones are ever written down.
+    # What a failing statement says carries values, and values may be secrets. Its client is told; the log is not.
+    "log_min_messages": "log",
     "log_min_error_statement": "panic",
     "log_line_prefix": "%m [%p] ",
 }

@@ -156,6 +156,30 @@ def test_the_database_is_unicode_and_sorts_by_code_point(cluster: Cluster) -> No
     assert _ask(cluster, "SELECT 'Z' < 'a' AND 'a' < 'é'") is True
 
 
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "INSERT INTO secrets VALUES ('hunter2')",  # meets the row that is there
+        "SELECT 'hunter2'::int",
+        "SELECT 'hunter2' FROM nowhere",
+    ],
+)
+def test_a_failing_statement_leaves_no_value_in_the_log(
+    cluster: Cluster, statement: str
+) -> None:
+    cluster.initialise()
+    cluster.start()
+    _ask(cluster, "CREATE TABLE secrets (value text PRIMARY KEY)")
+    _ask(cluster, "INSERT INTO secrets VALUES ('hunter2')")
+
+    with pytest.raises(psycopg2.Error):
+        _ask(cluster, statement)
+
+    log = (cluster.home / "postgres.log").read_text()
+    assert "ready to accept connections" in log
+    assert "hunter2" not in log
+
+
 def test_a_socket_directory_that_is_too_long_is_refused_with_the_setting_to_change(
     home: Path,
 ) -> None:

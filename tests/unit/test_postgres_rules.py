@@ -25,10 +25,6 @@ def test_the_cluster_listens_on_its_socket_alone() -> None:
     assert found["unix_socket_directories"] == str(SOCKETS)
 
 
-def test_statements_are_never_logged_because_they_carry_values() -> None:
-    assert options(15, SOCKETS)["log_min_error_statement"] == "panic"
-
-
 @pytest.mark.parametrize("major", [15, 16, 17])
 def test_only_18_knows_how_to_do_without_io_workers(major: int) -> None:
     assert "io_method" not in options(major, SOCKETS)
