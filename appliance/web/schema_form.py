@@ -29,7 +29,21 @@ _HINTS: dict[Kind, str] = {
     "lines": "a list, one item a line",
     "json": "JSON",
 }
-_LONG_DEFAULT = 60
+#: Characters beyond which a default does not fit a line, and a limit means more than one.
+_LINE, _LINES = 60, 500
+#: Arguments of these names are usually prose or code.
+_PROSE = {
+    "body",
+    "code",
+    "content",
+    "contents",
+    "markdown",
+    "message",
+    "prompt",
+    "script",
+    "sql",
+    "text",
+}
 _SCALARS = {"string", "integer", "number"}
 
 
@@ -110,7 +124,7 @@ def _properties(schema: Mapping[str, Any]) -> dict[str, Any]:
 def _field(name: str, spec: Any, schema: Mapping[str, Any]) -> Field:
     spec = _resolve(spec, schema)
     required = schema.get("required")
-    kind = _kind(spec)
+    kind = _kind(name, spec)
     default = spec.get("default")
     return Field(
         name=name,
@@ -167,7 +181,7 @@ def _type(spec: Mapping[str, Any]) -> str:
     return found if isinstance(found, str) else ""
 
 
-def _kind(spec: Mapping[str, Any]) -> Kind:
+def _kind(name: str, spec: Mapping[str, Any]) -> Kind:
     if isinstance(spec.get("enum"), list) or "const" in spec:
         return "choice"
     match _type(spec):
@@ -182,18 +196,17 @@ def _kind(spec: Mapping[str, Any]) -> Kind:
             plain = isinstance(items, Mapping) and _type(items) in _SCALARS
             return "lines" if plain else "json"
         case "string":
-            default = spec.get("default")
-            long = isinstance(default, str) and (
-                "\n" in default or len(default) > _LONG_DEFAULT
-            )
-            return "long" if long or _wants_room(spec) else "text"
+            return "long" if _wants_room(name, spec) else "text"
         case _:
             return "json"
 
 
-def _wants_room(spec: Mapping[str, Any]) -> bool:
-    longest = spec.get("maxLength")
-    return isinstance(longest, int) and longest > 500  # noqa: PLR2004 - more than a line
+def _wants_room(name: str, spec: Mapping[str, Any]) -> bool:
+    """Return whether a text may well have several lines, by its default, its limit or its name."""
+    default, longest = spec.get("default"), spec.get("maxLength")
+    if isinstance(default, str) and ("\n" in default or len(default) > _LINE):
+        return True
+    return (isinstance(longest, int) and longest > _LINES) or name.lower() in _PROSE
 
 
 def _choices(spec: Mapping[str, Any]) -> tuple[str, ...]:

@@ -1,5 +1,7 @@
 """From the text that a person typed into a server's form to what the service takes, and back. Pure."""
 
+import json
+import re
 from collections.abc import Callable, Mapping
 from typing import TypeVar
 
@@ -23,6 +25,9 @@ TRANSPORTS = (
 )
 _DEFAULT = ServerConfig()
 T = TypeVar("T")
+_LINE_END = re.compile(r"\r\n|\r|\n")
+#: Stands for an allow-list that allows nothing; an empty control allows everything.
+NO_TOOL = "(none)"
 
 
 def empty_form() -> dict[str, str]:
@@ -33,16 +38,17 @@ def empty_form() -> dict[str, str]:
 def config_values(config: ServerConfig) -> dict[str, str]:
     """Return ``config`` as its form shows it."""
     return {
-        "arguments": "\n".join(config.arguments),
+        "arguments": "\n".join(_quoted(item) for item in config.arguments),
         "environment": "\n".join(
-            f"{name}={value}" for name, value in config.environment.items()
+            f"{name}={_quoted(value, may_be_blank=True)}"
+            for name, value in config.environment.items()
         ),
-        "cpu_limit": f"{config.cpu_limit:g}",
+        "cpu_limit": f"{config.cpu_limit:.10g}",
         "memory_limit": memory_text(config.memory_limit_bytes),
         "transport": config.transport.value if config.transport else "auto",
         "port": str(config.port or ""),
         "path": config.path,
-        "tools": "\n".join(config.tools or ()),
+        "tools": NO_TOOL if config.tools == () else "\n".join(config.tools or ()),
     }
 
 
@@ -80,7 +86,8 @@ def read_config(form: Mapping[str, str]) -> ServerConfig:
         InvalidError: Names every control whose value is wrong.
     """
     problems: dict[str, str] = {}
-    environment = _environment(form.get("environment", ""), problems)
+    arguments = _arguments(form, problems)
+    environment = _environment(form, problems)
     memory = _collect(
         problems,
         lambda: parse_memory(form.get("memory_limit") or _DEFAULT.memory_limit_bytes),
@@ -93,20 +100,62 @@ def read_config(form: Mapping[str, str]) -> ServerConfig:
     if problems or memory is None:
         raise InvalidError("The configuration is not valid.", fields=problems)
     config = ServerConfig(
-        arguments=_lines(form, "arguments"),
+        arguments=arguments,
         environment=environment,
         cpu_limit=cpus if cpus is not None else _DEFAULT.cpu_limit,
         memory_limit_bytes=memory,
         transport=None if transport == "auto" else Transport(transport),
         port=None if port is None else int(port),
         path=form.get("path", "").strip() or _DEFAULT.path,
-        tools=tuple(name.strip() for name in _lines(form, "tools")) or None,
+        tools=_tools(form),
     )
     return _checked(config)
 
 
-def _lines(form: Mapping[str, str], name: str) -> tuple[str, ...]:
-    return tuple(line for line in form.get(name, "").splitlines() if line.strip())
+def _lines(form: Mapping[str, str], name: str) -> list[tuple[int, str]]:
+    """Return the lines of a control that say something, with their numbers; browsers end them with CR LF."""
+    lines = _LINE_END.split(form.get(name, ""))
+    return [
+        (number, line) for number, line in enumerate(lines, start=1) if line.strip()
+    ]
+
+
+def _quoted(text: str, *, may_be_blank: bool = False) -> str:
+    """Return ``text`` as one line: as it is, or as JSON where a line could not carry it."""
+    is_plain = not text.startswith('"') and not _LINE_END.search(text)
+    return text if is_plain and (may_be_blank or text.strip()) else json.dumps(text)
+
+
+def _unquoted(line: str) -> str:
+    """Return what a line that ``_quoted`` made stands for.
+
+    Raises:
+        ValueError: It starts with a quotation mark and is not JSON text.
+    """
+    if not line.startswith('"'):
+        return line
+    try:
+        found = json.loads(line)
+    except json.JSONDecodeError:
+        found = None
+    if not isinstance(found, str) or "\0" in found:
+        raise ValueError("a line in quotation marks must be JSON text")
+    return found
+
+
+def _arguments(form: Mapping[str, str], problems: dict[str, str]) -> tuple[str, ...]:
+    found: list[str] = []
+    for number, line in _lines(form, "arguments"):
+        try:
+            found.append(_unquoted(line))
+        except ValueError as error:
+            problems["arguments"] = f"line {number}: {error}"
+    return tuple(found)
+
+
+def _tools(form: Mapping[str, str]) -> tuple[str, ...] | None:
+    names = tuple(line.strip() for _, line in _lines(form, "tools"))
+    return () if names == (NO_TOOL,) else names or None
 
 
 def _checked(config: ServerConfig) -> ServerConfig:
@@ -141,15 +190,17 @@ def _source_data(form: Mapping[str, str]) -> dict[str, str]:
     return {name: value for name in names if (value := form.get(name, "").strip())}
 
 
-def _environment(text: str, problems: dict[str, str]) -> dict[str, str]:
+def _environment(form: Mapping[str, str], problems: dict[str, str]) -> dict[str, str]:
     found: dict[str, str] = {}
-    for number, line in enumerate(text.splitlines(), start=1):
+    for number, line in _lines(form, "environment"):
         name, mark, value = line.partition("=")
-        if not line.strip():
-            continue
         if not mark:
             problems["environment"] = f"line {number}: write NAME=value"
-        found[name.strip()] = value
+            continue
+        try:
+            found[name.strip()] = _unquoted(value)
+        except ValueError as error:
+            problems["environment"] = f"line {number}: {error}"
     return found
 
 

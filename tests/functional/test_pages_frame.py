@@ -290,3 +290,51 @@ async def test_a_person_can_be_added(site: Hub) -> None:
 
     assert response.status == 303
     assert "ben@example.org" in await site.page("/settings/people")
+
+
+async def test_jobs_can_be_filtered_cancelled_and_queued_anew(site: Hub) -> None:
+    await site.sign_in()
+    job_id = await site.services.jobs.enqueue("test.kind", {})
+
+    cancelled = await site.post(f"/activity/jobs/{job_id}/cancel")
+    listed = await site.page("/activity/jobs?state=cancelled")
+    again = await site.post(f"/activity/jobs/{job_id}/retry")
+
+    assert (cancelled.status, again.status) == (303, 303)
+    assert f'id="job-{job_id}"' in listed
+    assert f'id="job-{job_id}"' in await site.page("/activity/jobs?state=queued")
+    assert f'id="job-{job_id}"' not in await site.page("/activity/jobs?state=failed")
+
+
+async def test_a_job_that_cannot_be_cancelled_says_why(site: Hub) -> None:
+    await site.sign_in()
+
+    response = await site.post("/activity/jobs/1/cancel")
+
+    assert response.status == 404
+    assert "There is no job 1" in await response.text()
+
+
+async def test_the_audit_trail_tells_who_did_what(site: Hub) -> None:
+    await site.sign_in()
+    await site.post("/settings/keys", name="my-notebook")
+
+    text = await site.page("/activity/audit")
+
+    assert "key.create" in text
+    assert "ada@example.org" in text
+
+
+async def test_a_fault_of_ours_is_a_page_with_its_request_id_and_nothing_else(
+    site: Hub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await site.sign_in()
+    monkeypatch.setattr("appliance.web.pages.settings.LIFETIMES", None)
+
+    response = await site.get("/settings/keys")
+    text = await response.text()
+
+    assert response.status == 500
+    assert "Something went wrong" in text
+    assert response.headers["X-Request-Id"] in text
+    assert "Traceback" not in text

@@ -45,6 +45,12 @@ def test_every_schema_gets_a_control_that_can_carry_its_values(
     assert only(spec).kind == kind
 
 
+def test_a_text_that_is_usually_prose_gets_room() -> None:
+    (field,) = fields_of(schema(content={"type": "string"}))
+
+    assert field.kind == "long"
+
+
 def test_a_local_reference_is_followed() -> None:
     whole = {
         "properties": {"x": {"$ref": "#/$defs/Size"}},
