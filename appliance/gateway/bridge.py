@@ -149,7 +149,7 @@ class Bridge:
         if message.method is UNSET:  # an answer to a request, of which none was made
             return web.Response(status=202)
         opened = await server.opened()
-        if eras.is_modern(revision, message.method):
+        if eras.is_modern(revision, message):
             return await self._modern(request, message, server, caller)
         if message.id is UNSET:
             await server.notify(message, caller)

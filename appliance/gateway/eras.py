@@ -163,12 +163,18 @@ class RefusalError(Exception):
         return Answer(_STATUS.get(self.rpc_code, 200), body)
 
 
-def is_modern(revision: str | None, method: str) -> bool:
-    """Whether the modern era's rules hold; some clients that speak it open with ``initialize`` nevertheless."""
-    return (
-        revision is not None
-        and revision not in wire.LEGACY_REVISIONS
-        and method != "initialize"
+def is_modern(revision: str | None, message: Envelope) -> bool:
+    """Whether the modern era's rules hold for ``message``.
+
+    Some clients that speak the modern era open with ``initialize`` nevertheless, under its header. They are let in, unless
+    the message itself carries the modern envelope: then it asks for a method that its era does not have.
+    """
+    if revision is None or revision in wire.LEGACY_REVISIONS:
+        return False
+    if message.method != "initialize":
+        return True
+    return message.params is not UNSET and PROTOCOL_VERSION.encode() in bytes(
+        message.params
     )
 
 

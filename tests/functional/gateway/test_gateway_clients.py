@@ -171,7 +171,8 @@ def test_modern_headers_and_bodies_must_agree(
 
 
 @pytest.mark.parametrize(
-    "method", ["ping", "initialize2", "resources/subscribe", "logging/setLevel"]
+    "method",
+    ["ping", "initialize", "unheard/of", "resources/subscribe", "logging/setLevel"],
 )
 def test_methods_that_the_modern_era_lacks_are_not_found(
     stdio_box: Box, method: str
@@ -181,6 +182,26 @@ def test_methods_that_the_modern_era_lacks_are_not_found(
     )
 
     assert (status, answer["error"]["code"]) == (404, -32601)
+
+
+def test_a_client_that_sends_both_openings_is_served(stdio_box: Box) -> None:
+    discover = modern_request("server/discover")
+    initialize = {
+        "jsonrpc": "2.0",
+        "id": 2,
+        "method": "initialize",
+        "params": {"protocolVersion": "2026-07-28"},
+    }
+
+    first = stdio_box.post(
+        "fake", discover, headers=modern_headers(stdio_box, "server/discover")
+    )
+    second = stdio_box.post(
+        "fake", initialize, headers=modern_headers(stdio_box, "initialize")
+    )
+
+    assert "2026-07-28" in first[1]["result"]["supportedVersions"]
+    assert second[1]["result"]["protocolVersion"] == "2025-11-25"
 
 
 def test_a_modern_revision_that_is_not_known_names_those_that_are(
