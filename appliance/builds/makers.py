@@ -18,16 +18,13 @@ from appliance.builds.errors import BuildFailedError, ImageNotFoundError
 from appliance.builds.model import BuildRequest, BuiltImage, Stage, StageListener
 from appliance.builds.project import DockerfileProject, recognise
 from appliance.builds.remote import check_remote
+from appliance.builds.trust import CA_SECRET, trusting
 from appliance.builds.workspace import Workspace
 from appliance.core import labels
 from appliance.infra import process
 from appliance.infra.docker import Engine
 from appliance.settings import Settings
 from appliance.sources.model import GitSource, ImageSource, PackageSource, RemoteSource
-
-#: Under this id a Dockerfile may ask for the box's certificates: ``RUN
-#: --mount=type=secret,id=mcp-host-ca …``.
-CA_SECRET = "mcp-host-ca"  # noqa: S105 - a name
 
 
 @dataclass(frozen=True)
@@ -189,8 +186,10 @@ class Makers:
         self, job: Job, text: str, *, base: str | None, work: Path, context: Path
     ) -> None:
         await job.on_recipe(text, base)
-        dockerfile = work / "Dockerfile"
-        await asyncio.to_thread(dockerfile.write_text, text)
+        dockerfile, bundle = work / "Dockerfile", self._settings.ca_bundle
+        # Our own base knows the certificates; a repository's own Dockerfile is lent them.
+        lent = base is None and await asyncio.to_thread(bundle.is_file)
+        await asyncio.to_thread(dockerfile.write_text, trusting(text) if lent else text)
         command = BuildxCommand(
             tag=job.tag,
             dockerfile=dockerfile,
@@ -201,7 +200,7 @@ class Makers:
                 labels.DEPLOYMENT: str(job.request.deployment_id),
             },
             builder=self._settings.buildx_builder,
-            secrets={} if base else {CA_SECRET: self._settings.ca_bundle},
+            secrets={CA_SECRET: bundle} if lent else {},
             build_arguments=process.proxies(),
         )
         await self._buildx.build(

@@ -9,6 +9,8 @@ Readers want the middle; the numbers tell which step failed.
 
 import re
 
+from appliance.builds.trust import readable
+
 _LINE = re.compile(r"#(?P<step>\d+) (?P<text>.*)")
 _OUTPUT = re.compile(r"\d+\.\d+ ?(?P<text>.*)")
 _DONE = re.compile(r"DONE (?P<seconds>[\d.]+)s")
@@ -76,5 +78,5 @@ class PlainProgress:
 
 
 def _short(name: str) -> str:
-    name = " ".join(name.split())
+    name = " ".join(readable(name).split())
     return name if len(name) <= _NAME_LENGTH else f"{name[:_NAME_LENGTH]} …"

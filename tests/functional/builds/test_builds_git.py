@@ -209,24 +209,30 @@ async def test_a_repository_with_a_dockerfile_is_built_by_it(
     assert (await bench.view(request)).dockerfile == text
 
 
-async def test_a_dockerfile_may_ask_for_the_certificates_of_the_box(
-    bench: Bench, repositories: GitServer, base_image: str
+async def test_a_dockerfile_is_lent_the_certificates_of_the_box(
+    bench: Bench, repositories: GitServer, strange_image: str
 ) -> None:
     text = (
-        f"FROM {base_image}\n"
-        "RUN --mount=type=secret,id=mcp-host-ca,mode=0444 grep -c BEGIN /run/secrets/mcp-host-ca > /count\n"
-        'CMD ["cat", "/count"]\n'
+        f"FROM {strange_image}\n"
+        "RUN grep -c BEGIN $PIP_CERT \\\n"
+        "    > /count\n"
+        "RUN rm -rf /opt/mcp/server\n"
+        'CMD ["sh", "-c", "cat /count; ls -A /run/mcp-host; env"]\n'
+    )
+    request = await bench.request(
+        {"repo_url": repositories.add("x", {"Dockerfile": text})}
     )
 
-    built = await bench.build(
-        await bench.request(
-            {"repo_url": repositories.add("asks", {"Dockerfile": text})}
-        )
-    )
+    built = await bench.build(request)
 
-    assert int(run(built)) == bench.box.settings.ca_bundle.read_text().count(
-        "BEGIN CERTIFICATE"
-    )
+    printed = run(built).splitlines()
+    bundle = bench.box.settings.ca_bundle.read_text()
+    assert int(printed[0]) == bundle.count("BEGIN CERTIFICATE")
+    # What it was lent is not in the image: at most the name of a file, without content.
+    assert "/run/mcp-host/ca.pem" not in "".join(printed)
+    assert run(built, "sh", "-c", "cat /run/mcp-host/* || true") == ""
+    assert (await bench.view(request)).dockerfile == text
+    assert "mount=type=secret" not in await bench.log(request)
 
 
 @pytest.mark.parametrize(
