@@ -11,6 +11,8 @@
 #   --git URL        host a git repository
 #   --image REF      host a ready image
 #   --no-install     install nothing: say what is missing and stop
+#
+# ADMIN_EMAIL in the environment names the first administrator.
 set -euo pipefail
 
 cd -- "$(dirname -- "${BASH_SOURCE[0]}")/.."
@@ -30,7 +32,7 @@ source_value=${DEFAULT_PACKAGE}
 is_new=yes
 
 usage() {
-  sed -n '2,14s/^# \{0,1\}//p' "${BASH_SOURCE[0]}"
+  sed -n '2,16s/^# \{0,1\}//p' "${BASH_SOURCE[0]}"
 }
 
 start() {
