@@ -156,6 +156,7 @@ async def make_hub(  # noqa: PLR0915 - one object after another, which is the po
     clock.every(PRUNE_EVERY_S, "jobs.prune", queue.prune)
     clock.every(PRUNE_EVERY_S, "events.prune", events.prune)
     clock.every(PRUNE_EVERY_S, "accounts.prune", accounts.prune)
+    clock.every(PRUNE_EVERY_S, "builds.prune", builds.prune_cache)
 
     readiness = Readiness(
         {

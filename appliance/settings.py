@@ -139,6 +139,11 @@ class Settings(BaseSettings):
         1800, description="Seconds a build may take before it is stopped."
     )
     build_concurrency: int = Field(2, ge=1, le=32, description="Builds at once.")
+    build_cache_gib: int = Field(
+        10,
+        ge=1,
+        description="GiB of the engine's build cache to keep; above it, what was not used for longest goes, once an hour.",
+    )
     ca_bundle: Path = Field(
         Path("/etc/ssl/certs/ca-certificates.crt"),
         description="Certificates that builds and servers trust; the one file of this box that reaches a build.",

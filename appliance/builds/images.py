@@ -115,6 +115,18 @@ def parse_resolved(found: bytes | None) -> dict[str, Any]:
     }
 
 
+async def prune_cache(engine: Engine, *, keep_bytes: int) -> int:
+    """Remove what was not used for longest from the engine's build cache, and return the bytes that came free.
+
+    The engine has one cache, whoever built: what others left there counts too.
+    """
+    # Newer engines call keep-storage reserved-space, and take either.
+    params = {"all": "1", "keep-storage": str(keep_bytes)}
+    async with engine.stream("build/prune", params, method="POST") as body:
+        found = json.loads(await body.read())
+    return int(found.get("SpaceReclaimed", 0))
+
+
 async def remove_helpers(engine: Engine, *, owner: str, deployment_id: int) -> None:
     """Remove the helper containers that a killed attempt left."""
     wanted = [

@@ -35,6 +35,7 @@ log = structlog.get_logger(__name__)
 
 #: Lines that one call for the log returns at most.
 PAGE = 20_000
+GIB = 1024**3
 
 
 class BuildService:
@@ -54,6 +55,7 @@ class BuildService:
         buildx = Buildx(engine, timeout_s=settings.build_timeout)
         base = BaseImages(engine, buildx, settings, owner=owner)
         self._makers = Makers(engine, buildx, base, settings, owner=owner)
+        self._keep_bytes = settings.build_cache_gib * GIB
         self._slots = asyncio.Semaphore(settings.build_concurrency)
 
     async def build(self, request: BuildRequest, on_stage: StageListener) -> BuiltImage:
@@ -163,6 +165,12 @@ class BuildService:
         log.info(
             "build_ended", build_id=view.id, server_id=view.server_id, state=state.value
         )
+
+    async def prune_cache(self) -> int:
+        """Bring the engine's build cache down to BUILD_CACHE_GIB; return the bytes that came free."""
+        freed = await images.prune_cache(self._engine, keep_bytes=self._keep_bytes)
+        log.info("build_cache_pruned", freed_bytes=freed)
+        return freed
 
     async def get(self, deployment_id: int) -> BuildView | None:
         """Return the build of a deployment, if it has one."""

@@ -83,9 +83,9 @@ class Engine:
 
     @asynccontextmanager
     async def stream(
-        self, path: str, params: dict[str, str]
+        self, path: str, params: dict[str, str], *, method: str = "GET"
     ) -> AsyncIterator[aiohttp.StreamReader]:
-        """Give the body of a long answer (events, logs) as it comes.
+        """Give the body of a long answer (events, logs, pruning) as it comes.
 
         aiodocker's own helpers for these two drop which stream a line came from, and
         cannot be subscribed to again after the engine was away; its session and its
@@ -100,8 +100,8 @@ class Engine:
                 await client.version()  # which settles it
             url = f"{client.docker_host}/{client.api_version}/{path}"
             timeout = aiohttp.ClientTimeout(total=None, sock_connect=CONTROL_TIMEOUT_S)
-            async with client.session.get(
-                url, params=params, timeout=timeout
+            async with client.session.request(
+                method, url, params=params, timeout=timeout
             ) as response:
                 if response.status >= HTTPStatus.BAD_REQUEST:
                     raise aiodocker.DockerError(response.status, await response.text())

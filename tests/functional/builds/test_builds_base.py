@@ -15,6 +15,7 @@ import pytest
 from appliance.builds.base_image import BaseImages
 from appliance.builds.buildx import Buildx
 from appliance.builds.errors import BuildToolError, ImageNotFoundError
+from appliance.builds.images import prune_cache
 from appliance.infra.docker import Engine
 from appliance.infra.process import MARK
 from appliance.settings import Settings
@@ -87,6 +88,7 @@ import asyncio, sys
 from pathlib import Path
 from appliance.builds.base_image import BaseImages
 from appliance.builds.buildx import Buildx
+from appliance.builds.images import prune_cache
 from appliance.infra.docker import Engine
 from appliance.settings import load_settings
 
@@ -180,3 +182,8 @@ async def test_a_box_without_the_tools_says_what_to_install(
         await bases.ensure(print)
 
     assert "Install mmdebstrap" in caught.value.reason
+
+
+async def test_the_build_cache_is_brought_down_to_its_limit(engine: Engine) -> None:
+    # Far above what is there: asking is enough here, as others build on this engine.
+    assert await prune_cache(engine, keep_bytes=1024**5) == 0
