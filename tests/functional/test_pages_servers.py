@@ -448,6 +448,22 @@ async def test_a_builds_lines_come_once_and_in_order(site: Hub) -> None:
     assert [line["n"] for line in seen] == [1, 2, 3, 4, 5]
 
 
+async def test_a_whole_build_log_can_be_taken_away(site: Hub) -> None:
+    principal = await site.sign_in()
+    view = await site.host(principal, "time")
+    assert view.newest
+    request = BuildRequest(view.newest.id, view.server.id, "time", view.server.source)
+    begun = await site.database.run(builds.begin, request)
+    lines = [BuildLine(number, f"line {number}") for number in range(1, 5002)]
+    await site.database.run(builds.append_lines, begun.view.id, view.server.id, lines)
+
+    response = await site.get("/servers/time/build.txt")
+    text = await response.text()
+
+    assert 'filename="time-build.txt"' in response.headers["Content-Disposition"]
+    assert text.splitlines() == [line.text for line in lines]
+
+
 async def test_the_head_of_a_build_follows_its_state(site: Hub) -> None:
     principal = await site.sign_in()
     view = await site.host(principal, "time")

@@ -148,14 +148,19 @@ async def newest_build(request: web.Request) -> BuildView | None:
 @routes.get("/servers/{server}/build.txt")
 async def build_text(request: web.Request) -> web.Response:
     """Send the newest build's log as a file."""
+    servers, principal, server = (
+        request.app[SERVERS],
+        principal_of(request),
+        server_of(request),
+    )
     lines: list[BuildLine] = []
     with contextlib.suppress(NoBuildError):
-        lines = await request.app[SERVERS].build_lines(
-            principal_of(request), server_of(request)
-        )
-    return _download(
-        f"{request.match_info['server']}-build.txt", [line.text for line in lines]
-    )
+        after = 0
+        while more := await servers.build_lines(principal, server, after=after):
+            lines += more
+            after = more[-1].number
+    name = f"{request.match_info['server']}-build.txt"
+    return _download(name, [line.text for line in lines])
 
 
 @routes.get("/servers/{server}/logs")
@@ -200,6 +205,7 @@ async def connect_page(request: web.Request, *, new_key: str = "") -> web.Respon
     )
     context = {
         **frame,
+        "path": f"{words.server_path(view.server)}/connect",
         "configs": configs,
         "new_key": new_key,
         "placeholder": KEY_PLACEHOLDER,

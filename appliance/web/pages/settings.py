@@ -102,7 +102,8 @@ async def change_password(request: web.Request) -> web.Response:
     except NotFoundError:
         raise
     except DomainError as error:
-        context = {**await _sessions(request), "changed": False}
+        shown = {"changed": False, "path": "/settings/sessions"}
+        context = {**await _sessions(request), **shown}
         return refused(request, SESSIONS, _named(error), form=form, context=context)
     return see_other("/settings/sessions?changed")
 
