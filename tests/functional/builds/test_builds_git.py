@@ -173,6 +173,29 @@ async def test_requirements_beside_a_main_file_are_enough(
     assert run(built) == "3.10"
 
 
+async def test_a_lock_file_decides_what_is_installed(
+    bench: Bench, repositories: GitServer, base_image: str
+) -> None:
+    files = {
+        "pyproject.toml": '[project]\nname = "locked"\nversion = "1"\nrequires-python = ">=3.11"\n'
+        'dependencies = ["idna<3.10"]\n',
+        "main.py": "import idna; print(idna.__version__)\n",
+    }
+    url = repositories.add("locked", files)
+    work = repositories.root / "locked"
+    mount = f"--volume={work}:/work"
+    docker("run", "--rm", mount, "--workdir=/work", base_image, "uv", "lock")
+    text = (work / "uv.lock").read_text()
+    # The range alone would now allow what the lock file does not.
+    pyproject = files["pyproject.toml"].replace("idna<3.10", "idna")
+    text = text.replace('specifier = "<3.10"', "").replace(', specifier = "<3.10"', "")
+    repositories.add("locked", {"uv.lock": text, "pyproject.toml": pyproject})
+
+    built = await bench.build(await bench.request({"repo_url": url}))
+
+    assert run(built) == "3.9"
+
+
 async def test_branch_and_subdirectory_are_taken(
     bench: Bench, repositories: GitServer
 ) -> None:

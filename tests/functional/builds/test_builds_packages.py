@@ -178,3 +178,11 @@ async def test_a_package_that_cannot_be_hosted_says_why(
     assert view.error in await bench.log(request)
     assert bench.box.leftovers() == []
     assert list((bench.box.settings.data_dir / "builds").iterdir()) == []
+
+
+async def test_a_package_without_script_is_run_as_a_module(bench: Bench) -> None:
+    built = await bench.build(await bench.request({"package": "pypi:certifi"}))
+
+    assert built.resolved["entry"].endswith("/python -m certifi")
+    printed = docker("run", "--rm", "--network=none", built.image)
+    assert printed.endswith("cacert.pem")
