@@ -11,6 +11,7 @@
   const count = bar.querySelector("[data-log-count]");
   const pause = bar.querySelector("[data-log-pause]");
   let paused = false;
+  let isOld = false;
   let waiting = [];
   let last = 0;
 
@@ -53,13 +54,20 @@
     else count.textContent = rows.length === 1 ? "1 line" : `${rows.length} lines`;
   }
 
+  // A new log begins. Who has paused goes on reading the old one until they go on.
+  function begin() {
+    isOld = paused;
+    if (paused) {
+      waiting = [];
+      return;
+    }
+    log.replaceChildren();
+    last = 0;
+  }
+
   document.addEventListener("log", (event) => {
     const { reset, lines } = JSON.parse(event.detail.data);
-    if (reset) {
-      log.replaceChildren();
-      waiting = [];
-      last = 0;
-    }
+    if (reset) begin();
     if (paused) waiting.push(...lines);
     else add(lines);
     if (paused) tell();
@@ -69,6 +77,7 @@
     paused = !paused;
     pause.setAttribute("aria-pressed", String(paused));
     pause.querySelector("span").textContent = paused ? "Go on" : "Pause";
+    if (!paused && isOld) begin();
     if (!paused) add(waiting.splice(0));
     tell();
   });

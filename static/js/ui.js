@@ -99,7 +99,7 @@
   });
 
   // What needs mending first is where one types first.
-  document.querySelector("[aria-invalid=true]")?.focus();
+  document.querySelector("form [aria-invalid=true]")?.focus();
 
   // A page about a server that was deleted says so, and stays readable.
   document.addEventListener("gone", () => {

@@ -350,9 +350,11 @@ async def test_a_call_that_cannot_be_made_says_why_in_place(site: Hub) -> None:
 
 
 @asynccontextmanager
-async def live(site: Hub, path: str) -> AsyncIterator[AsyncIterator[tuple[str, str]]]:
+async def live(
+    site: Hub, path: str, *, after: str = ""
+) -> AsyncIterator[AsyncIterator[tuple[str, str]]]:
     """Follow a stream as ``(event, data)``."""
-    async with site.client.get(path) as response:
+    async with site.client.get(path, headers={"Last-Event-ID": after}) as response:
         assert response.status == 200
 
         async def events() -> AsyncIterator[tuple[str, str]]:
@@ -446,6 +448,43 @@ async def test_a_builds_lines_come_once_and_in_order(site: Hub) -> None:
                 break
 
     assert [line["n"] for line in seen] == [1, 2, 3, 4, 5]
+
+
+async def test_a_reader_who_comes_back_gets_the_lines_that_they_have_not_seen(
+    site: Hub,
+) -> None:
+    principal = await site.sign_in()
+    view = await site.host(principal, "time")
+    assert view.newest
+    request = BuildRequest(view.newest.id, view.server.id, "time", view.server.source)
+    begun = await site.database.run(builds.begin, request)
+    lines = [BuildLine(number, f"line {number}") for number in range(1, 5)]
+    await site.database.run(builds.append_lines, begun.view.id, view.server.id, lines)
+
+    async with (
+        live(site, "/live/servers/time/build", after=f"{begun.view.id}.2") as events,
+        asyncio.timeout(10),
+    ):
+        data = await until(events, "line 4")
+
+    assert json.loads(data) == {
+        "reset": False,
+        "lines": [{"n": 3, "text": "line 3"}, {"n": 4, "text": "line 4"}],
+    }
+
+
+@pytest.mark.parametrize(
+    "after", ["nonsense", "1", "1.x", "9" * 40 + ".1", "2026-11-21T06:00:00", "²."]
+)
+@pytest.mark.parametrize("tab", ["build", "logs"])
+async def test_a_strange_place_to_go_on_from_is_a_fresh_start(
+    site: Hub, tab: str, after: str
+) -> None:
+    principal = await site.sign_in()
+    await site.host(principal, "time")
+
+    async with live(site, f"/live/servers/time/{tab}", after=after) as events:
+        await until(events, "Queued")
 
 
 async def test_a_whole_build_log_can_be_taken_away(site: Hub) -> None:

@@ -2,7 +2,10 @@
 
 import asyncio
 import contextlib
+import re
 from collections.abc import AsyncGenerator, AsyncIterator
+from datetime import datetime
+from typing import Any
 
 from aiohttp import web
 
@@ -18,12 +21,13 @@ CHUNK = 500
 #: Seconds in which an instance's lines gather before they are sent.
 GATHER_S = 0.1
 EVENT = "log"
+_NUMBER = re.compile(r"[0-9]{1,18}")
 
 
 async def build_lines(request: web.Request, server_id: int) -> AsyncGenerator[Message]:
     """Yield the newest build's lines from the table, woken by events; a newer build begins the log anew."""
     servers, principal = request.app[SERVERS], principal_of(request)
-    shown, after = 0, 0
+    shown, after = _last_line(request)
     subscription = request.app[EVENTS].subscribe(server_id=server_id)
     async with contextlib.aclosing(subscription) as events:
         while True:
@@ -31,17 +35,17 @@ async def build_lines(request: web.Request, server_id: int) -> AsyncGenerator[Me
                 build = await servers.build(principal, server_id)
                 if build.id != shown:
                     shown, after = build.id, 0
-                    yield Message({"reset": True, "lines": []}, event=EVENT)
+                    yield _message([], reset=True)
                 while lines := await servers.build_lines(
                     principal, server_id, after=after
                 ):
                     after = lines[-1].number
                     for start in range(0, len(lines), CHUNK):
-                        found = [
-                            {"n": line.number, "text": line.text}
-                            for line in lines[start : start + CHUNK]
+                        found = lines[start : start + CHUNK]
+                        texts = [
+                            {"n": line.number, "text": line.text} for line in found
                         ]
-                        yield Message({"reset": False, "lines": found}, event=EVENT)
+                        yield _message(texts, id=f"{shown}.{found[-1].number}")
             if await anext(events, None) is None:
                 return
 
@@ -49,25 +53,52 @@ async def build_lines(request: web.Request, server_id: int) -> AsyncGenerator[Me
 async def instance_lines(
     request: web.Request, server_id: int
 ) -> AsyncGenerator[Message]:
-    """Yield what the routed instance prints; a new instance begins the log anew."""
+    """Yield what the routed instance prints, then what the next one does: a crash is read best with what came before."""
     servers, principal = request.app[SERVERS], principal_of(request)
+    since = _last_moment(request)
+    if since is None:
+        yield _message([], reset=True)
     subscription = request.app[EVENTS].subscribe(
         server_id=server_id, kinds={"server.status"}
     )
     async with contextlib.aclosing(subscription) as events:
         while True:
-            yield Message({"reset": True, "lines": []}, event=EVENT)
-            async with contextlib.aclosing(
-                _gathered(servers.follow_logs(principal, server_id))
-            ) as batches:
+            lines = servers.follow_logs(principal, server_id)
+            async with contextlib.aclosing(_gathered(lines)) as batches:
                 async for batch in batches:
-                    yield Message(
-                        {"reset": False, "lines": [_line(line) for line in batch]},
-                        event=EVENT,
-                    )
+                    new = [line for line in batch if since is None or line.at > since]
+                    if new:
+                        since = new[-1].at
+                        texts = [_line(line) for line in new]
+                        yield _message(texts, id=since.isoformat())
             # The instance ended, or there is none: the next one shows itself by the server's status.
             if await anext(events, None) is None:
                 return
+
+
+def _message(
+    lines: list[dict[str, Any]],
+    *,
+    reset: bool = False,
+    id: str | None = None,  # noqa: A002 - as the standard calls it
+) -> Message:
+    return Message({"reset": reset, "lines": lines}, event=EVENT, id=id)
+
+
+def _last_line(request: web.Request) -> tuple[int, int]:
+    """Return the build and the line that a reader who comes back saw last; zeros for a new one."""
+    build, _, line = request.headers.get("Last-Event-ID", "").partition(".")
+    is_ours = _NUMBER.fullmatch(build) and _NUMBER.fullmatch(line)
+    return (int(build), int(line)) if is_ours else (0, 0)
+
+
+def _last_moment(request: web.Request) -> datetime | None:
+    """Return when the line was printed that a reader who comes back saw last; ``None`` for a new one."""
+    try:
+        found = datetime.fromisoformat(request.headers.get("Last-Event-ID", ""))
+    except ValueError:
+        return None
+    return found if found.tzinfo else None
 
 
 async def _gathered(lines: AsyncIterator[LogLine]) -> AsyncGenerator[list[LogLine]]:
