@@ -152,13 +152,14 @@ class Bridge:
         if eras.is_modern(revision, message):
             return await self._modern(request, message, server, caller)
         if message.id is UNSET:
+            http.acknowledge(request)
             await server.notify(message, caller)
             return web.Response(status=202)
         if message.method == "initialize":
             return _initialized(message, opened)
-        return await _call(
-            request, await server.begin(message, caller), server, eras.Legacy()
-        )
+        http.acknowledge(request)
+        call = await server.begin(message, caller)
+        return await _call(request, call, server, eras.Legacy())
 
     async def _modern(
         self,
@@ -178,9 +179,9 @@ class Bridge:
             return http.json_answer(wire.result_body(wire.id_of(message), result))
         if message.method == "subscriptions/listen":
             return await _listen(request, modern, server, caller)
-        return await _call(
-            request, await server.begin(modern.onward, caller), server, modern
-        )
+        http.acknowledge(request)
+        call = await server.begin(modern.onward, caller)
+        return await _call(request, call, server, modern)
 
     def _caller(self, request: web.BaseRequest) -> Caller:
         """Return on whose behalf ``request`` is.

@@ -21,6 +21,10 @@ class NotConnectedError(ConnectionError):
     """No connection could be made; nothing was sent."""
 
 
+class UnansweredError(ConnectionError):
+    """The connection broke before anything came back, be it an informational response."""
+
+
 class Answer:
     """One answer, perhaps still arriving. To leave its ``async with`` early hangs up."""
 
@@ -78,9 +82,19 @@ class Answer:
             self._connection.abort()
 
     async def has_head(self) -> None:
-        """Wait for the head."""
+        """Wait for the head.
+
+        Raises:
+            UnansweredError: Nothing came back at all.
+            ConnectionError: The connection broke after an informational response.
+        """
         while self._reader.head is None:
-            await self._wait()
+            try:
+                await self._wait()
+            except ConnectionError as error:
+                if self._reader.is_acknowledged:
+                    raise
+                raise UnansweredError(str(error)) from error
 
     def feed(self, data: bytes) -> bool:
         """Take what arrived; return whether the answer is complete."""
@@ -226,7 +240,8 @@ class Origin:
 
         Raises:
             NotConnectedError: Nothing was sent.
-            ConnectionError: The connection broke after something was.
+            UnansweredError: Nothing came back.
+            ConnectionError: The connection broke after something did.
         """
         text = self._request_head(method, target, headers, len(body))
         connection = self._take() or await self._connect()

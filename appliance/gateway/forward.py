@@ -9,7 +9,7 @@ from multidict import CIMultiDict
 from appliance.core.errors import DomainError, UnavailableError
 from appliance.gateway import allowlist, headers, http, wire
 from appliance.gateway.allowlist import ToolRefusedError
-from appliance.gateway.client import NotConnectedError
+from appliance.gateway.client import NotConnectedError, UnansweredError
 from appliance.gateway.errors import (
     BridgeAwayError,
     CallTimeoutError,
@@ -112,7 +112,11 @@ class Forwarder:
             return await relay(upstream, exchange, self._signer)
 
     async def _send(self, exchange: Exchange) -> UpstreamAnswer:
-        """Return the server's answer as far as its head; waits for a bridge that is being started."""
+        """Return the server's answer as far as its head.
+
+        A bridge that is being started is waited for. It acknowledges a request before it passes it on, so one that died
+        without a word has passed nothing on, and its successor may be asked again.
+        """
         route, method = exchange.route, exchange.request.method
         attempts = BRIDGE_ATTEMPTS if route.transport == "stdio" else 1
         while True:
@@ -120,7 +124,7 @@ class Forwarder:
                 return await self._upstreams.request(
                     route, method, exchange.onward, exchange.body
                 )
-            except NotConnectedError as error:
+            except (NotConnectedError, UnansweredError) as error:
                 attempts -= 1
                 if not attempts:
                     raise _unreachable(route, error) from error
@@ -169,6 +173,8 @@ def _unreachable(route: Route, error: Exception) -> DomainError:
             "The bridge to stdio servers does not answer.",
             hint="It is started again by itself.",
         )
+    if isinstance(error, UnansweredError):
+        return _broken(error)
     return NotRunningError(
         f"{route.name} runs, but does not accept connections: {error}."
     )

@@ -62,6 +62,12 @@ async def read_body(request: web.BaseRequest, limit: int) -> bytes:
     return b"".join(parts)
 
 
+def acknowledge(request: web.BaseRequest) -> None:
+    """Tell a worker that its request is passed on now: from here on it must not be sent again."""
+    if request.transport is not None:
+        request.transport.write(b"HTTP/1.1 102 Processing\r\n\r\n")
+
+
 def json_answer(
     body: bytes, *, status: int = 200, headers: Mapping[str, str] | None = None
 ) -> web.Response:

@@ -62,6 +62,8 @@ class ResponseReader:
         self._is_in_trailers = False
         self.head: Head | None = None
         self.is_done = False
+        #: Whether an informational response came before the head.
+        self.is_acknowledged = False
 
     def feed(self, data: bytes) -> None:
         """Read on.
@@ -110,7 +112,8 @@ class ResponseReader:
             return False
         text, self._buffer = self._buffer[:end], self._buffer[end + 4 :]
         head, self._kind = _parse_head(text)
-        if head.status < _FIRST_FINAL:  # informational; the response comes after it
+        if head.status < _FIRST_FINAL:
+            self.is_acknowledged = True
             return True
         self.head = head
         self._left = head.content_length or 0

@@ -137,7 +137,9 @@ class McpClient:
         self, name: str, timeout_s: float, instance_id: int | None
     ) -> AsyncIterator[tuple["_Exchange", dict[str, Any]]]:
         url = f"{self._gateway_url}/servers/{name}/mcp"
-        exchange = _Exchange(self._session, url, self._key, timeout_s, instance_id)
+        exchange = _Exchange(
+            self._session, url, self._key, timeout_s, instance_id=instance_id
+        )
         try:
             opened = await exchange.open()
             yield exchange, opened
@@ -162,6 +164,7 @@ class _Exchange:
         url: str,
         key: str,
         timeout_s: float,
+        *,
         instance_id: int | None,
     ) -> None:
         self._session = session

@@ -143,7 +143,16 @@ class Box:
         os.lseek(descriptor, 0, os.SEEK_SET)
         with self.log.open("ab") as log:
             started = subprocess.Popen(
-                [sys.executable, "-m", "appliance.gateway", str(descriptor)],
+                # It goes when the tests go, also when they are killed.
+                [
+                    "setpriv",
+                    "--pdeathsig",
+                    "TERM",
+                    sys.executable,
+                    "-m",
+                    "appliance.gateway",
+                    str(descriptor),
+                ],
                 pass_fds=[descriptor],
                 cwd=ROOT,
                 stdout=log,

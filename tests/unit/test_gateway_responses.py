@@ -54,11 +54,11 @@ def test_a_body_without_length_ends_with_the_connection(
     pieces: list[bytes], sizes: list[int]
 ) -> None:
     reader, found = read(b"HTTP/1.1 200 OK\r\n\r\n" + b"".join(pieces), sizes)
-    assert not reader.is_done
+    was_done = reader.is_done
 
     reader.feed_eof()
 
-    assert reader.is_done
+    assert (was_done, reader.is_done) == (False, True)
     assert found == b"".join(pieces)
     assert reader.head is not None
     assert not reader.head.is_reusable

@@ -20,8 +20,10 @@ from tests.fakes.mcp_box import ROOT, Box, free_port, stdio_container, wait_unti
 def _run_dir() -> Iterator[Path]:
     # Not pytest's own directory: its path may be too long for a socket.
     directory = Path(tempfile.mkdtemp(prefix="gw-", dir="/var/tmp"))
-    yield directory
-    shutil.rmtree(directory, ignore_errors=True)
+    try:
+        yield directory
+    finally:
+        shutil.rmtree(directory, ignore_errors=True)
 
 
 @pytest.fixture
