@@ -10,7 +10,7 @@ from typing import Any
 
 LOCK = threading.Lock()
 CANCELLED: list[Any] = []
-COUNT = {"initialize": 0}
+COUNT = {"initialize": 0, "tally": 0}
 
 
 def send(message: Any) -> None:
@@ -102,6 +102,12 @@ def count(_params: Any) -> Any:
     return str(COUNT["initialize"])
 
 
+def tally(params: Any) -> Any:
+    COUNT["tally"] += 1
+    time.sleep(float(params["arguments"].get("seconds", 0)))
+    return str(COUNT["tally"])
+
+
 def meta(params: Any) -> Any:
     return json.dumps(params.get("_meta"))
 
@@ -121,6 +127,7 @@ TOOLS: dict[str, Callable[[Any], Any]] = {
         cancelled,
         ask,
         count,
+        tally,
         meta,
     )
 }

@@ -40,6 +40,25 @@ def test_a_killed_child_is_back_at_once_and_the_next_call_works(
         assert text_of(box.call("fake", "count")) == "1"
 
 
+def test_a_call_that_was_passed_on_is_not_done_twice(
+    make_box: Callable[..., Box],
+) -> None:
+    box = make_box()
+    with stdio_container() as container_id:
+        box.host_stdio("fake", container_id)
+        with ThreadPoolExecutor(1) as clients:
+            call = clients.submit(box.call, "fake", "tally", {"seconds": 30})
+            wait_until(
+                lambda: box.instance_state("fake")["calls_in_flight"] == 1,
+                "the call is on its way",
+            )
+
+            box.kill_child("bridge")
+
+            assert "is not known" in call.result()["error"]["message"]
+        assert text_of(box.call("fake", "tally")) == "2"
+
+
 def test_a_successor_of_the_bridge_needs_no_second_initialize(
     make_box: Callable[..., Box],
 ) -> None:
