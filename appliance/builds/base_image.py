@@ -159,9 +159,8 @@ class BaseImages:
         mirror = self._settings.build_debian_mirror or await asyncio.to_thread(
             _own_mirror
         )
-        argv = mmdebstrap_argv(
-            work / "rootfs.tar", mirror=mirror, is_root=os.geteuid() == 0
-        )
+        is_root = os.geteuid() == 0
+        argv = mmdebstrap_argv(work / "rootfs.tar", mirror=mirror, is_root=is_root)
         if await asyncio.to_thread(shutil.which, "mmdebstrap") is None:
             raise self._no_mmdebstrap()
         said: list[str] = []
@@ -174,9 +173,9 @@ class BaseImages:
             finished = await process.run(
                 argv,
                 on_line=read,
-                # Should it be killed, what it leaves is in a directory that is ours to
-                # remove.
-                environment={"TMPDIR": str(work)},
+                # Should it be killed, what it leaves is in a directory that is ours to remove. In a user namespace it
+                # needs one that everybody may enter, which a data directory is not.
+                environment={"TMPDIR": str(work)} if is_root else {},
                 timeout_s=self._settings.build_timeout,
                 mark=mark,
             )
@@ -185,7 +184,7 @@ class BaseImages:
         except process.ProgramTimeoutError as error:
             raise BuildTimeoutError(error.detail) from error
         if finished.code:
-            raise _assembly_failed(said, is_root=os.geteuid() == 0)
+            raise _assembly_failed(said, is_root=is_root)
 
     def _no_mmdebstrap(self) -> BuildToolError:
         return BuildToolError(
