@@ -81,7 +81,9 @@ def read_migrations(directory: Path) -> list[Migration]:
             raise MigrationError(f"{path.name} is not named NNNN_verb_noun.sql.")
         found.append(Migration(int(match[1]), path.stem, path.read_text()))
     if [item.version for item in found] != list(range(1, len(found) + 1)):
-        raise MigrationError("Migration numbers must run from 0001 without gap or repetition.")
+        raise MigrationError(
+            "Migration numbers must run from 0001 without gap or repetition."
+        )
     return found
 
 
@@ -104,11 +106,17 @@ def migrate(connection: psycopg2.extensions.connection, directory: Path) -> list
     return [item.name for item in pending]
 
 
-def status(connection: psycopg2.extensions.connection, directory: Path) -> list[MigrationStatus]:
+def status(
+    connection: psycopg2.extensions.connection, directory: Path
+) -> list[MigrationStatus]:
     """Return one line a file, in order. Blocking."""
     ledger = _read_ledger(connection)
     return [
-        MigrationStatus(item.version, item.name, ledger[item.version][1] if item.version in ledger else None)
+        MigrationStatus(
+            item.version,
+            item.name,
+            ledger[item.version][1] if item.version in ledger else None,
+        )
         for item in read_migrations(directory)
     ]
 
@@ -124,11 +132,18 @@ def _lock(connection: psycopg2.extensions.connection) -> Iterator[None]:
                 cursor.execute("SELECT pg_advisory_unlock(%s)", (LOCK_KEY,))
 
 
-def _read_ledger(connection: psycopg2.extensions.connection) -> dict[int, tuple[str, datetime]]:
+def _read_ledger(
+    connection: psycopg2.extensions.connection,
+) -> dict[int, tuple[str, datetime]]:
     with connection.cursor() as cursor:
         cursor.execute(_LEDGER)
-        cursor.execute("SELECT version, sha256, applied_at FROM schema_migrations_applied")
-        return {version: (sha256, applied_at) for version, sha256, applied_at in cursor.fetchall()}
+        cursor.execute(
+            "SELECT version, sha256, applied_at FROM schema_migrations_applied"
+        )
+        return {
+            version: (sha256, applied_at)
+            for version, sha256, applied_at in cursor.fetchall()
+        }
 
 
 def _refuse_changed_history(
@@ -164,4 +179,6 @@ def _apply(connection: psycopg2.extensions.connection, item: Migration) -> None:
         if not connection.closed:
             with connection.cursor() as cursor:
                 cursor.execute("ROLLBACK")
-        raise MigrationError(f"{item.name}.sql failed: {str(error).strip().splitlines()[0]}.") from error
+        raise MigrationError(
+            f"{item.name}.sql failed: {str(error).strip().splitlines()[0]}."
+        ) from error
