@@ -160,10 +160,15 @@ class DockerExecutor:
             await _delete(client.containers.container(self._container_name(name)))
 
     async def remove_server(self, server_id: int) -> None:
-        """Remove every instance, the network and the volume of a server."""
+        """Remove every instance, the network, the volume and the built images of a server."""
         async with self._engine.reach() as client:
             for container in await self._list(client, server_id):
                 await _delete(container)
+            # A hub that was killed right after a build may not have written down what it built.
+            wanted = [f"{labels.OWNER}={self._owner}", f"{labels.SERVER}={server_id}"]
+            built = await client.images.list(filters={"label": wanted})
+        for image in built:
+            await self.remove_image(image["Id"])
         await self._space.remove_network(server_id)
         await self._space.remove_volume(server_id)
         log.info("server_space_removed", server_id=server_id)

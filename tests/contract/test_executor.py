@@ -9,6 +9,7 @@ import urllib.request
 from collections.abc import AsyncIterator
 from contextlib import aclosing
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -29,6 +30,7 @@ from appliance.runtimes.model import (
 )
 from appliance.runtimes.ports import Executor
 from tests.engine import SUBNET_POOL, Box, docker
+from tests.fakes.mcp_engine import EngineDoor
 
 EXECUTORS = ["docker_executor"]
 MIB = 1024 * 1024
@@ -519,6 +521,42 @@ async def test_events_tell_of_start_and_end(
     assert found == [
         ExecutorEvent(1, 11, action) for action in ("start", "die", "destroy")
     ]
+
+
+async def test_events_go_on_after_the_engine_was_away(
+    executor: Executor, spec: InstanceSpec, box: Box, tmp_path: Path
+) -> None:
+    with EngineDoor(tmp_path / "s") as door:
+        engine = Engine(door.address)
+        watched = DockerExecutor(engine, owner=box.owner, subnet_pool=SUBNET_POOL)
+        async with watching(watched) as events:
+            door.shut()
+            await asyncio.sleep(1.5)
+            door.open()
+
+            async with asyncio.timeout(20):
+                assert await anext(events) == ExecutorEvent(None, None, "reconnected")
+                await executor.start(spec)
+                assert await anext(events) == ExecutorEvent(1, 11, "start")
+        await engine.close()
+
+
+async def test_a_log_that_is_followed_ends_when_the_engine_goes_away(
+    executor: Executor, spec: InstanceSpec, box: Box, tmp_path: Path
+) -> None:
+    await executor.start(replace(spec, arguments=DEAF))
+    with EngineDoor(tmp_path / "s") as door:
+        engine = Engine(door.address)
+        watched = DockerExecutor(engine, owner=box.owner, subnet_pool=SUBNET_POOL)
+        lines = watched.follow(spec.name)
+        assert (await anext(lines)).text == "deaf"
+
+        door.shut()
+
+        async with asyncio.timeout(10):
+            with pytest.raises((EngineUnavailableError, StopAsyncIteration)):
+                await anext(lines)
+        await engine.close()
 
 
 @contextlib.asynccontextmanager

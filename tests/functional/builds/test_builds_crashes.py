@@ -18,9 +18,11 @@ from appliance.infra.database import Database
 from appliance.infra.docker import Engine
 from appliance.infra.errors import EngineUnavailableError
 from appliance.infra.process import MARK, run
+from appliance.runtimes.docker import DockerExecutor
 from tests.cluster import ThrowAwayCluster
 from tests.engine import Box, docker
 from tests.fakes.git_http import GitServer
+from tests.fakes.mcp_engine import EngineDoor
 from tests.functional.builds.conftest import Bench
 
 
@@ -204,6 +206,45 @@ async def test_an_engine_that_is_away_is_said_to_be_and_may_come_back(
 
     assert (await bench.build(request)).image
     assert (await bench.view(request)).error == ""
+
+
+async def test_an_engine_that_goes_away_in_the_middle_may_come_back(
+    database: Database, bench: Bench, repositories: GitServer, base_image: str
+) -> None:
+    url = repositories.add("slow", slow(base_image, seconds=6))
+    request = await bench.request({"repo_url": url})
+    settings = bench.box.settings
+    with EngineDoor(settings.data_dir.parent / "s") as door:
+        engine = Engine(door.address)
+        service = BuildService(database, engine, settings, owner=bench.box.owner)
+        building = asyncio.create_task(service.build(request, bench.on_stage))
+        await until_logged(bench, request, "begun")
+        await asyncio.to_thread(door.shut)
+        with pytest.raises(EngineUnavailableError, match="engine"):
+            await building
+        await engine.close()
+
+    assert (await bench.build(request)).image
+    view = await bench.view(request)
+    assert (view.state, view.attempt) == (BuildState.SUCCEEDED, 2)
+
+
+async def test_an_image_that_nobody_wrote_down_goes_with_its_server(
+    bench: Bench,
+    repositories: GitServer,
+    base_image: str,
+    docker_executor: DockerExecutor,
+) -> None:
+    url = repositories.add("slow", slow(base_image, seconds=0))
+    request = await bench.request({"repo_url": url})
+    other = await bench.request({"repo_url": url})
+    await bench.build(request)
+    await bench.build(other)
+
+    await docker_executor.remove_server(request.server_id)
+
+    kept = f"mcp-host/{other.server_name}:{bench.box.owner}-{other.deployment_id}"
+    assert bench.box.images() == [kept]
 
 
 async def test_builds_beyond_the_limit_wait_for_their_turn(
