@@ -376,7 +376,8 @@ class ServerService:
             pending = store.deployment_in(found.id, DeploymentState.PENDING)
             live = store.deployment_in(found.id, DeploymentState.LIVE)
             # One that is still being built has no instance; until it has one, the live one is what people ask about.
-            shown = pending if pending and pending.image else live
+            is_built = pending is not None and pending.image is not None
+            shown = pending if is_built or live is None else live
             if shown is None or isinstance(shown.source, RemoteSource):
                 return None
             return instance_spec(found, shown)
