@@ -48,7 +48,7 @@ class Executor(Protocol):
         ...
 
     async def remove_server(self, server_id: int) -> None:
-        """Remove every instance, the network, the volume and the images that were built for a server. Unknown: nothing to do."""
+        """Remove every instance, the network, the volume and the images built for a server. Unknown: nothing to do."""
         ...
 
     async def remove_image(self, reference: str) -> None:

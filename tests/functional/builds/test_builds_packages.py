@@ -134,7 +134,9 @@ async def test_a_removed_image_is_made_again_at_the_version_it_had(
     again = await bench.build(request)
 
     assert again.resolved == first.resolved
-    assert f"is-number@{first.resolved['version']}" in await bench.log(request)
+    version = first.resolved["version"]
+    pin = f'"version": "{version}"'
+    assert pin in await bench.log(request)
     assert (await bench.view(request)).attempt == 2
 
 
