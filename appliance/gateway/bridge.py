@@ -5,29 +5,24 @@ nobody else can reach its socket.
 """
 
 import asyncio
-import contextlib
 import re
-import secrets
 import time
-from collections.abc import Awaitable, Callable, Mapping
-from typing import Any
+from collections.abc import Awaitable, Callable
 
-import msgspec
 from aiohttp import web
 from msgspec import UNSET
 
 from appliance.core.errors import DomainError
-from appliance.gateway import eras, http, wire
+from appliance.gateway import answers, eras, http, wire
+from appliance.gateway.calls import Caller
 from appliance.gateway.engine import Engine
-from appliance.gateway.eras import Era
 from appliance.gateway.errors import (
     EngineAwayError,
     InstanceGoneError,
     UnknownSessionError,
 )
-from appliance.gateway.handshake import HandshakeFiles, initialize_result
+from appliance.gateway.handshake import HandshakeFiles
 from appliance.gateway.stdio import StdioServer
-from appliance.gateway.traffic import Call, Caller
 from appliance.gateway.wire import Envelope
 
 _PATH = re.compile(r"/instances/([0-9a-f]{12,64})(/mcp)?")
@@ -156,10 +151,10 @@ class Bridge:
             await server.notify(message, caller)
             return web.Response(status=202)
         if message.method == "initialize":
-            return _initialized(message, opened)
+            return answers.initialized(message, opened)
         http.acknowledge(request)
         call = await server.begin(message, caller)
-        return await _call(request, call, server, eras.Legacy())
+        return await answers.call(request, call, server, eras.Legacy())
 
     async def _modern(
         self,
@@ -178,10 +173,10 @@ class Bridge:
             result = eras.discover_result(await server.opened())
             return http.json_answer(wire.result_body(wire.id_of(message), result))
         if message.method == "subscriptions/listen":
-            return await _listen(request, modern, server, caller)
+            return await answers.listen(request, modern, server, caller)
         http.acknowledge(request)
         call = await server.begin(modern.onward, caller)
-        return await _call(request, call, server, modern)
+        return await answers.call(request, call, server, modern)
 
     def _caller(self, request: web.BaseRequest) -> Caller:
         """Return on whose behalf ``request`` is.
@@ -202,9 +197,7 @@ class Bridge:
             await server.opened()
         except DomainError as error:
             return http.failure(wire.NULL, error)
-        return await _stream_of_notifications(
-            request, server, caller, lambda body: body
-        )
+        return await answers.notifications(request, server, caller, lambda body: body)
 
     async def _delete(
         self, request: web.BaseRequest, server: StdioServer
@@ -220,98 +213,3 @@ class Bridge:
             del self._ended[next(iter(self._ended))]
         server.traffic.end_session(caller)
         return web.Response(status=200)
-
-
-def _initialized(message: Envelope, opened: Mapping[str, Any]) -> web.Response:
-    result = initialize_result(opened, _revision(message))
-    headers = {http.SESSION_HEADER: secrets.token_hex(16)}
-    return http.json_answer(
-        wire.result_body(wire.id_of(message), result), headers=headers
-    )
-
-
-def _revision(message: Envelope) -> str:
-    try:
-        params: Any = msgspec.json.decode(
-            b"{}" if message.params is UNSET else message.params
-        )
-        return str(params.get("protocolVersion", ""))
-    except (msgspec.DecodeError, AttributeError):
-        return ""
-
-
-async def _call(
-    request: web.BaseRequest, call: Call, server: StdioServer, era: Era
-) -> web.StreamResponse:
-    """Answer with JSON if nothing comes before the answer, or the client reads nothing else; with events otherwise."""
-    try:
-        if not http.accepts_events(request):
-            while not call.is_over:
-                await call.news()
-            call.notes.clear()
-        elif not call.is_over:
-            await call.news(within_s=http.KEEP_ALIVE_S)
-        if not call.is_over or call.notes:
-            return await _stream(request, call, era)
-        if call.error is not None:
-            return http.failure(call.client_id, call.error)
-        answer = era.answer(call)
-        return http.json_answer(answer.body, status=answer.status)
-    finally:
-        server.abandon(call)
-
-
-async def _stream(request: web.BaseRequest, call: Call, era: Era) -> web.StreamResponse:
-    """Send the call's notifications as they come, and its answer last."""
-    response = await http.event_stream(request)
-    with contextlib.suppress(
-        ConnectionError
-    ):  # a client that went away is how streams end
-        async with http.keep_alive(response):
-            while call.notes or not call.is_over:
-                for note in call.take_notes():
-                    if (body := era.note(note)) is not None:
-                        await response.write(wire.sse_event(body))
-                if not call.is_over:
-                    await call.news()
-            await response.write(wire.sse_event(era.answer(call).body))
-    return response
-
-
-async def _listen(
-    request: web.BaseRequest, modern: eras.Modern, server: StdioServer, caller: Caller
-) -> web.StreamResponse:
-    """Serve a subscription of the modern era until the client hangs up."""
-    request_id = wire.id_of(modern.request)
-    granted = eras.honoured(modern.wanted, await server.opened())
-    return await _stream_of_notifications(
-        request,
-        server,
-        caller,
-        lambda body: eras.subscribed(body, request_id, granted),
-        first=eras.acknowledgement(request_id, granted),
-    )
-
-
-async def _stream_of_notifications(
-    request: web.BaseRequest,
-    server: StdioServer,
-    caller: Caller,
-    show: Callable[[bytes], bytes | None],
-    *,
-    first: bytes | None = None,
-) -> web.StreamResponse:
-    """Send what the server says to nobody in particular, as ``show`` renders it."""
-    stream = server.open_stream(caller)
-    try:
-        response = await http.event_stream(request)
-        with contextlib.suppress(ConnectionError):
-            async with http.keep_alive(response):
-                if first is not None:
-                    await response.write(wire.sse_event(first))
-                while (body := await stream.get()) is not None:
-                    if (shown := show(body)) is not None:
-                        await response.write(wire.sse_event(shown))
-        return response
-    finally:
-        server.traffic.close_stream(stream)

@@ -5,8 +5,6 @@ database, nothing that could die of what strangers send.
 """
 
 import contextlib
-import ctypes
-import errno
 import gc
 import os
 import resource
@@ -20,8 +18,17 @@ from typing import TYPE_CHECKING, NoReturn
 
 import structlog
 
+from appliance.gateway.binding import bind, problem
 from appliance.gateway.config import GatewayConfig, from_settings
 from appliance.gateway.counters import Counters
+from appliance.gateway.processes import (
+    STOPPING,
+    become_mortal,
+    drain,
+    end,
+    ended_children,
+    show_as,
+)
 from appliance.gateway.snapshot import Snapshot
 
 if TYPE_CHECKING:
@@ -36,11 +43,6 @@ FIRST_BACKOFF_S = 0.1
 LONGEST_BACKOFF_S = 5.0
 #: Beyond GW_GRACEFUL_TIMEOUT, until a child that does not end is killed.
 KILL_AFTER_S = 2.0
-#: A predecessor's workers close their listener when it dies, but not in the same instant.
-BIND_WITHIN_S = 3.0
-_STOPPING = (signal.SIGTERM, signal.SIGINT)
-_PR_SET_PDEATHSIG = 1
-_PR_SET_NAME = 15
 
 
 def run(settings: "Settings") -> NoReturn:
@@ -116,14 +118,14 @@ class Master:
             while not self.is_stopping:
                 self._start_due()
                 selector.select(self._until_next_start())
-                _drain(self._woken_out)
+                drain(self._woken_out)
                 self._replace_retired()
                 self._reap()
         self._stop()
 
     def _listen_to_signals(self) -> None:
         signal.set_wakeup_fd(self._woken_in, warn_on_full_buffer=False)
-        for number in _STOPPING:
+        for number in STOPPING:
             signal.signal(number, self._told_to_stop)
         signal.signal(signal.SIGCHLD, lambda *_: None)
 
@@ -144,19 +146,19 @@ class Master:
         slot.started = time.monotonic()
         parent = os.getpid()
         # Until the child has its own handlers, a signal would run the master's in it and be lost.
-        signal.pthread_sigmask(signal.SIG_BLOCK, _STOPPING)
+        signal.pthread_sigmask(signal.SIG_BLOCK, STOPPING)
         pid = os.fork()
         if pid == 0:
             self._be_child(slot, parent)
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, _STOPPING)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, STOPPING)
         slot.pid = pid
         log.info("child_started", child=slot.name, pid=pid)
 
     def _be_child(self, slot: Slot, parent: int) -> NoReturn:
         code = 1
         try:
-            _become_mortal(parent)
-            _show_as(slot.name)
+            become_mortal(parent)
+            show_as(slot.name)
             gc.enable()
             self._serve(slot)
             code = 0
@@ -184,7 +186,7 @@ class Master:
         run_worker(self.config, WorkerPlace(self.listener, row, self.snapshot, retire))
 
     def _replace_retired(self) -> None:
-        for index in _drain(self._retired_out):
+        for index in drain(self._retired_out):
             slot = self.slots[index + 1]
             if slot.pid:
                 self.leaving.add(slot.pid)
@@ -192,7 +194,7 @@ class Master:
                 slot.pid, slot.due = 0, 0.0
 
     def _reap(self) -> None:
-        for pid, status in _ended_children():
+        for pid, status in ended_children():
             if pid in self.leaving:
                 self.leaving.discard(pid)
                 continue
@@ -217,47 +219,23 @@ class Master:
         self.listener.close()
         deadline = time.monotonic() + self.config.graceful_timeout_s + KILL_AFTER_S
         bridge, *workers = self.slots
-        _end({slot.pid for slot in workers if slot.pid} | self.leaving, deadline)
-        _end({bridge.pid} - {0}, time.monotonic() + KILL_AFTER_S)
+        end({slot.pid for slot in workers if slot.pid} | self.leaving, deadline)
+        end({bridge.pid} - {0}, time.monotonic() + KILL_AFTER_S)
         log.info("gateway_stopped")
 
 
 def supervise(config: GatewayConfig) -> int:
     """Run the gateway and return its exit code. Blocking."""
     try:
-        listener = _bind(config)
+        listener = bind(config)
     except OSError as error:
-        print(_bind_problem(config, error), file=sys.stderr)  # noqa: T201 - for who started it
+        print(problem(config, error), file=sys.stderr)  # noqa: T201 - for who started it
         return 1
     log.info(
         "gateway_listening", host=config.host, port=config.port, workers=config.workers
     )
     Master(config, listener).watch()
     return 0
-
-
-def _bind(config: GatewayConfig) -> socket.socket:
-    from appliance.gateway.serving import tcp_listener  # noqa: PLC0415 - without GW_PRELOAD the master loads little
-
-    deadline = time.monotonic() + BIND_WITHIN_S
-    while True:
-        try:
-            return tcp_listener(config.host, config.port)
-        except OSError as error:
-            if error.errno != errno.EADDRINUSE or time.monotonic() > deadline:
-                raise
-            time.sleep(0.1)
-
-
-def _bind_problem(config: GatewayConfig, error: OSError) -> str:
-    place = f"port {config.port} on {config.host}"
-    settings = f"MCP_GATEWAY_URL (now {config.gateway_url}) sets the port and GATEWAY_BIND_ADDRESS the address."
-    if error.errno == errno.EADDRINUSE:
-        todo = "Stop that program, or choose another port."
-        return f"The gateway cannot listen: {place} is in use by another program. {todo} {settings}"
-    if error.errno == errno.EACCES:
-        return f"The gateway may not listen on {place}: ports below 1024 need privileges. Choose another port. {settings}"
-    return f"The gateway cannot listen on {place}: {error.strerror}. {settings}"
 
 
 def _allow_many_connections() -> None:
@@ -273,49 +251,3 @@ def _preload(config: GatewayConfig) -> None:
     gc.collect()
     gc.disable()
     gc.freeze()
-
-
-def _become_mortal(parent: int) -> None:
-    """Have this child told to stop when the master dies, however that happens; forget the master's own signals."""
-    signal.set_wakeup_fd(-1)
-    for number in (*_STOPPING, signal.SIGCHLD):
-        signal.signal(number, signal.SIG_DFL)
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, _STOPPING)
-    ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)
-    if os.getppid() != parent:
-        os._exit(1)
-
-
-def _show_as(name: str) -> None:
-    """Let ``ps`` and ``top`` tell the children apart."""
-    ctypes.CDLL(None).prctl(_PR_SET_NAME, f"mcp-{name}".encode(), 0, 0, 0)
-
-
-def _drain(descriptor: int) -> bytes:
-    with contextlib.suppress(BlockingIOError):
-        return os.read(descriptor, 4096)
-    return b""
-
-
-def _ended_children() -> list[tuple[int, int]]:
-    ended = []
-    with contextlib.suppress(ChildProcessError):
-        while True:
-            pid, status = os.waitpid(-1, os.WNOHANG)
-            if not pid:
-                break
-            ended.append((pid, status))
-    return ended
-
-
-def _end(pids: set[int], deadline: float) -> None:
-    """Tell children to stop, and kill those that have not by ``deadline``."""
-    for pid in pids:
-        os.kill(pid, signal.SIGTERM)
-    while pids and time.monotonic() < deadline:
-        pids -= {pid for pid, _ in _ended_children()}
-        if pids:
-            time.sleep(0.02)
-    for pid in pids:
-        os.kill(pid, signal.SIGKILL)
-        os.waitpid(pid, 0)

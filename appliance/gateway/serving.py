@@ -111,22 +111,3 @@ def unix_listener(path: Path) -> socket.socket:
     listener.listen(BACKLOG)
     scratch.replace(path)
     return listener
-
-
-def tcp_listener(host: str, port: int) -> socket.socket:
-    """Return a listener on ``host`` and ``port``.
-
-    Raises:
-        OSError: It cannot be had.
-    """
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    listener = socket.socket(family, socket.SOCK_STREAM)
-    try:
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind((host, port))
-        listener.listen(BACKLOG)
-    except OSError:
-        listener.close()
-        raise
-    listener.setblocking(False)  # noqa: FBT003 - the library's own signature
-    return listener

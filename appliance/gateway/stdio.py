@@ -2,13 +2,13 @@
 
 import asyncio
 import contextlib
-from collections import deque
 from typing import Any
 
 import structlog
 
 from appliance.core.errors import DomainError
 from appliance.gateway import frames, wire
+from appliance.gateway.calls import Call, Caller, Stream
 from appliance.gateway.engine import Attachment, Container, Engine
 from appliance.gateway.errors import (
     ConnectionLostError,
@@ -18,13 +18,12 @@ from appliance.gateway.errors import (
     SilentServerError,
 )
 from appliance.gateway.handshake import HandshakeFiles, shake_hands
-from appliance.gateway.traffic import Call, Caller, Stream, Traffic
+from appliance.gateway.output import KEPT_LINES, ServerOutput
+from appliance.gateway.traffic import Traffic
 from appliance.gateway.wire import Envelope
 
 log = structlog.get_logger("gateway.stdio")
 
-KEPT_LINES = 20
-KEPT_LINE_BYTES = 500
 #: The bridge's own requests (``initialize``) are nobody else's.
 OURSELVES = Caller("bridge")
 
@@ -59,9 +58,7 @@ class StdioServer:
         self._opened: dict[str, Any] | None = None
         self._failure: DomainError | None = None
         self.traffic = Traffic()
-        self.garbage_lines = 0
-        self._garbage: deque[str] = deque(maxlen=KEPT_LINES)
-        self._stderr: deque[str] = deque(maxlen=KEPT_LINES)
+        self._output = ServerOutput(line_limit)
 
     async def opened(self) -> dict[str, Any]:
         """Return the server's ``initialize`` result, attaching and opening it first where need be.
@@ -151,9 +148,9 @@ class StdioServer:
             "calls_in_flight": self.traffic.in_flight,
             "streams": self.traffic.open_streams,
             "stray_messages": self.traffic.dropped,
-            "garbage_lines": self.garbage_lines,
-            "garbage": list(self._garbage),
-            "stderr": list(self._stderr),
+            "garbage_lines": self._output.garbage_lines,
+            "garbage": list(self._output.garbage),
+            "stderr": list(self._output.stderr),
             "failure": self._failure.reason if self._failure else None,
         }
 
@@ -209,6 +206,7 @@ class StdioServer:
         if self._attachment is not None:
             return
         attachment = await self._engine.attach(container.container_id)
+        self._output.begin()
         now = await self._engine.inspect(container.container_id)
         if not now.is_running or now.started_at != container.started_at:
             attachment.close()
@@ -241,43 +239,26 @@ class StdioServer:
             await attachment.drained()
 
     async def _read(self, attachment: Attachment) -> None:
-        demultiplexer = frames.Demultiplexer()
-        lines = {
-            frames.STDOUT: frames.LineSplitter(self._line_limit),
-            frames.STDERR: frames.LineSplitter(KEPT_LINE_BYTES),
-        }
         try:
             while chunk := await attachment.read():
-                for stream, payload in demultiplexer.feed(chunk):
-                    for line in lines[stream].feed(payload):
-                        self._take(stream, line, attachment)
+                for line in self._output.lines(chunk):
+                    self._take(line, attachment)
         except frames.FrameError:
             log.warning("impossible_frame", container_id=self.container_id)
         await self._lost(attachment)
 
-    def _take(
-        self, stream: int, line: bytes | frames.Overlong, attachment: Attachment
-    ) -> None:
-        if stream == frames.STDERR:
-            self._stderr.append(_readable(line))
-            return
+    def _take(self, line: bytes | frames.Overlong, attachment: Attachment) -> None:
         if isinstance(line, frames.Overlong):
             if not self.traffic.overlong(line, self._line_limit):
-                self._count_garbage(line)
-            return
-        if not line.strip():
+                self._output.count_garbage(line)
             return
         try:
             reply = self.traffic.receive(wire.decode_line(line))
         except wire.WireError:
-            self._count_garbage(line)
+            self._output.count_garbage(line)
             return
         if reply is not None:
             attachment.send(reply)
-
-    def _count_garbage(self, line: bytes | frames.Overlong) -> None:
-        self.garbage_lines += 1
-        self._garbage.append(_readable(line))
 
     async def _lost(self, attachment: Attachment) -> None:
         """Tell everybody who waits why nothing will come, and attach again if the server still runs."""
@@ -316,26 +297,14 @@ class StdioServer:
 
     async def _said(self) -> str:
         """Return the server's last words as the end of a sentence, or nothing."""
-        if not self._stderr:
-            self._stderr.extend(
-                line[:KEPT_LINE_BYTES]
-                for line in await self._engine.stderr_tail(
-                    self.container_id, KEPT_LINES
-                )
+        if not self._output.stderr:
+            self._output.remember_stderr(
+                await self._engine.stderr_tail(self.container_id, KEPT_LINES)
             )
-        if self._stderr:
-            return f" Last on its standard error: {self._stderr[-1]}"
-        if self._garbage:
-            return f" It printed what is not MCP, such as: {self._garbage[-1]}"
-        return ""
+        return self._output.last_words()
 
 
 def _seen(task: asyncio.Task[None]) -> None:
     """Keep a failure from being reported as never looked at: the next call meets it again."""
     if not task.cancelled():
         task.exception()
-
-
-def _readable(line: bytes | frames.Overlong) -> str:
-    raw = line if isinstance(line, bytes) else line.head
-    return raw[:KEPT_LINE_BYTES].decode(errors="replace").rstrip()

@@ -12,11 +12,8 @@ A notification that names no request belongs to nobody in particular, and may st
 - the rest (``…/list_changed``) goes to every stream.
 """
 
-import asyncio
-import contextlib
 import secrets
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from typing import Any
 
 import msgspec
@@ -24,110 +21,13 @@ from msgspec import UNSET, Raw
 
 from appliance.core.errors import DomainError
 from appliance.gateway import wire
+from appliance.gateway.calls import Call, Caller, Stream
 from appliance.gateway.errors import OverlongAnswerError
 from appliance.gateway.frames import Overlong
 from appliance.gateway.wire import Envelope
 
-#: Messages that may wait for a slow reader: then its stream is closed, and of a call's notifications the newest are dropped.
-WAITING_LIMIT = 512
 #: Resources that are remembered as subscribed to; beyond it the oldest is forgotten.
 SUBSCRIPTIONS_LIMIT = 10_000
-
-
-@dataclass(frozen=True)
-class Caller:
-    """On whose behalf a message came."""
-
-    principal: str
-    #: Empty for a client without a session.
-    session: str = ""
-
-
-@dataclass(eq=False)
-class Call:
-    """One request in flight."""
-
-    caller: Caller
-    client_id: bytes
-    method: str
-    #: Ours, as it stands on the wire, quotes included.
-    wire_id: bytes
-    token: Raw | None
-    #: Notifications that belong to the call, ready to be sent.
-    notes: list[bytes] = field(default_factory=list)
-    answer: Envelope | None = None
-    error: DomainError | None = None
-    _changed: asyncio.Event = field(default_factory=asyncio.Event)
-
-    @property
-    def is_over(self) -> bool:
-        """Whether an answer, or the reason why none will come, is there."""
-        return self.answer is not None or self.error is not None
-
-    async def news(self, *, within_s: float | None = None) -> None:
-        """Wait until a note has come, the call is over, or ``within_s`` seconds have passed."""
-        if within_s is None:
-            await self._changed.wait()
-        else:
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(within_s):
-                    await self._changed.wait()
-        self._changed.clear()
-
-    def answer_body(self) -> bytes:
-        """Return what the client is told at the end, as JSON-RPC."""
-        if self.answer is not None:
-            return wire.answer_body(self.client_id, self.answer)
-        reason = self.error.reason if self.error else "The call is not over."
-        return wire.error_body(self.client_id, wire.BROKEN, reason)
-
-    def take_notes(self) -> list[bytes]:
-        """Return the notes that came and forget them."""
-        notes, self.notes = self.notes, []
-        return notes
-
-    def note(self, body: bytes) -> None:
-        """Add a notification, unless too many wait."""
-        if len(self.notes) < WAITING_LIMIT:
-            self.notes.append(body)
-            self._changed.set()
-
-    def finish(
-        self, answer: Envelope | None = None, error: DomainError | None = None
-    ) -> None:
-        """End the call; what ends it first counts."""
-        if not self.is_over:
-            self.answer, self.error = answer, error
-            self._changed.set()
-
-
-class Stream:
-    """A client's open GET stream."""
-
-    def __init__(self, caller: Caller) -> None:
-        """Start empty."""
-        self.caller = caller
-        self._queue: asyncio.Queue[bytes | None] = asyncio.Queue(WAITING_LIMIT)
-        self._is_closed = False
-
-    def put(self, body: bytes) -> None:
-        """Send ``body``; a reader that is too slow loses the stream, and knows it, instead of single messages."""
-        if self._queue.full():
-            self.close()
-        elif not self._is_closed:
-            self._queue.put_nowait(body)
-
-    def close(self) -> None:
-        """End the stream after what is queued."""
-        self._is_closed = True
-        if not self._queue.full():
-            self._queue.put_nowait(None)
-
-    async def get(self) -> bytes | None:
-        """Return the next message; ``None`` at the end."""
-        if self._is_closed and self._queue.empty():
-            return None
-        return await self._queue.get()
 
 
 class _Target(msgspec.Struct):

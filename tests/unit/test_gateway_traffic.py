@@ -7,8 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from appliance.gateway import wire
+from appliance.gateway.calls import WAITING_LIMIT, Call, Caller, Stream
 from appliance.gateway.frames import Overlong
-from appliance.gateway.traffic import WAITING_LIMIT, Call, Caller, Stream, Traffic
+from appliance.gateway.traffic import Traffic
 
 ANNA, BEN = Caller("user:1", "s1"), Caller("user:2", "s2")
 

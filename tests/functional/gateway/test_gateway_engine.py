@@ -31,6 +31,7 @@ def door_box(make_box: Callable[..., Box], door: EngineDoor) -> Iterator[Box]:
 def test_a_broken_connection_fails_what_waits_and_the_next_call_works(
     door_box: Box, door: EngineDoor
 ) -> None:
+    assert text_of(door_box.call("fake", "echo", {"message": 1})) == "Echo: 1"
     with ThreadPoolExecutor(1) as clients:
         waiting = clients.submit(door_box.call, "fake", "slow", {"seconds": 30})
         wait_until(

@@ -1,5 +1,7 @@
 """What happens when processes die, stop, or cannot start, and when Postgres is away."""
 
+import os
+import signal
 import subprocess
 import time
 from collections.abc import Callable
@@ -46,6 +48,9 @@ def test_a_call_that_was_passed_on_is_not_done_twice(
     box = make_box()
     with stdio_container() as container_id:
         box.host_stdio("fake", container_id)
+        assert echo_works(
+            box
+        )  # so that the next call is not the one that opens the server
         with ThreadPoolExecutor(1) as clients:
             call = clients.submit(box.call, "fake", "tally", {"seconds": 30})
             wait_until(
@@ -126,6 +131,17 @@ def test_a_stop_ends_calls_that_take_too_long(make_box: Callable[..., Box]) -> N
             assert box.stop() == 0
 
         assert time.monotonic() - started < 6
+
+
+def test_a_stop_of_the_whole_process_group_is_a_clean_one(
+    make_box: Callable[..., Box],
+) -> None:
+    box = make_box()
+    for pid in box.children().values():
+        os.kill(pid, signal.SIGTERM)
+
+    assert box.stop() == 0
+    assert "Traceback" not in box.log.read_text()
 
 
 def test_children_do_not_outlive_a_killed_master(make_box: Callable[..., Box]) -> None:
@@ -263,6 +279,7 @@ def test_a_killed_masters_calls_end_well_beside_its_successor(
     box = make_box()
     with stdio_container() as container_id:
         box.host_stdio("fake", container_id)
+        assert echo_works(box)
         with ThreadPoolExecutor(1) as clients:
             call = clients.submit(box.call, "fake", "slow", {"seconds": 3})
             wait_until(
