@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import random
 import secrets
 import signal
 import socket
@@ -26,7 +27,8 @@ from appliance.infra.connections import connect, connection_arguments
 from appliance.settings import load_settings
 
 ROOT = Path(__file__).parent.parent.parent
-SECRET = "a secret for tests, long enough to be one"
+#: Of this run alone: no other run's gateway takes its keys.
+SECRET = f"a secret for tests {secrets.token_hex(16)}"
 IMAGE = "mcp-host-test/python"
 PORTS = range(5200, 5300)
 FAKE_SERVER = (Path(__file__).parent / "mcp_stdio.py").read_text()
@@ -37,7 +39,8 @@ BOTH = {
 
 
 def free_port() -> int:
-    for port in PORTS:
+    # In no order, because another run of the tests may look for one too.
+    for port in random.sample(PORTS, len(PORTS)):
         with socket.socket() as probe, contextlib.suppress(OSError):
             probe.bind(("127.0.0.1", port))
             return port
