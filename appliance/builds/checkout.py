@@ -11,7 +11,7 @@ from appliance.builds.errors import (
     BuildToolError,
     CheckoutRefusedError,
 )
-from appliance.builds.failures import explain_git
+from appliance.builds.git_failures import explain_git
 from appliance.builds.project import DECIDING, Tree
 from appliance.infra import process
 from appliance.sources.model import GitSource

@@ -9,7 +9,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from appliance.builds.errors import (
-    BranchNotFoundError,
     BuildFailedError,
     DiskFullError,
     ImageNotFoundError,
@@ -18,8 +17,6 @@ from appliance.builds.errors import (
     PackageNotFoundError,
     PackageUnfitError,
     PackageVersionNotFoundError,
-    RepositoryNotFoundError,
-    RepositoryRefusedError,
 )
 from appliance.core.errors import DomainError
 from appliance.infra.errors import EngineUnavailableError
@@ -27,6 +24,8 @@ from appliance.sources.model import Ecosystem, GitSource, PackageSource, Source
 
 #: Lines that a failure carries along.
 SHOWN_LINES = 12
+#: The step in which a repository is fetched.
+CLONE = "git clone"
 
 REGISTRIES = {Ecosystem.PYPI: "PyPI", Ecosystem.NPM: "npm"}
 
@@ -51,24 +50,7 @@ Rule = tuple[re.Pattern[str], Callable[[Failure, re.Match[str]], DomainError]]
 
 def explain(failure: Failure) -> DomainError:
     """Return the error of a failed ``buildx build``."""
-    return _first(_BUILD_RULES, failure) or _unexplained(failure)
-
-
-def explain_git(source: GitSource, output: Sequence[str]) -> DomainError:
-    """Return the error of a failed ``git clone``."""
-    failure = Failure(source, "git clone", output)
-    said = next(
-        (
-            line
-            for line in reversed(output)
-            if line.startswith(("fatal:", "error:", "remote:"))
-        ),
-        "",
-    )
-    return _first(_GIT_RULES, failure) or BuildFailedError(
-        f"The repository could not be cloned: {said or 'git said nothing'}",
-        output=failure.tail,
-    )
+    return first_match(_BUILD_RULES, failure) or _unexplained(failure)
 
 
 def explain_pull(reference: str, message: str) -> DomainError:
@@ -85,7 +67,8 @@ def explain_pull(reference: str, message: str) -> DomainError:
     )
 
 
-def _first(rules: Sequence[Rule], failure: Failure) -> DomainError | None:
+def first_match(rules: Sequence[Rule], failure: Failure) -> DomainError | None:
+    """Return what the first rule that matches makes of a failure; ``None``: none does."""
     text = "\n".join([failure.step, *failure.output])
     for pattern, explain_with in rules:
         if match := pattern.search(text):
@@ -191,7 +174,7 @@ def _network_away(failure: Failure, match: re.Match[str]) -> DomainError:
     where = ""
     if isinstance(failure.source, PackageSource):
         where = REGISTRIES[failure.source.ecosystem]
-    elif isinstance(failure.source, GitSource) and failure.step == "git clone":
+    elif isinstance(failure.source, GitSource) and failure.step == CLONE:
         where = failure.source.url
     return NetworkUnreachableError(
         f"{where or 'What the build wanted to download from'} could not be reached: {match[0]}.",
@@ -208,31 +191,6 @@ def _base_missing(failure: Failure, match: re.Match[str]) -> DomainError:
     )
 
 
-def _not_found(failure: Failure, _: re.Match[str]) -> DomainError:
-    url = failure.source.url if isinstance(failure.source, GitSource) else ""
-    return RepositoryNotFoundError(
-        f"There is no git repository at {url} that everybody may read.",
-        hint="Check the URL. A private repository is not supported by URL alone.",
-        output=failure.tail,
-    )
-
-
-def _branch_not_found(failure: Failure, match: re.Match[str]) -> DomainError:
-    return BranchNotFoundError(
-        f"The repository has no branch or tag named {match['branch']}.",
-        hint="Check the name, or leave it out to take the default branch.",
-        output=failure.tail,
-    )
-
-
-def _refused(failure: Failure, match: re.Match[str]) -> DomainError:
-    return RepositoryRefusedError(
-        f"The git server did not let this box in: {match[0]}.",
-        hint="For ssh, its user needs a key that the server knows. Over https only public repositories work.",
-        output=failure.tail,
-    )
-
-
 _NETWORK = re.compile(
     r"Temporary failure in name resolution|dns error|Could not resolve (?:host|hostname)[^\n]*|no such host|EAI_AGAIN|ENOTFOUND"
     r"|ECONNREFUSED|ECONNRESET|ETIMEDOUT|Failed to connect to [^\n]+|[Cc]onnection refused|Connection timed out"
@@ -242,13 +200,16 @@ _CERTIFICATE = re.compile(
     r"certificate verify failed|UnknownIssuer|invalid peer certificate|SELF_SIGNED_CERT|self-signed certificate"
     r"|UNABLE_TO_(?:GET_ISSUER_CERT|VERIFY_LEAF)\w*|certificate signed by unknown authority|SSL certificate problem"
 )
-_DISK: Rule = (
+DISK_RULE: Rule = (
     re.compile(r"no space left on device|ENOSPC", re.IGNORECASE),
     lambda failure, _: disk_full(failure.tail),
 )
 
+CERTIFICATE_RULE: Rule = (_CERTIFICATE, _untrusted)
+NETWORK_RULE: Rule = (_NETWORK, _network_away)
+
 _BUILD_RULES: Sequence[Rule] = (
-    _DISK,
+    DISK_RULE,
     (
         re.compile(
             r"Cannot connect to the Docker daemon|error during connect|error reading from server: EOF"
@@ -310,7 +271,7 @@ _BUILD_RULES: Sequence[Rule] = (
             "Take a version with ready binaries, or a repository with a Dockerfile of its own.",
         ),
     ),
-    (_CERTIFICATE, _untrusted),
+    CERTIFICATE_RULE,
     (
         re.compile(
             r"load metadata for (?P<image>\S+)\n(?:.*\n)*?.*"
@@ -318,7 +279,7 @@ _BUILD_RULES: Sequence[Rule] = (
         ),
         _base_missing,
     ),
-    (_NETWORK, _network_away),
+    NETWORK_RULE,
     (
         re.compile(r"Failed to build `(?P<what>[^`]+)`"),
         _unfit(
@@ -326,29 +287,4 @@ _BUILD_RULES: Sequence[Rule] = (
             "Take a version with ready wheels for this Python, or a repository with a Dockerfile of its own.",
         ),
     ),
-)
-
-_GIT_RULES: Sequence[Rule] = (
-    _DISK,
-    (re.compile(r"Remote branch (?P<branch>\S+) not found"), _branch_not_found),
-    (
-        re.compile(r"Could not find remote branch (?P<branch>\S+) to clone"),
-        _branch_not_found,
-    ),
-    # A server that hides private repositories asks for a name where there is nothing.
-    (
-        re.compile(
-            r"repository '[^']*' not found|Repository not found|does not appear to be a git repository"
-            r"|not valid: is this a git repository|could not read Username|terminal prompts disabled"
-        ),
-        _not_found,
-    ),
-    (_CERTIFICATE, _untrusted),
-    (
-        re.compile(
-            r"Permission denied \([^)]*\)|Authentication failed[^\n]*|Host key verification failed|returned error: 40[13]"
-        ),
-        _refused,
-    ),
-    (_NETWORK, _network_away),
 )

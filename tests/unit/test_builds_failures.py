@@ -16,7 +16,8 @@ from appliance.builds.errors import (
     RepositoryNotFoundError,
     RepositoryRefusedError,
 )
-from appliance.builds.failures import Failure, explain, explain_git, explain_pull
+from appliance.builds.failures import Failure, explain, explain_pull
+from appliance.builds.git_failures import explain_git
 from appliance.infra.errors import EngineUnavailableError
 from appliance.sources.model import Ecosystem, GitSource, PackageSource, Source
 
