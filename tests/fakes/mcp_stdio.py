@@ -104,6 +104,8 @@ def count(_params: Any) -> Any:
 
 def tally(params: Any) -> Any:
     COUNT["tally"] += 1
+    sys.stderr.write(f"tally {COUNT['tally']}\n")
+    sys.stderr.flush()
     time.sleep(float(params["arguments"].get("seconds", 0)))
     return str(COUNT["tally"])
 

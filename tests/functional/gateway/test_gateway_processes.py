@@ -54,8 +54,8 @@ def test_a_call_that_was_passed_on_is_not_done_twice(
         with ThreadPoolExecutor(1) as clients:
             call = clients.submit(box.call, "fake", "tally", {"seconds": 30})
             wait_until(
-                lambda: box.instance_state("fake")["calls_in_flight"] == 1,
-                "the call is on its way",
+                lambda: "tally 1" in box.instance_state("fake")["stderr"],
+                "the server has the call",
             )
 
             box.kill_child("bridge")
