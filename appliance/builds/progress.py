@@ -15,6 +15,8 @@ _LINE = re.compile(r"#(?P<step>\d+) (?P<text>.*)")
 _OUTPUT = re.compile(r"\d+\.\d+ ?(?P<text>.*)")
 _DONE = re.compile(r"DONE (?P<seconds>[\d.]+)s")
 _SHOWN_SECONDS = 0.5
+#: Newer engines number the stages that a Dockerfile does not name; that says nothing to whoever wrote it.
+_UNNAMED_STAGE = re.compile(r"^\[stage-\d+ ")
 _HIDDEN = ("[internal]", "exporting", "building with")
 #: A step's name is its whole instruction; the beginning is enough to know it by.
 _NAME_LENGTH = 160
@@ -49,6 +51,7 @@ class PlainProgress:
     def _about(self, step: str, text: str) -> str | None:
         name = self._names.get(step)
         if name is None:
+            text = _UNNAMED_STAGE.sub("[", text)
             self._names[step] = text = _short(text)
             return None if text.startswith(_HIDDEN) else text
         done = _DONE.fullmatch(text)

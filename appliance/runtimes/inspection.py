@@ -63,6 +63,6 @@ def refusal(message: str, image: Mapping[str, Any], arguments: tuple[str, ...]) 
             *(arguments or config.get("Cmd") or []),
         ]
         return f"The image has no program {shlex.join(program[:1])}: {message}"
-    if "No command specified" in message:
+    if "no command specified" in message.lower():
         return "The image names no program to start (neither ENTRYPOINT nor CMD); give its command as arguments."
     return f"The engine refused to start the container: {message}"

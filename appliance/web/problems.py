@@ -83,6 +83,13 @@ _AIOHTTP_CODES = {
 RETRY_AFTER_S = 5
 
 
+#: RFC 9110's words, whatever this Python calls them.
+_PHRASES = {
+    HTTPStatus.REQUEST_ENTITY_TOO_LARGE: "Content Too Large",
+    HTTPStatus.UNPROCESSABLE_ENTITY: "Unprocessable Content",
+}
+
+
 @dataclass(frozen=True)
 class Problem:
     """One refusal, as the API and the pages tell it."""
@@ -103,7 +110,7 @@ class Problem:
     @property
     def title(self) -> str:
         """The status in words."""
-        return self.status.phrase
+        return _PHRASES.get(self.status, self.status.phrase)
 
     def as_json(self) -> dict[str, Any]:
         """Return the RFC 9457 object; members without a value are left out."""

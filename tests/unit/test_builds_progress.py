@@ -84,3 +84,9 @@ def test_what_is_printed_without_a_step_is_kept_too() -> None:
 
     assert shown == progress.output
     assert progress.failed_step == ""
+
+
+def test_a_stage_without_a_name_is_not_given_one() -> None:
+    lines, _ = read(LINES.replace("[2/2]", "[stage-0 2/2]"))
+
+    assert any(line.startswith("[2/2] RUN") for line in lines)

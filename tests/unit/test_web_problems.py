@@ -62,7 +62,7 @@ def test_a_problem_names_fields_hint_and_request() -> None:
 
     assert problem_of(error, "abc").as_json() == {
         "type": "urn:mcp-host:problem:invalid",
-        "title": "Unprocessable Entity",
+        "title": "Unprocessable Content",
         "status": 422,
         "code": "invalid",
         "detail": "Some fields are not right.",
