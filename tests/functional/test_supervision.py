@@ -15,6 +15,8 @@ from shutil import rmtree
 import pytest
 
 WAIT_S = 30
+#: What supervisord allows its processes for stopping, one after the other, with a margin.
+COMMAND_S = 90
 
 
 def _free_port() -> int:
@@ -45,7 +47,7 @@ class Box:
     def run(self, command: str) -> "subprocess.CompletedProcess[str]":
         return subprocess.run(
             [sys.executable, "-P", "-m", "appliance", command],
-            cwd=self.home, capture_output=True, text=True, check=False, timeout=WAIT_S,
+            cwd=self.home, capture_output=True, text=True, check=False, timeout=COMMAND_S,
         )  # fmt: skip
 
     def states(self) -> dict[str, str]:
@@ -78,6 +80,18 @@ def _alive(pid: int) -> bool:
         return False
 
 
+def _processes_in(home: Path) -> list[str]:
+    """Return what still works in ``home``, as every process of an appliance but Postgres does."""
+    found = []
+    for link in Path("/proc").glob("[0-9]*/cwd"):
+        try:
+            if link.readlink() == home:
+                found.append(link.parent.name)
+        except OSError:
+            continue  # it ended, or is somebody else's
+    return found
+
+
 @pytest.fixture
 def box() -> Iterator[Box]:
     home = Path(tempfile.mkdtemp(prefix="up-", dir="/var/tmp"))
@@ -85,6 +99,7 @@ def box() -> Iterator[Box]:
     made = Box(home)
     yield made
     made.run("down")
+    _wait(lambda: not _processes_in(home))
     rmtree(home)
 
 
