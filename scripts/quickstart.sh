@@ -109,6 +109,8 @@ stop() {
   read_settings
   if [[ -r ${DATA_DIR}/installation-id ]]; then
     on_each 'Stopping the hosted servers' ps -q -- stop -t 5
+    # An ended container that is still there would count as a crash at the next start.
+    on_each 'Removing their containers' ps -aq -- rm
   fi
 }
 
