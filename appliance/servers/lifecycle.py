@@ -10,7 +10,6 @@ from datetime import datetime, timedelta
 from appliance.runtimes.model import Instance, InstanceState, Transport
 from appliance.servers.model import (
     Deployment,
-    DeploymentState,
     DesiredState,
     InstanceRecord,
     Server,
@@ -300,8 +299,3 @@ def start_again_at(server: Server) -> datetime | None:
     if not server.crashes or server.last_crash_at is None:
         return None
     return server.last_crash_at + backoff(server.crashes)
-
-
-def is_over(deployment: Deployment) -> bool:
-    """Return whether nothing more happens to ``deployment``."""
-    return deployment.state not in {DeploymentState.PENDING, DeploymentState.LIVE}
