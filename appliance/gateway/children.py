@@ -10,16 +10,16 @@ from typing import Any
 
 import structlog
 
-from appliance.gateway.bridge import Bridge
+from appliance.gateway.bridge.engine import Engine
+from appliance.gateway.bridge.handshake import HandshakeFiles
+from appliance.gateway.bridge.service import Bridge
 from appliance.gateway.config import GatewayConfig, handshake_directory
 from appliance.gateway.counters import Counter, CounterRow
-from appliance.gateway.engine import Engine
-from appliance.gateway.handshake import HandshakeFiles
+from appliance.gateway.edge.worker import Worker
+from appliance.gateway.http.serving import run, served, told_to_stop, unix_listener
+from appliance.gateway.http.upstream import Upstreams
 from appliance.gateway.routes import LiveTable, RoutingTable
-from appliance.gateway.serving import run, served, told_to_stop, unix_listener
 from appliance.gateway.snapshot import Snapshot
-from appliance.gateway.upstream import Upstreams
-from appliance.gateway.worker import Worker
 
 log = structlog.get_logger("gateway.children")
 

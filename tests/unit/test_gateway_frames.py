@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from appliance.gateway.frames import (
+from appliance.gateway.bridge.frames import (
     STDERR,
     STDOUT,
     Demultiplexer,

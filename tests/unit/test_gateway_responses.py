@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from appliance.gateway.responses import HEAD_LIMIT, ResponseError, ResponseReader
+from appliance.gateway.http.responses import HEAD_LIMIT, ResponseError, ResponseReader
 
 BODIES = st.lists(st.binary(min_size=1, max_size=30), max_size=5)
 CUTS = st.lists(st.integers(1, 11), min_size=1)

@@ -9,15 +9,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from appliance.core.ids import internal_key, key_hash
-from appliance.gateway import eras, headers
+from appliance.gateway.bridge import eras
 from appliance.gateway.config import GatewayConfig, from_settings
 from appliance.gateway.counters import Counter, Counters
-from appliance.gateway.guard import Guard
-from appliance.gateway.keys import Admission, Denial, admit, presented_key
+from appliance.gateway.edge import headers
+from appliance.gateway.edge.guard import Guard
+from appliance.gateway.edge.keys import Admission, Denial, admit, presented_key
+from appliance.gateway.edge.sessions import SessionSigner
+from appliance.gateway.http.upstream import is_public
 from appliance.gateway.routes import Route, RoutingTable, UserKey
-from appliance.gateway.sessions import SessionSigner
 from appliance.gateway.snapshot import Snapshot
-from appliance.gateway.upstream import is_public
 from appliance.settings import load_settings
 
 SECRET = "s" * 32

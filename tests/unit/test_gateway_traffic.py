@@ -6,10 +6,10 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from appliance.gateway import wire
-from appliance.gateway.calls import WAITING_LIMIT, Call, Caller, Stream
-from appliance.gateway.frames import Overlong
-from appliance.gateway.traffic import Traffic
+from appliance.gateway.bridge.calls import WAITING_LIMIT, Call, Caller, Stream
+from appliance.gateway.bridge.frames import Overlong
+from appliance.gateway.bridge.traffic import Traffic
+from appliance.gateway.protocol import wire
 
 ANNA, BEN = Caller("user:1", "s1"), Caller("user:2", "s2")
 

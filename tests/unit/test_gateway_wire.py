@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from appliance.gateway import wire
+from appliance.gateway.protocol import wire
 
 JSON_VALUES = st.recursive(
     st.none()

@@ -13,17 +13,19 @@ from aiohttp import web
 from msgspec import UNSET
 
 from appliance.core.errors import DomainError
-from appliance.gateway import answers, eras, http, wire
-from appliance.gateway.calls import Caller
-from appliance.gateway.engine import Engine
+from appliance.gateway.bridge import answers, eras
+from appliance.gateway.bridge.calls import Caller
+from appliance.gateway.bridge.engine import Engine
+from appliance.gateway.bridge.handshake import HandshakeFiles
+from appliance.gateway.bridge.stdio import StdioServer
 from appliance.gateway.errors import (
     EngineAwayError,
     InstanceGoneError,
     UnknownSessionError,
 )
-from appliance.gateway.handshake import HandshakeFiles
-from appliance.gateway.stdio import StdioServer
-from appliance.gateway.wire import Envelope
+from appliance.gateway.http import messages as http
+from appliance.gateway.protocol import wire
+from appliance.gateway.protocol.wire import Envelope
 
 _PATH = re.compile(r"/instances/([0-9a-f]{12,64})(/mcp)?")
 #: A detached server nobody asked about for so long is forgotten; the next call finds it again.

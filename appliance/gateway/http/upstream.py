@@ -17,8 +17,8 @@ from aiohttp.abc import AbstractResolver, ResolveResult
 from aiohttp.resolver import DefaultResolver
 from multidict import CIMultiDict
 
-from appliance.gateway.client import CONNECT_TIMEOUT_S, NotConnectedError, Origin
-from appliance.gateway.responses import Head
+from appliance.gateway.http.client import CONNECT_TIMEOUT_S, NotConnectedError, Origin
+from appliance.gateway.http.responses import Head
 from appliance.gateway.routes import Route
 
 #: Less than the five seconds after which uvicorn and Node close an idle connection: no request must meet the closing.

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from msgspec import Raw
 
 from appliance.core.errors import DomainError
-from appliance.gateway import wire
-from appliance.gateway.wire import Envelope
+from appliance.gateway.protocol import wire
+from appliance.gateway.protocol.wire import Envelope
 
 #: Messages that may wait for a slow reader: then its stream is closed, and of a call's notifications the newest are dropped.
 WAITING_LIMIT = 512

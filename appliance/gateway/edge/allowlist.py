@@ -8,8 +8,8 @@ from typing import Any
 import msgspec
 from msgspec import UNSET, Raw
 
-from appliance.gateway import wire
-from appliance.gateway.wire import Envelope
+from appliance.gateway.protocol import wire
+from appliance.gateway.protocol.wire import Envelope
 
 CALL = "tools/call"
 LIST = "tools/list"

@@ -7,9 +7,11 @@ from aiohttp import web
 from multidict import CIMultiDict
 
 from appliance.core.errors import DomainError, UnavailableError
-from appliance.gateway import allowlist, headers, http, wire
-from appliance.gateway.allowlist import ToolRefusedError
-from appliance.gateway.client import NotConnectedError, UnansweredError
+from appliance.gateway.edge import allowlist, headers
+from appliance.gateway.edge.allowlist import ToolRefusedError
+from appliance.gateway.edge.keys import Admission
+from appliance.gateway.edge.relay import Exchange, end, relay
+from appliance.gateway.edge.sessions import SessionSigner
 from appliance.gateway.errors import (
     BridgeAwayError,
     CallTimeoutError,
@@ -17,11 +19,11 @@ from appliance.gateway.errors import (
     NotRunningError,
     UnknownSessionError,
 )
-from appliance.gateway.keys import Admission
-from appliance.gateway.relay import Exchange, end, relay
+from appliance.gateway.http import messages as http
+from appliance.gateway.http.client import NotConnectedError, UnansweredError
+from appliance.gateway.http.upstream import UpstreamAnswer, Upstreams
+from appliance.gateway.protocol import wire
 from appliance.gateway.routes import Route
-from appliance.gateway.sessions import SessionSigner
-from appliance.gateway.upstream import UpstreamAnswer, Upstreams
 
 #: The bridge is started again within a blink; calls wait for it instead of failing.
 BRIDGE_ATTEMPTS = 100

@@ -5,8 +5,8 @@ from typing import Any
 
 from msgspec import Raw
 
-from appliance.gateway import wire
-from appliance.gateway.wire import Envelope
+from appliance.gateway.protocol import wire
+from appliance.gateway.protocol.wire import Envelope
 
 SUBSCRIPTION_ID = "io.modelcontextprotocol/subscriptionId"
 

@@ -20,11 +20,11 @@ import msgspec
 from msgspec import UNSET, Raw
 
 from appliance.core.errors import DomainError
-from appliance.gateway import wire
-from appliance.gateway.calls import Call, Caller, Stream
+from appliance.gateway.bridge.calls import Call, Caller, Stream
+from appliance.gateway.bridge.frames import Overlong
 from appliance.gateway.errors import OverlongAnswerError
-from appliance.gateway.frames import Overlong
-from appliance.gateway.wire import Envelope
+from appliance.gateway.protocol import wire
+from appliance.gateway.protocol.wire import Envelope
 
 #: Resources that are remembered as subscribed to; beyond it the oldest is forgotten.
 SUBSCRIPTIONS_LIMIT = 10_000

@@ -9,12 +9,14 @@ from aiohttp import web
 from multidict import CIMultiDict
 
 from appliance.core.errors import DomainError
-from appliance.gateway import allowlist, headers, http, wire
+from appliance.gateway.edge import allowlist, headers
+from appliance.gateway.edge.keys import Admission
+from appliance.gateway.edge.sessions import SessionSigner
 from appliance.gateway.errors import ConnectionLostError, NotRunningError
-from appliance.gateway.keys import Admission
+from appliance.gateway.http import messages as http
+from appliance.gateway.http.upstream import UpstreamAnswer
+from appliance.gateway.protocol import wire
 from appliance.gateway.routes import Route
-from appliance.gateway.sessions import SessionSigner
-from appliance.gateway.upstream import UpstreamAnswer
 
 log = structlog.get_logger("gateway.relay")
 

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from appliance.gateway import frames
+from appliance.gateway.bridge import frames
 from appliance.gateway.errors import EngineAwayError, InstanceGoneError
 
 DEFAULT_SOCKET = "/var/run/docker.sock"

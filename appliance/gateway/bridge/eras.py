@@ -14,9 +14,9 @@ from typing import Any, Protocol
 import msgspec
 from msgspec import UNSET, Raw
 
-from appliance.gateway import wire
-from appliance.gateway.calls import Call
-from appliance.gateway.wire import Envelope
+from appliance.gateway.bridge.calls import Call
+from appliance.gateway.protocol import wire
+from appliance.gateway.protocol.wire import Envelope
 
 _PREFIX = "io.modelcontextprotocol/"
 PROTOCOL_VERSION = f"{_PREFIX}protocolVersion"

@@ -3,8 +3,8 @@
 from collections import deque
 from collections.abc import Iterable, Iterator
 
-from appliance.gateway import frames
-from appliance.gateway.frames import Overlong
+from appliance.gateway.bridge import frames
+from appliance.gateway.bridge.frames import Overlong
 
 KEPT_LINES = 20
 KEPT_LINE_BYTES = 500

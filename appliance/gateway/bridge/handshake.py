@@ -13,9 +13,9 @@ from typing import Any
 import msgspec
 from msgspec import UNSET, Raw
 
-from appliance.gateway import wire
 from appliance.gateway.errors import HandshakeError
-from appliance.gateway.wire import Envelope
+from appliance.gateway.protocol import wire
+from appliance.gateway.protocol.wire import Envelope
 
 CLIENT_INFO = {"name": "mcp-host-gateway", "version": "1"}
 

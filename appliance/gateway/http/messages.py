@@ -14,12 +14,12 @@ from appliance.core.errors import (
     LimitedError,
     NotFoundError,
 )
-from appliance.gateway import wire
 from appliance.gateway.errors import (
     BodyTooLargeError,
     CallTimeoutError,
     ConnectionLostError,
 )
+from appliance.gateway.protocol import wire
 
 SESSION_HEADER = "Mcp-Session-Id"
 VERSION_HEADER = "MCP-Protocol-Version"

@@ -11,7 +11,7 @@ from typing import Any
 
 from aiohttp import web
 
-from appliance.gateway.http import Handler
+from appliance.gateway.http.messages import Handler
 
 BACKLOG = 1024
 #: New connections taken in one turn; few, so that a worker does not take what its idle neighbours could.

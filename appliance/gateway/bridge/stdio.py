@@ -7,9 +7,12 @@ from typing import Any
 import structlog
 
 from appliance.core.errors import DomainError
-from appliance.gateway import frames, wire
-from appliance.gateway.calls import Call, Caller, Stream
-from appliance.gateway.engine import Attachment, Container, Engine
+from appliance.gateway.bridge import frames
+from appliance.gateway.bridge.calls import Call, Caller, Stream
+from appliance.gateway.bridge.engine import Attachment, Container, Engine
+from appliance.gateway.bridge.handshake import HandshakeFiles, shake_hands
+from appliance.gateway.bridge.output import KEPT_LINES, ServerOutput
+from appliance.gateway.bridge.traffic import Traffic
 from appliance.gateway.errors import (
     ConnectionLostError,
     EngineAwayError,
@@ -17,10 +20,8 @@ from appliance.gateway.errors import (
     InstanceGoneError,
     SilentServerError,
 )
-from appliance.gateway.handshake import HandshakeFiles, shake_hands
-from appliance.gateway.output import KEPT_LINES, ServerOutput
-from appliance.gateway.traffic import Traffic
-from appliance.gateway.wire import Envelope
+from appliance.gateway.protocol import wire
+from appliance.gateway.protocol.wire import Envelope
 
 log = structlog.get_logger("gateway.stdio")
 

@@ -10,15 +10,16 @@ from http import HTTPStatus
 import structlog
 from aiohttp import web
 
-from appliance.gateway import http, wire
 from appliance.gateway.config import GatewayConfig
 from appliance.gateway.counters import Counter, CounterRow
-from appliance.gateway.forward import LISTEN, Forwarder
-from appliance.gateway.guard import Guard, is_loopback
-from appliance.gateway.keys import Admission, Denial, admit, presented_key
+from appliance.gateway.edge.forward import LISTEN, Forwarder
+from appliance.gateway.edge.guard import Guard, is_loopback
+from appliance.gateway.edge.keys import Admission, Denial, admit, presented_key
+from appliance.gateway.edge.sessions import SessionSigner
+from appliance.gateway.http import messages as http
+from appliance.gateway.http.upstream import Upstreams
+from appliance.gateway.protocol import wire
 from appliance.gateway.routes import LiveTable
-from appliance.gateway.sessions import SessionSigner
-from appliance.gateway.upstream import Upstreams
 
 log = structlog.get_logger("gateway.worker")
 

@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator, Iterable
 from types import TracebackType
 from typing import Self, cast
 
-from appliance.gateway.responses import Head, ResponseError, ResponseReader
+from appliance.gateway.http.responses import Head, ResponseError, ResponseReader
 
 CONNECT_TIMEOUT_S = 5.0
 #: An answer's bytes that may wait for a slow client before reading pauses.

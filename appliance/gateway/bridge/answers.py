@@ -9,12 +9,14 @@ import msgspec
 from aiohttp import web
 from msgspec import UNSET
 
-from appliance.gateway import eras, http, subscriptions, wire
-from appliance.gateway.calls import Call, Caller
-from appliance.gateway.eras import Era
-from appliance.gateway.handshake import initialize_result
-from appliance.gateway.stdio import StdioServer
-from appliance.gateway.wire import Envelope
+from appliance.gateway.bridge import eras, subscriptions
+from appliance.gateway.bridge.calls import Call, Caller
+from appliance.gateway.bridge.eras import Era
+from appliance.gateway.bridge.handshake import initialize_result
+from appliance.gateway.bridge.stdio import StdioServer
+from appliance.gateway.http import messages as http
+from appliance.gateway.protocol import wire
+from appliance.gateway.protocol.wire import Envelope
 
 
 def initialized(message: Envelope, opened: Mapping[str, Any]) -> web.Response:

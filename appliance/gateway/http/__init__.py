@@ -1,0 +1,1 @@
+"""HTTP in and out: the listener, the client that calls servers, and the messages between them."""

@@ -1,0 +1,1 @@
+"""What MCP says: envelopes, eras, subscriptions. Pure; knows no sockets."""

@@ -1,0 +1,1 @@
+"""Every call is a row: recorded by workers, written by the scribe."""
