@@ -5,7 +5,8 @@ import contextlib
 import time
 from collections.abc import Callable
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any
 
 import psycopg2
 import psycopg2.extensions
@@ -20,7 +21,8 @@ DEBOUNCE_S = 0.02
 RETRY_S = 0.5
 _ROUTES = """
 SELECT server_id, name, owner_id, endpoint_key_hash, status, status_reason,
-       instance_id, container_id, transport, address, allowed_tools
+       instance_id, container_id, transport, address, allowed_tools,
+       deployment_id, session_mode, limits, trace_bodies, listed, card
 FROM gateway_routes
 """
 _KEYS = "SELECT key_hash, user_id, every_server, extract(epoch FROM expires_at)::float8 FROM gateway_keys"
@@ -43,6 +45,17 @@ class Route:
     address: str = ""
     #: ``None``: every tool.
     allowed_tools: frozenset[str] | None = None
+    deployment_id: int | None = None
+    #: ``shared``, ``per-session`` or ``auto``; means something for stdio alone.
+    session_mode: str = "auto"
+    #: ``calls_per_second``, ``concurrency``, ``body_bytes``, ``timeout_s``; what is missing is as the settings say.
+    limits: dict[str, float] = field(default_factory=dict)
+    #: Whether traces keep what was asked and answered.
+    trace_bodies: bool = True
+    #: Whether discovery shows it to those who hold no key.
+    listed: bool = False
+    #: The last probe's manifest without its tools; empty before there was one.
+    card: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,31 +96,27 @@ def read_table(connection: psycopg2.extensions.connection) -> RoutingTable:
     )
 
 
-def _route(row: tuple[object, ...]) -> Route:
-    (
-        server_id,
-        name,
-        owner_id,
-        _,
-        status,
-        reason,
-        instance_id,
-        container_id,
-        transport,
-        address,
-        tools,
-    ) = row
+def _route(row: tuple[Any, ...]) -> Route:
+    server_id, name, owner_id, _, status, reason, *place = row
+    instance_id, container_id, transport, address, tools, *rest = place
+    deployment_id, session_mode, limits, trace_bodies, listed, card = rest
     return Route(
-        server_id=server_id,  # type: ignore[arg-type]
-        name=name,  # type: ignore[arg-type]
-        owner_id=owner_id,  # type: ignore[arg-type]
-        status=status,  # type: ignore[arg-type]
-        status_reason=reason,  # type: ignore[arg-type]
-        instance_id=instance_id,  # type: ignore[arg-type]
-        container_id=container_id or "",  # type: ignore[arg-type]
-        transport=transport or "",  # type: ignore[arg-type]
-        address=address or "",  # type: ignore[arg-type]
+        server_id=server_id,
+        name=name,
+        owner_id=owner_id,
+        status=status,
+        status_reason=reason,
+        instance_id=instance_id,
+        container_id=container_id or "",
+        transport=transport or "",
+        address=address or "",
         allowed_tools=frozenset(tools) if isinstance(tools, list) else None,
+        deployment_id=deployment_id,
+        session_mode=session_mode,
+        limits=limits,
+        trace_bodies=trace_bodies,
+        listed=listed,
+        card=card or {},
     )
 
 

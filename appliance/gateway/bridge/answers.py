@@ -6,7 +6,6 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import msgspec
-from aiohttp import web
 from msgspec import UNSET
 
 from appliance.gateway.bridge import eras, subscriptions
@@ -19,7 +18,7 @@ from appliance.gateway.protocol import wire
 from appliance.gateway.protocol.wire import Envelope
 
 
-def initialized(message: Envelope, opened: Mapping[str, Any]) -> web.Response:
+def initialized(message: Envelope, opened: Mapping[str, Any]) -> http.Answer:
     """Answer ``initialize`` from what the server said when it was opened, under a new session id."""
     result = initialize_result(opened, _revision(message))
     headers = {http.SESSION_HEADER: secrets.token_hex(16)}
@@ -39,8 +38,8 @@ def _revision(message: Envelope) -> str:
 
 
 async def call(
-    request: web.BaseRequest, call: Call, server: StdioServer, era: Era
-) -> web.StreamResponse:
+    request: http.Request, call: Call, server: StdioServer, era: Era
+) -> http.Answer:
     """Answer with JSON if nothing comes before the answer, or the client reads nothing else; with events otherwise."""
     try:
         if not http.accepts_events(request):
@@ -59,7 +58,7 @@ async def call(
         server.abandon(call)
 
 
-async def _stream(request: web.BaseRequest, call: Call, era: Era) -> web.StreamResponse:
+async def _stream(request: http.Request, call: Call, era: Era) -> http.Answer:
     """Send the call's notifications as they come, and its answer last."""
     response = await http.event_stream(request)
     with contextlib.suppress(
@@ -77,8 +76,8 @@ async def _stream(request: web.BaseRequest, call: Call, era: Era) -> web.StreamR
 
 
 async def listen(
-    request: web.BaseRequest, modern: eras.Modern, server: StdioServer, caller: Caller
-) -> web.StreamResponse:
+    request: http.Request, modern: eras.Modern, server: StdioServer, caller: Caller
+) -> http.Answer:
     """Serve a subscription of the modern era until the client hangs up."""
     request_id = wire.id_of(modern.request)
     granted = subscriptions.honoured(modern.wanted, await server.opened())
@@ -92,13 +91,13 @@ async def listen(
 
 
 async def notifications(
-    request: web.BaseRequest,
+    request: http.Request,
     server: StdioServer,
     caller: Caller,
     show: Callable[[bytes], bytes | None],
     *,
     first: bytes | None = None,
-) -> web.StreamResponse:
+) -> http.Answer:
     """Send what the server says to nobody in particular, as ``show`` renders it."""
     stream = server.open_stream(caller)
     try:

@@ -2,9 +2,11 @@
 
 import asyncio
 import contextlib
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
-from msgspec import Raw
+from msgspec import Raw, UnsetType
 
 from appliance.core.errors import DomainError
 from appliance.gateway.protocol import wire
@@ -21,6 +23,20 @@ class Caller:
     principal: str
     #: Empty for a client without a session.
     session: str = ""
+    #: What the client can be asked for (``sampling``, ``elicitation``, ``roots``), in the words of its ``initialize``.
+    capabilities: Mapping[str, Any] = field(default_factory=dict, compare=False)
+
+
+@dataclass(eq=False)
+class Ask:
+    """A request of the server's that its client is to answer: sampling, elicitation, roots."""
+
+    #: Unguessable; under this name the client sees it, and answers.
+    key: str
+    method: str
+    params: Raw | UnsetType
+    #: Called once, with the client's result or error, or with an error of ours when no answer will come.
+    reply: Callable[[Envelope], None]
 
 
 @dataclass(eq=False)
@@ -35,6 +51,8 @@ class Call:
     token: Raw | None
     #: Notifications that belong to the call, ready to be sent.
     notes: list[bytes] = field(default_factory=list)
+    #: What the server wants to know before it goes on, and nobody was asked yet.
+    asks: list[Ask] = field(default_factory=list)
     answer: Envelope | None = None
     error: DomainError | None = None
     _changed: asyncio.Event = field(default_factory=asyncio.Event)
@@ -45,7 +63,7 @@ class Call:
         return self.answer is not None or self.error is not None
 
     async def news(self, *, within_s: float | None = None) -> None:
-        """Wait until a note has come, the call is over, or ``within_s`` seconds have passed."""
+        """Wait until a note or an ask has come, the call is over, or ``within_s`` seconds have passed."""
         if within_s is None:
             await self._changed.wait()
         else:
@@ -65,6 +83,16 @@ class Call:
         """Return the notes that came and forget them."""
         notes, self.notes = self.notes, []
         return notes
+
+    def take_asks(self) -> list[Ask]:
+        """Return the asks that came and forget them."""
+        asks, self.asks = self.asks, []
+        return asks
+
+    def ask(self, ask: Ask) -> None:
+        """Add a request of the server's."""
+        self.asks.append(ask)
+        self._changed.set()
 
     def note(self, body: bytes) -> None:
         """Add a notification, unless too many wait."""

@@ -58,19 +58,19 @@ class Bridge:
         self._last_used: dict[str, float] = {}
         self._ended: dict[str, None] = {}
 
-    async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
+    async def handle(self, request: http.Request) -> http.Answer:
         """Answer one request of a worker."""
         if request.path == "/healthz":
             return web.Response(text="ok\n")
         match = _PATH.fullmatch(request.path)
         if match is None:
-            return web.Response(status=404)
+            return http.empty(404)
         server = self._server(match[1])
         if match[2] is None:
             return http.json_answer(wire.encode(server.describe()))
         handler = self._methods().get(request.method)
         if handler is None:
-            return web.Response(status=405, headers={"Allow": "POST, GET, DELETE"})
+            return http.empty(405, headers={"Allow": "POST, GET, DELETE"})
         return await handler(request, server)
 
     async def forget_gone_containers(self) -> None:
@@ -95,9 +95,7 @@ class Bridge:
 
     def _methods(
         self,
-    ) -> dict[
-        str, Callable[[web.BaseRequest, StdioServer], Awaitable[web.StreamResponse]]
-    ]:
+    ) -> dict[str, Callable[[http.Request, StdioServer], Awaitable[http.Answer]]]:
         return {"POST": self._post, "GET": self._get, "DELETE": self._delete}
 
     def _server(self, container_id: str) -> StdioServer:
@@ -123,9 +121,7 @@ class Bridge:
                 del self._servers[container_id], self._last_used[container_id]
                 self._files.forget(container_id)
 
-    async def _post(
-        self, request: web.BaseRequest, server: StdioServer
-    ) -> web.StreamResponse:
+    async def _post(self, request: http.Request, server: StdioServer) -> http.Answer:
         message: Envelope | None = None
         try:
             message = wire.decode_body(await http.read_body(request, self._line_limit))
@@ -139,19 +135,19 @@ class Bridge:
             return http.failure(wire.id_of(message), error)
 
     async def _message(
-        self, request: web.BaseRequest, message: Envelope, server: StdioServer
-    ) -> web.StreamResponse:
+        self, request: http.Request, message: Envelope, server: StdioServer
+    ) -> http.Answer:
         caller = self._caller(request)
         revision = request.headers.get(http.VERSION_HEADER)
         if message.method is UNSET:  # an answer to a request, of which none was made
-            return web.Response(status=202)
+            return http.empty(202)
         opened = await server.opened()
         if eras.is_modern(revision, message):
             return await self._modern(request, message, server, caller)
         if message.id is UNSET:
             http.acknowledge(request)
             await server.notify(message, caller)
-            return web.Response(status=202)
+            return http.empty(202)
         if message.method == "initialize":
             return answers.initialized(message, opened)
         http.acknowledge(request)
@@ -160,16 +156,16 @@ class Bridge:
 
     async def _modern(
         self,
-        request: web.BaseRequest,
+        request: http.Request,
         message: Envelope,
         server: StdioServer,
         caller: Caller,
-    ) -> web.StreamResponse:
+    ) -> http.Answer:
         if (
             message.id is UNSET
         ):  # the modern era has no notifications for servers: to hang up is to cancel
             eras.check_revision(request.headers.get(http.VERSION_HEADER))
-            return web.Response(status=202)
+            return http.empty(202)
         modern = eras.read_modern(message, request.headers.items())
         if message.method == "server/discover":
             result = eras.discover_result(await server.opened())
@@ -180,7 +176,7 @@ class Bridge:
         call = await server.begin(modern.onward, caller)
         return await answers.call(request, call, server, modern)
 
-    def _caller(self, request: web.BaseRequest) -> Caller:
+    def _caller(self, request: http.Request) -> Caller:
         """Return on whose behalf ``request`` is.
 
         Raises:
@@ -191,9 +187,7 @@ class Bridge:
             raise UnknownSessionError("Session not found; initialize again.")
         return Caller(request.headers.get(http.PRINCIPAL_HEADER, ""), session)
 
-    async def _get(
-        self, request: web.BaseRequest, server: StdioServer
-    ) -> web.StreamResponse:
+    async def _get(self, request: http.Request, server: StdioServer) -> http.Answer:
         try:
             caller = self._caller(request)
             await server.opened()
@@ -201,17 +195,15 @@ class Bridge:
             return http.failure(wire.NULL, error)
         return await answers.notifications(request, server, caller, lambda body: body)
 
-    async def _delete(
-        self, request: web.BaseRequest, server: StdioServer
-    ) -> web.StreamResponse:
+    async def _delete(self, request: http.Request, server: StdioServer) -> http.Answer:
         try:
             caller = self._caller(request)
         except UnknownSessionError as error:
             return http.failure(wire.NULL, error)
         if not caller.session:
-            return web.Response(status=400)
+            return http.empty(400)
         self._ended[caller.session] = None
         if len(self._ended) > ENDED_SESSIONS_KEPT:
             del self._ended[next(iter(self._ended))]
         server.traffic.end_session(caller)
-        return web.Response(status=200)
+        return http.empty(200)

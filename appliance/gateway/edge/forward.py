@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 
-from aiohttp import web
 from multidict import CIMultiDict
 
 from appliance.core.errors import DomainError, UnavailableError
@@ -53,9 +52,7 @@ class Forwarder:
         self._timeout_s = timeout_s
         self._max_body_bytes = max_body_bytes
 
-    async def forward(
-        self, request: web.BaseRequest, admission: Admission
-    ) -> web.StreamResponse:
+    async def forward(self, request: http.Request, admission: Admission) -> http.Answer:
         """Answer ``request`` with what the server behind it says."""
         exchange = Exchange(request, admission)
         limit_s = None if request.method == "GET" else self._timeout_s
@@ -102,7 +99,7 @@ class Forwarder:
             onward[http.SESSION_HEADER] = upstream_id
         return onward
 
-    async def _carry(self, exchange: Exchange) -> web.StreamResponse:
+    async def _carry(self, exchange: Exchange) -> http.Answer:
         route = exchange.route
         if route.instance_id is None or not (route.container_id or route.address):
             raise NotRunningError(_why_not_running(route))

@@ -30,11 +30,11 @@ _NOT_FOR_CLIENTS = {401, 403, 407, *range(300, 400)}
 class Exchange:
     """One request on its way; what is known of it at each moment."""
 
-    request: web.BaseRequest
+    request: http.Request
     admission: Admission
     body: bytes = b""
     #: Set once the client was sent the head of an answer that is streamed.
-    stream: web.StreamResponse | None = None
+    stream: http.Answer | None = None
     onward: CIMultiDict[str] = field(default_factory=CIMultiDict)
     #: Whether the answer is a list of tools from which some are to be taken out.
     lists_tools: bool = False
@@ -47,7 +47,7 @@ class Exchange:
 
 async def relay(
     upstream: UpstreamAnswer, exchange: Exchange, signer: SessionSigner
-) -> web.StreamResponse:
+) -> http.Answer:
     """Return the answer, or the stream once it has ended.
 
     Raises:
@@ -88,7 +88,7 @@ async def _allowed_tools(
     upstream: UpstreamAnswer,
     exchange: Exchange,
     answer_headers: CIMultiDict[str],
-) -> web.Response:
+) -> http.Answer:
     is_stream = upstream.head.content_type == http.EVENT_STREAM
     allowed = exchange.route.allowed_tools or frozenset()
     body = allowlist.filtered(await upstream.read(), allowed, is_stream=is_stream)
@@ -99,7 +99,7 @@ async def _stream(
     upstream: UpstreamAnswer,
     exchange: Exchange,
     answer_headers: CIMultiDict[str],
-) -> web.StreamResponse:
+) -> http.Answer:
     """Pass on what comes, when it comes."""
     answer_headers["X-Accel-Buffering"] = "no"
     response = web.StreamResponse(status=upstream.head.status, headers=answer_headers)
@@ -111,7 +111,7 @@ async def _stream(
     return response
 
 
-async def end(exchange: Exchange, error: DomainError) -> web.StreamResponse:
+async def end(exchange: Exchange, error: DomainError) -> http.Answer:
     """Tell the client what went wrong: as an answer, or as the last event of a stream that is open already."""
     log.info(
         "call_failed", server=exchange.route.name, code=error.code, reason=error.reason

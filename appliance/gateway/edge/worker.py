@@ -61,7 +61,7 @@ class Worker:
         self._calls_left = _calls_to_live(config)
         self._streams: set[asyncio.Task[object]] = set()
 
-    async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
+    async def handle(self, request: http.Request) -> http.Answer:
         """Answer one request."""
         match = _ENDPOINT.fullmatch(request.path)
         if match is not None:
@@ -82,9 +82,7 @@ class Worker:
         for task in self._streams:
             task.cancel()
 
-    async def _endpoint(
-        self, request: web.BaseRequest, name: str
-    ) -> web.StreamResponse:
+    async def _endpoint(self, request: http.Request, name: str) -> http.Answer:
         started = time.perf_counter()
         outcome = Counter.CALLS_FAILED
         try:
@@ -103,9 +101,7 @@ class Worker:
             )
             self._count_down()
 
-    async def _admitted(
-        self, request: web.BaseRequest, name: str
-    ) -> web.StreamResponse:
+    async def _admitted(self, request: http.Request, name: str) -> http.Answer:
         if self._is_foreign(request):
             return _forbidden()
         table = self._table.current
@@ -123,9 +119,7 @@ class Worker:
             return await self._stream(request, admission)
         return await self._forwarder.forward(request, admission)
 
-    async def _stream(
-        self, request: web.BaseRequest, admission: Admission
-    ) -> web.StreamResponse:
+    async def _stream(self, request: http.Request, admission: Admission) -> http.Answer:
         task = asyncio.current_task()
         assert task is not None  # noqa: S101 - a handler runs in a task
         self._streams.add(task)
@@ -136,7 +130,7 @@ class Worker:
             self._streams.discard(task)
             self._counters.add(Counter.STREAMS_CLOSED)
 
-    def _is_foreign(self, request: web.BaseRequest) -> bool:
+    def _is_foreign(self, request: http.Request) -> bool:
         if self._guard.refuses_origin(request.headers.get("Origin")):
             return True
         address = request.get_extra_info("sockname")
@@ -146,7 +140,7 @@ class Worker:
             is_proxied="X-Forwarded-For" in request.headers,
         )
 
-    async def _ready(self) -> web.Response:
+    async def _ready(self) -> http.Answer:
         state = {
             "routes": "ok"
             if self._table.current is not None
@@ -188,14 +182,14 @@ def _outcome(status: int) -> Counter:
     return Counter.CALLS_REFUSED if status >= _CLIENT_ERROR else Counter.CALLS_OK
 
 
-def _is_local(request: web.BaseRequest) -> bool:
+def _is_local(request: http.Request) -> bool:
     """Whether somebody on this box asks, and not through a proxy."""
     return (
         is_loopback(request.remote or "") and "X-Forwarded-For" not in request.headers
     )
 
 
-def _forbidden() -> web.Response:
+def _forbidden() -> http.Answer:
     body = wire.error_body(
         wire.NULL,
         wire.REFUSED,
@@ -204,7 +198,7 @@ def _forbidden() -> web.Response:
     return http.json_answer(body, status=403)
 
 
-def _not_loaded() -> web.Response:
+def _not_loaded() -> http.Answer:
     body = wire.error_body(
         wire.NULL,
         wire.UNAVAILABLE,
@@ -213,7 +207,7 @@ def _not_loaded() -> web.Response:
     return http.json_answer(body, status=503, headers={"Retry-After": "1"})
 
 
-def _denied(denial: Denial) -> web.Response:
+def _denied(denial: Denial) -> http.Answer:
     if denial is Denial.NOT_FOUND:
         body = wire.error_body(
             wire.NULL,

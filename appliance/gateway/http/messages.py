@@ -33,10 +33,13 @@ EVENT_STREAM = "text/event-stream"
 KEEP_ALIVE_S = 15.0
 KEEP_ALIVE = b": keep-alive\n\n"
 
-Handler = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
+#: What handlers get and give. Everything that answers uses these names and the functions below, never the library itself.
+Request = web.BaseRequest
+Answer = web.StreamResponse
+Handler = Callable[[Request], Awaitable[Answer]]
 
 
-async def read_body(request: web.BaseRequest, limit: int) -> bytes:
+async def read_body(request: Request, limit: int) -> bytes:
     """Return the whole body.
 
     Raises:
@@ -62,22 +65,27 @@ async def read_body(request: web.BaseRequest, limit: int) -> bytes:
     return b"".join(parts)
 
 
-def acknowledge(request: web.BaseRequest) -> None:
+def acknowledge(request: Request) -> None:
     """Tell a worker that its request is passed on now: from here on it must not be sent again."""
     if request.transport is not None:
         request.transport.write(b"HTTP/1.1 102 Processing\r\n\r\n")
 
 
+def empty(status: int, headers: Mapping[str, str] | None = None) -> Answer:
+    """Return an answer without a body."""
+    return web.Response(status=status, headers=headers)
+
+
 def json_answer(
     body: bytes, *, status: int = 200, headers: Mapping[str, str] | None = None
-) -> web.Response:
+) -> Answer:
     """Return ``body``, which is JSON already."""
     return web.Response(body=body, status=status, content_type=JSON, headers=headers)
 
 
 def failure(
     request_id: bytes, error: DomainError, data: Mapping[str, Any] | None = None
-) -> web.Response:
+) -> Answer:
     """Return a domain error as a JSON-RPC error under the HTTP status that fits it."""
     status, _ = _status(error)
     headers = {}
@@ -102,9 +110,7 @@ def failure_body(
     )
 
 
-def refusal(
-    request_id: bytes, error: wire.WireError, status: int = 400
-) -> web.Response:
+def refusal(request_id: bytes, error: wire.WireError, status: int = 400) -> Answer:
     """Return what is wrong with a body as a JSON-RPC error."""
     return json_answer(
         wire.error_body(request_id, error.rpc_code, error.message), status=status
@@ -112,8 +118,8 @@ def refusal(
 
 
 async def event_stream(
-    request: web.BaseRequest, headers: Mapping[str, str] | None = None
-) -> web.StreamResponse:
+    request: Request, headers: Mapping[str, str] | None = None
+) -> Answer:
     """Return a started stream of server-sent events."""
     response = web.StreamResponse(
         headers={
@@ -128,7 +134,7 @@ async def event_stream(
 
 
 @contextlib.asynccontextmanager
-async def keep_alive(response: web.StreamResponse) -> Any:
+async def keep_alive(response: Answer) -> Any:
     """Send a comment whenever ``KEEP_ALIVE_S`` have passed; the stream may be written to meanwhile."""
 
     async def beat() -> None:
@@ -144,7 +150,7 @@ async def keep_alive(response: web.StreamResponse) -> Any:
         task.cancel()
 
 
-def accepts_events(request: web.BaseRequest) -> bool:
+def accepts_events(request: Request) -> bool:
     """Whether the client can read an event stream."""
     accepted = request.headers.get("Accept", "")
     return EVENT_STREAM in accepted or "text/*" in accepted or "*/*" in accepted
