@@ -42,7 +42,8 @@ def signed_result(
 
 
 def checked(binder: StateBinder, params: dict[str, Any], **changes: Any) -> Any:
-    arguments = {"method": "tools/call", "owner": ANN, "purpose": PURPOSE} | changes
+    arguments: dict[str, Any] = {"method": "tools/call", "owner": ANN}
+    arguments |= {"purpose": PURPOSE} | changes
     return json.loads(binder.check_request(json.dumps(params).encode(), **arguments))
 
 

@@ -1,7 +1,7 @@
 """Request states and task ids that only their owner can use. Pure.
 
 A server of the stateless revision hands its client a ``requestState`` to come back with, and the id of a ``task`` to ask for.
-The server cannot know whose they are: to it all calls come from the gateway. So what leaves the gateway carries a signature over
+The server cannot know whose they are: to it all calls come from the gateway. So what leaves the gateway is signed over
 server, principal and, for a request state, the method, the tool and a time to live; what comes back without it does not reach
 the server. Nothing is stored (as with session ids, decision 4).
 
