@@ -192,6 +192,21 @@ async def test_snippets_hold_the_endpoint_and_no_key(admin: Client) -> None:
     assert server["url"] == made["server"]["endpoint"]
     assert server["headers"] == {"Authorization": f"Bearer {found['key_placeholder']}"}
     assert made["endpoint_key"] not in str(found)
+    assert len(found["clients"]) > 15
+
+
+async def test_one_snippet_may_be_asked_for_and_an_unknown_client_is_refused(
+    admin: Client,
+) -> None:
+    await _create(admin)
+    path = "/api/servers/clock/client-config"
+
+    one = await (await admin.get(path, params={"client": "codex"})).json()
+    refused = await admin.get(path, params={"client": "netscape"})
+
+    assert [item["client"] for item in one["clients"]] == ["codex"]
+    assert refused.status == 422
+    assert (await refused.json())["errors"][0]["field"] == "client"
 
 
 async def test_before_it_is_live_a_server_has_no_tools_and_no_manifest(

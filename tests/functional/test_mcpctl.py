@@ -320,6 +320,20 @@ async def test_keys_are_made_listed_and_revoked(mine: Terminal) -> None:
     assert revoked.code == 0
 
 
+async def test_a_key_is_limited(mine: Terminal) -> None:
+    made = await mine.run("keys", "create", "bot", "--calls-per-second", "5", "--json")
+    key_id = str(made.json()["id"])
+
+    changed = await mine.run("keys", "limit", key_id, "--concurrency", "2")
+    listed = await mine.run("keys", "list", "--json")
+
+    assert made.json()["limits"] == {"calls_per_second": 5.0, "concurrency": None}
+    assert "2 at once" in changed.out
+    assert {"calls_per_second": None, "concurrency": 2} in [
+        item["limits"] for item in listed.json()["items"]
+    ]
+
+
 async def test_jobs_are_listed_shown_and_cancelled(hub: Hub, mine: Terminal) -> None:
     job_id = str(await hub.services.jobs.enqueue("test.work", {}))
 
@@ -336,11 +350,26 @@ async def test_connect_fills_in_a_key(mine: Terminal) -> None:
     await mine.run("servers", "create", "clock", "--package", "pypi:x")
 
     done = await mine.run(
+        "servers", "connect", "clock", "--client", "cursor", "--key", "mcps_mine"
+    )
+
+    server = done.json()["mcpServers"]["clock"]
+    assert server["headers"] == {"Authorization": "Bearer mcps_mine"}
+
+
+async def test_connect_lists_the_clients_and_says_which_asks_for_the_key(
+    mine: Terminal,
+) -> None:
+    await mine.run("servers", "create", "clock", "--package", "pypi:x")
+
+    listed = await mine.run("servers", "connect", "clock", "--client", "list")
+    asking = await mine.run(
         "servers", "connect", "clock", "--client", "vscode", "--key", "mcps_mine"
     )
 
-    server = done.json()["servers"]["clock"]
-    assert server["headers"] == {"Authorization": "Bearer mcps_mine"}
+    assert "codex" in listed.out
+    assert "mcps_mine" not in asking.out
+    assert "asks for the key itself" in asking.err
 
 
 async def test_health_and_version_need_no_key(terminal: Terminal) -> None:

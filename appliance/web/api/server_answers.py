@@ -188,8 +188,12 @@ class ClientConfigAnswer(BaseModel):
     client: str
     title: str
     file: str = Field(description="Where the text goes: a file, or `shell`.")
-    language: str
+    language: str = Field(description="`json`, `toml`, `yaml`, `python` or `shell`.")
     text: str
+    link: str = Field(
+        description="Opens the client and adds the server there; empty where the client has no such link."
+    )
+    note: str = Field(description="What the client's user should know besides.")
 
 
 class ConnectAnswer(BaseModel):

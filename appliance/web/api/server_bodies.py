@@ -161,3 +161,13 @@ class ServerQuery(Input):
         "", max_length=200, description="`next_cursor` of the page before."
     )
     limit: int = Field(50, ge=1, le=200, description="Servers a page.")
+
+
+class ConnectQuery(Input):
+    """For which client."""
+
+    client: str = Field(
+        "",
+        max_length=64,
+        description="One client's name, such as `vscode`; absent: all of them.",
+    )

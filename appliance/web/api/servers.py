@@ -26,11 +26,12 @@ from appliance.web.api.server_answers import (
 )
 from appliance.web.api.server_bodies import (
     ConfigBody,
+    ConnectQuery,
     InvokeBody,
     NewServerBody,
     ServerQuery,
 )
-from appliance.web.connect import KEY_PLACEHOLDER, client_configs
+from appliance.web.connect import KEY_PLACEHOLDER, chosen, client_configs
 from appliance.web.keys import SERVERS
 from appliance.web.parsing import json_answer, top_level_fields
 from appliance.web.requests import move_time_limit, principal_of, server_of
@@ -212,7 +213,7 @@ async def capabilities(request: web.Request) -> CapabilitiesAnswer:
 
 
 @routes.get("/api/servers/{server}/client-config", summary="Show how clients connect")
-async def client_config(request: web.Request) -> ConnectAnswer:
+async def client_config(request: web.Request, *, query: ConnectQuery) -> ConnectAnswer:
     """Snippets for MCP clients. The endpoint key is stored hashed, so a placeholder stands in its place."""
     view = await _view(request)
     configs = client_configs(view.server.name, view.endpoint)
@@ -221,7 +222,9 @@ async def client_config(request: web.Request) -> ConnectAnswer:
         endpoint=view.endpoint,
         key_placeholder=KEY_PLACEHOLDER,
         mcp_json=json.loads(configs[0].text),
-        clients=[ClientConfigAnswer(**asdict(item)) for item in configs],
+        clients=[
+            ClientConfigAnswer(**asdict(item)) for item in chosen(configs, query.client)
+        ],
         manifest=_manifest(view),
     )
 

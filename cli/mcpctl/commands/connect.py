@@ -5,7 +5,7 @@ import click
 from mcpctl.client import path_of
 from mcpctl.commands.common import client, json_option
 from mcpctl.errors import CommandError
-from mcpctl.output import emit_json
+from mcpctl.output import emit_json, table
 
 
 @click.command()
@@ -15,7 +15,7 @@ from mcpctl.output import emit_json
     "wanted",
     default="generic",
     show_default=True,
-    help="generic, claude-code, vscode, cursor, …",
+    help="generic, claude-code, vscode, cursor, …; 'list' shows all.",
 )
 @click.option(
     "--key", help="Endpoint key to fill in; without it a placeholder stands there."
@@ -27,6 +27,12 @@ def connect(server: str, wanted: str, key: str | None, *, as_json: bool) -> None
     if as_json:
         emit_json(found)
         return
+    if wanted == "list":
+        rows = [
+            (item["client"], item["title"], item["file"]) for item in found["clients"]
+        ]
+        table(("client", "name", "goes into"), rows, empty="None.")
+        return
     chosen = next((item for item in found["clients"] if item["client"] == wanted), None)
     if chosen is None:
         known = ", ".join(item["client"] for item in found["clients"])
@@ -34,6 +40,10 @@ def connect(server: str, wanted: str, key: str | None, *, as_json: bool) -> None
             f"There is no snippet for {wanted}.", hint=f"There are: {known}."
         )
     click.echo(f"{chosen['title']}, {chosen['file']}:", err=True)
+    if chosen["note"]:
+        click.echo(chosen["note"], err=True)
+    if key and found["key_placeholder"] not in chosen["text"]:
+        click.echo("It asks for the key itself; --key changes nothing.", err=True)
     click.echo(
         chosen["text"].replace(found["key_placeholder"], key) if key else chosen["text"]
     )
