@@ -209,6 +209,16 @@ class Settings(BaseSettings):
     gw_log_level: LogLevel | None = Field(
         None, description="LOG_LEVEL for the gateway alone."
     )
+    gw_key_calls_per_second: float = Field(
+        0.0,
+        ge=0,
+        description="Calls a second that a key may make if it has no limit of its own. 0: any number.",
+    )
+    gw_key_concurrency: int = Field(
+        0,
+        ge=0,
+        description="Calls at once that a key may have if it has no limit of its own. 0: any number.",
+    )
     gw_max_body_bytes: int = Field(
         10 * 1024 * 1024,
         ge=1024,

@@ -77,6 +77,18 @@ class SignedIn:
 
 
 @dataclass(frozen=True)
+class KeyLimits:
+    """How much a key may ask of the gateway; ``None``: as the settings say."""
+
+    calls_per_second: float | None = None
+    #: Calls at once.
+    concurrency: int | None = None
+
+
+NO_LIMITS = KeyLimits()
+
+
+@dataclass(frozen=True)
 class ApiKey:
     """A key for programs; the key itself is known only to whoever was shown it."""
 
@@ -88,3 +100,4 @@ class ApiKey:
     last_used_at: datetime | None
     expires_at: datetime | None
     revoked_at: datetime | None
+    limits: KeyLimits = NO_LIMITS

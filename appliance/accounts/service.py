@@ -6,7 +6,7 @@ import secrets
 import unicodedata
 from datetime import datetime, timedelta
 
-from appliance.accounts import attempts, store
+from appliance.accounts import attempts, key_limits, store
 from appliance.accounts.attempts import MAX_EMAIL, Attempt
 from appliance.accounts.errors import (
     KeyNotFoundError,
@@ -15,8 +15,10 @@ from appliance.accounts.errors import (
     WrongCredentialsError,
 )
 from appliance.accounts.model import (
+    NO_LIMITS,
     SYSTEM,
     ApiKey,
+    KeyLimits,
     Principal,
     Role,
     Session,
@@ -244,12 +246,17 @@ class AccountService:
     # -- keys
 
     async def create_key(
-        self, principal: Principal, name: str, *, expires_at: datetime | None = None
+        self,
+        principal: Principal,
+        name: str,
+        *,
+        expires_at: datetime | None = None,
+        limits: KeyLimits = NO_LIMITS,
     ) -> tuple[ApiKey, str]:
         """Return a new key of the principal's, and the key itself, which is shown this once.
 
         Raises:
-            InvalidError: The name is empty or too long, or the key would have run out already.
+            InvalidError: The name is empty or too long, the key would have run out already, or a limit is not above zero.
         """
         user_id = _person(principal)
         name = name.strip()
@@ -259,6 +266,7 @@ class AccountService:
             )
         if expires_at is not None and expires_at <= now():
             raise InvalidError.field("expires_at", "give a moment in the future")
+        key_limits.check(limits)
         key = new_key(KEY_PREFIX)
 
         def write() -> ApiKey:
@@ -268,6 +276,7 @@ class AccountService:
                 prefix=key[:KEY_VISIBLE],
                 key_hash=key_hash(key),
                 expires_at=expires_at,
+                limits=limits,
             )
             _audit(principal, "key.create", "key", added.id, object_name=name)
             return added
@@ -277,6 +286,27 @@ class AccountService:
     async def keys(self, principal: Principal) -> list[ApiKey]:
         """Return the principal's keys that were not revoked, newest first."""
         return await self._database.run(store.keys, _person(principal))
+
+    async def limit_key(
+        self, principal: Principal, key_id: int, limits: KeyLimits
+    ) -> ApiKey:
+        """Set how much one of the principal's keys may ask of the gateway, and return it.
+
+        Raises:
+            InvalidError: A limit is not above zero.
+            KeyNotFoundError: They have none of this number.
+        """
+        user_id = _person(principal)
+        key_limits.check(limits)
+
+        def write() -> ApiKey:
+            changed = store.limit_key(user_id, key_id, limits)
+            if changed is None:
+                raise KeyNotFoundError(f"You have no key {key_id}.")
+            _audit(principal, "key.limit", "key", key_id, object_name=changed.name)
+            return changed
+
+        return await self._database.run(write)
 
     async def revoke_key(self, principal: Principal, key_id: int) -> None:
         """Revoke one of the principal's keys; it stops working at once.

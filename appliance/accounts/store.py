@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 from peewee import IntegrityError, fn
 
 from appliance.accounts.errors import EmailTakenError
-from appliance.accounts.model import ApiKey, Role, Session, User
+from appliance.accounts.model import ApiKey, KeyLimits, Role, Session, User
 from appliance.accounts.tables import ApiKeyRow, LoginAttemptRow, SessionRow, UserRow
 from appliance.core.clock import now
 from appliance.infra.database import proxy
@@ -41,6 +41,7 @@ def _key(row: ApiKeyRow) -> ApiKey:
         last_used_at=row.last_used_at,
         expires_at=row.expires_at,
         revoked_at=row.revoked_at,
+        limits=KeyLimits(row.calls_per_second, row.concurrency),
     )
 
 
@@ -233,6 +234,7 @@ def add_key(
     prefix: str,
     key_hash: bytes,
     expires_at: datetime | None,
+    limits: KeyLimits,
 ) -> ApiKey:
     """Insert a key."""
     row = ApiKeyRow.create(
@@ -242,6 +244,8 @@ def add_key(
         key_hash=key_hash,
         created_at=now(),
         expires_at=expires_at,
+        calls_per_second=limits.calls_per_second,
+        concurrency=limits.concurrency,
     )
     return _key(row)
 
@@ -279,6 +283,24 @@ def keys(user_id: int) -> list[ApiKey]:
         .order_by(ApiKeyRow.id.desc())
     )
     return [_key(row) for row in rows]
+
+
+def limit_key(user_id: int, key_id: int, limits: KeyLimits) -> ApiKey | None:
+    """Set the limits of one of a person's keys that works, and return it; ``None`` if there is none."""
+    values = {
+        "calls_per_second": limits.calls_per_second,
+        "concurrency": limits.concurrency,
+    }
+    changed = (
+        ApiKeyRow.update(values)
+        .where(
+            ApiKeyRow.id == key_id,
+            ApiKeyRow.user_id == user_id,
+            ApiKeyRow.revoked_at.is_null(),
+        )
+        .execute()
+    )
+    return _key(ApiKeyRow.get_by_id(key_id)) if changed else None
 
 
 def revoke_key(user_id: int, key_id: int) -> bool:

@@ -1,6 +1,14 @@
 """People, sessions and keys as rows (migration 0001)."""
 
-from peewee import BigAutoField, BigIntegerField, BlobField, BooleanField, TextField
+from peewee import (
+    BigAutoField,
+    BigIntegerField,
+    BlobField,
+    BooleanField,
+    DoubleField,
+    IntegerField,
+    TextField,
+)
 from playhouse.postgres_ext import DateTimeTZField
 
 from appliance.infra.database import Table
@@ -49,6 +57,8 @@ class ApiKeyRow(Table):
     last_used_at = DateTimeTZField(null=True)
     expires_at = DateTimeTZField(null=True)
     revoked_at = DateTimeTZField(null=True)
+    calls_per_second = DoubleField(null=True)
+    concurrency = IntegerField(null=True)
 
     class Meta:
         table_name = "api_keys"

@@ -47,6 +47,8 @@ class GatewayConfig:
     max_requests_jitter: int
     preload: bool
     max_body_bytes: int
+    #: Of a person's key without limits of its own: ``calls_per_second`` and ``concurrency``; 0: no limit.
+    key_limits: dict[str, float]
     remote_allow_private: bool
     log_level: str
     log_format: str
@@ -88,6 +90,10 @@ def from_settings(settings: "Settings", database_url: str) -> GatewayConfig:
         max_requests_jitter=settings.gw_max_requests_jitter,
         preload=settings.gw_preload,
         max_body_bytes=settings.gw_max_body_bytes,
+        key_limits={
+            "calls_per_second": settings.gw_key_calls_per_second,
+            "concurrency": settings.gw_key_concurrency,
+        },
         remote_allow_private=settings.remote_allow_private,
         log_level=settings.gw_log_level or settings.log_level,
         log_format=settings.log_format,

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 import psycopg2
 import psycopg2.extensions
@@ -15,6 +15,8 @@ import structlog
 from appliance.infra.connections import DatabaseUnavailableError, connect, listen
 
 log = structlog.get_logger("gateway.routes")
+
+_Found = TypeVar("_Found")
 
 #: A burst of changes (a status, an instance, an event) is read once.
 DEBOUNCE_S = 0.02
@@ -25,7 +27,10 @@ SELECT server_id, name, owner_id, endpoint_key_hash, status, status_reason,
        deployment_id, session_mode, limits, trace_bodies, listed, card
 FROM gateway_routes
 """
-_KEYS = "SELECT key_hash, user_id, every_server, extract(epoch FROM expires_at)::float8 FROM gateway_keys"
+_KEYS = """
+SELECT key_hash, user_id, every_server, extract(epoch FROM expires_at)::float8, key_id, calls_per_second, concurrency
+FROM gateway_keys
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +71,10 @@ class UserKey:
     every_server: bool
     #: Seconds since the epoch; ``None``: never.
     expires_at: float | None
+    key_id: int = 0
+    #: ``None``: as the settings say.
+    calls_per_second: float | None = None
+    concurrency: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,6 +157,22 @@ class LiveTable:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(within_s):
                     await self._loaded.wait()
+
+    async def find(
+        self, look: Callable[[RoutingTable], _Found | None], *, within_s: float
+    ) -> _Found | None:
+        """Return what ``look`` finds, in this table or in one that comes within ``within_s`` seconds."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(within_s):
+                while True:
+                    if (
+                        self.current is not None
+                        and (found := look(self.current)) is not None
+                    ):
+                        return found
+                    self._loaded.clear()
+                    await self._loaded.wait()
+        return None
 
     async def follow(self) -> None:
         """Load the table and load it again after every change, for ever."""

@@ -272,6 +272,21 @@ async def test_a_key_is_shown_once(site: Hub) -> None:
     assert key not in listed
 
 
+async def test_a_key_s_limits_are_set_on_the_page(site: Hub) -> None:
+    await site.sign_in()
+    await site.post("/settings/keys", name="bot", calls_per_second="2.5")
+    shown = await site.page("/settings/keys")
+    (path,) = re.findall(r'action="(/settings/keys/\d+/limits)"', shown)
+
+    changed = await site.post(path, calls_per_second="", concurrency="3")
+    refused = await site.post(path, concurrency="none")
+
+    assert "2.5/s" in shown
+    assert changed.status in {200, 303}
+    assert refused.status == 422
+    assert "3 at once" in await site.page("/settings/keys")
+
+
 async def test_a_weak_new_password_is_told_beside_its_control(site: Hub) -> None:
     await site.sign_in()
 

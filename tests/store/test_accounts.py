@@ -16,9 +16,10 @@ from appliance.accounts.errors import (
     WrongCredentialsError,
 )
 from appliance.accounts.limits import PER_EMAIL
-from appliance.accounts.model import SYSTEM, Principal, Role
+from appliance.accounts.model import SYSTEM, KeyLimits, Principal, Role
 from appliance.accounts.service import AccountService, UnknownKeyError
 from appliance.core.clock import now
+from appliance.core.errors import InvalidError
 from appliance.infra.database import Database
 from appliance.observability.audit import AuditTrail
 
@@ -284,3 +285,43 @@ async def test_every_write_leaves_a_line_in_the_audit_trail(
         ("key.create", "allowed"),
         ("key.revoke", "allowed"),
     ]
+
+
+async def test_a_key_is_limited_when_it_is_made_and_later(
+    accounts: AccountService,
+) -> None:
+    await accounts.register(ADA, PASSWORD)
+    ada = await signed_in(accounts)
+    made, _ = await accounts.create_key(ada, "laptop", limits=KeyLimits(2.5, 4))
+    assert made.limits == KeyLimits(2.5, 4)
+
+    changed = await accounts.limit_key(ada, made.id, KeyLimits(None, 8))
+
+    assert changed.limits == KeyLimits(None, 8)
+    assert [key.limits for key in await accounts.keys(ada)] == [KeyLimits(None, 8)]
+
+
+@pytest.mark.parametrize(
+    "limits",
+    [KeyLimits(0), KeyLimits(-1), KeyLimits(float("nan")), KeyLimits(None, 0)],
+)
+async def test_a_limit_that_lets_nothing_through_is_refused(
+    accounts: AccountService, limits: KeyLimits
+) -> None:
+    await accounts.register(ADA, PASSWORD)
+    ada = await signed_in(accounts)
+
+    with pytest.raises(InvalidError):
+        await accounts.create_key(ada, "laptop", limits=limits)
+    assert await accounts.keys(ada) == []
+
+
+async def test_nobody_limits_another_person_s_key(accounts: AccountService) -> None:
+    await accounts.register(ADA, PASSWORD)
+    await accounts.add_user(SYSTEM, "bob@example.org", PASSWORD, Role.ADMIN)
+    ada = await signed_in(accounts)
+    made, _ = await accounts.create_key(ada, "laptop")
+    bob = await signed_in(accounts, "bob@example.org")
+
+    with pytest.raises(KeyNotFoundError):
+        await accounts.limit_key(bob, made.id, KeyLimits(1))

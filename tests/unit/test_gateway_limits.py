@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from appliance.gateway.edge.keys import Admission
 from appliance.gateway.edge.limits import (
     Limit,
     Limiter,
@@ -13,7 +14,9 @@ from appliance.gateway.edge.limits import (
     Refusal,
     Token,
     limit,
+    limits_of,
 )
+from appliance.gateway.routes import Route, UserKey
 
 
 class Clock:
@@ -179,3 +182,37 @@ def test_processes_find_the_same_slot() -> None:
 @pytest.mark.parametrize("values", [{}, {"calls_per_second": 0}, {"concurrency": 0}])
 def test_no_limit_is_none(values: dict[str, float]) -> None:
     assert limit("server:1", "This server", values) is None
+
+
+def admission(
+    principal: str = "user:1", key: UserKey | None = None, **limits: float
+) -> Admission:
+    route = Route(1, "time", 1, "running", "", limits=limits)
+    return Admission(route, principal, key)
+
+
+def test_a_key_has_its_own_limits_or_those_of_the_settings() -> None:
+    defaults = {"calls_per_second": 5, "concurrency": 0}
+    own = UserKey(
+        1,
+        every_server=False,
+        expires_at=None,
+        key_id=7,
+        calls_per_second=50.0,
+        concurrency=2,
+    )
+    plain = UserKey(1, every_server=False, expires_at=None, key_id=8)
+
+    assert limits_of(admission(key=own), defaults) == (
+        Limit("key:7", "This key", 50.0, 2),
+    )
+    assert limits_of(admission(key=plain), defaults) == (
+        Limit("key:8", "This key", 5.0, 0),
+    )
+
+
+def test_a_server_is_limited_for_everybody_but_the_hub() -> None:
+    by_endpoint = admission("server:1", concurrency=3)
+
+    assert limits_of(by_endpoint, {}) == (Limit("server:1", "time", 0.0, 3),)
+    assert limits_of(admission("hub", concurrency=3), {}) == ()

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from enum import Enum
 
 from appliance.core.ids import key_hash
-from appliance.gateway.routes import Route, RoutingTable
+from appliance.gateway.routes import Route, RoutingTable, UserKey
 
 
 class Denial(Enum):
@@ -28,6 +28,8 @@ class Admission:
     route: Route
     #: ``server:12`` (the endpoint's own key), ``user:5`` or ``hub``. Sessions are bound to it.
     principal: str
+    #: The person's key that was used; ``None``: it was another kind of key.
+    user_key: UserKey | None = None
 
 
 def presented_key(headers: Mapping[str, str]) -> str | None:
@@ -65,9 +67,9 @@ def admit(
         principal, opens = _holder(table, hashed, route, at)
     if principal is None:
         return Denial.UNKNOWN_KEY
-    return (
-        Admission(route, principal) if route is not None and opens else Denial.NOT_FOUND
-    )
+    if route is None or not opens:
+        return Denial.NOT_FOUND
+    return Admission(route, principal, table.user_keys.get(hashed))
 
 
 def _holder(

@@ -16,6 +16,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Final
 
+from appliance.gateway.edge.keys import Admission
+
+HUB: Final = "hub"
 #: Subjects that can be limited at once. One that finds no slot is let through: limits are fairness, keys are security.
 SLOTS: Final = 4096
 _BYTES = 8
@@ -29,7 +32,7 @@ class Limit:
 
     #: Such as ``key:9f86d081`` or ``server:12``.
     subject: str
-    #: Said to who meets the limit: ``this key`` or ``this server``.
+    #: Said to who meets the limit: ``This key``, or the server's name.
     name: str
     #: 0: no limit.
     calls_per_second: float = 0.0
@@ -47,6 +50,30 @@ def limit(subject: str, name: str, values: Mapping[str, float]) -> Limit | None:
     rate = float(values.get("calls_per_second") or 0.0)
     concurrency = int(values.get("concurrency") or 0)
     return Limit(subject, name, rate, concurrency) if rate or concurrency else None
+
+
+def limits_of(
+    admission: Admission, key_defaults: Mapping[str, float]
+) -> tuple[Limit, ...]:
+    """Return the limits that an admitted call has to keep: those of its key and those of its server.
+
+    Args:
+        admission: Of the call.
+        key_defaults: What a person's key may do that has no limits of its own. The keys of endpoints are limited by their
+            servers, and the hub's own by nothing.
+    """
+    found = []
+    key, route = admission.user_key, admission.route
+    if key is not None:
+        values = {
+            "calls_per_second": key.calls_per_second,
+            "concurrency": key.concurrency,
+        }
+        given = {name: value for name, value in values.items() if value is not None}
+        found.append(limit(f"key:{key.key_id}", "This key", {**key_defaults, **given}))
+    if admission.principal != HUB:
+        found.append(limit(f"server:{route.server_id}", f"{route.name}", route.limits))
+    return tuple(item for item in found if item is not None)
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ from typing import Self
 from aiohttp import web
 from pydantic import BaseModel, Field
 
-from appliance.accounts.model import ApiKey
+from appliance.accounts.model import ApiKey, KeyLimits
 from appliance.core.clock import now
 from appliance.web.keys import ACCOUNTS
 from appliance.web.parsing import Input
@@ -17,6 +17,28 @@ from appliance.web.routes import Routes
 routes = Routes("keys")
 
 
+class KeyLimitsBody(Input):
+    """How much a key may ask of the gateway."""
+
+    calls_per_second: float | None = Field(
+        None, description="null: as GW_KEY_CALLS_PER_SECOND says."
+    )
+    concurrency: int | None = Field(
+        None, description="Calls at once. null: as GW_KEY_CONCURRENCY says."
+    )
+
+    def as_model(self) -> KeyLimits:
+        """Return the limits as the accounts know them."""
+        return KeyLimits(self.calls_per_second, self.concurrency)
+
+
+class KeyLimitsAnswer(BaseModel):
+    """How much a key may ask of the gateway."""
+
+    calls_per_second: float | None
+    concurrency: int | None
+
+
 class NewKeyBody(Input):
     """A key to make."""
 
@@ -24,6 +46,7 @@ class NewKeyBody(Input):
     expires_in_days: int | None = Field(
         None, ge=1, le=3650, description="Absent: until it is revoked."
     )
+    limits: KeyLimitsBody = Field(default_factory=KeyLimitsBody)
 
 
 class KeyAnswer(BaseModel):
@@ -37,6 +60,7 @@ class KeyAnswer(BaseModel):
     created_at: datetime
     last_used_at: datetime | None
     expires_at: datetime | None
+    limits: KeyLimitsAnswer
 
     @classmethod
     def of(cls, key: ApiKey) -> Self:
@@ -70,9 +94,23 @@ async def create(request: web.Request, *, body: NewKeyBody) -> NewKeyAnswer:
         now() + timedelta(days=body.expires_in_days) if body.expires_in_days else None
     )
     made, key = await request.app[ACCOUNTS].create_key(
-        principal_of(request), body.name, expires_at=expires_at
+        principal_of(request),
+        body.name,
+        expires_at=expires_at,
+        limits=body.limits.as_model(),
     )
     return NewKeyAnswer(**KeyAnswer.of(made).model_dump(), key=key)
+
+
+@routes.put("/api/keys/{key_id:[0-9]{1,18}}/limits", summary="Limit an API key")
+async def limit(request: web.Request, *, body: KeyLimitsBody) -> KeyAnswer:
+    """Set how much a key may ask of the gateway; holds within two seconds."""
+    changed = await request.app[ACCOUNTS].limit_key(
+        principal_of(request),
+        int(request.match_info["key_id"]),
+        body.as_model(),
+    )
+    return KeyAnswer.of(changed)
 
 
 @routes.delete(

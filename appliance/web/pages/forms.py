@@ -1,6 +1,6 @@
 """Forms, as the browser sends them."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from enum import StrEnum
 from http import HTTPStatus
@@ -14,6 +14,7 @@ from appliance.web.problems import MalformedError, problem_of
 from appliance.web.render import page
 
 E = TypeVar("E", bound=StrEnum)
+N = TypeVar("N", int, float)
 
 #: What must not be shown again after a refusal.
 _SECRET = {"password", "current", "new", "csrf_token"}
@@ -41,6 +42,20 @@ def member(kind: type[E], text: str) -> E | None:
         return kind(text)
     except ValueError:
         return None
+
+
+def number(text: str, kind: Callable[[str], N], field: str) -> N | None:
+    """Return the number that ``text`` says; ``None`` if it is empty.
+
+    Raises:
+        InvalidError: It says none; names ``field``.
+    """
+    if not text.strip():
+        return None
+    try:
+        return kind(text)
+    except ValueError:
+        raise InvalidError.field(field, "give a number, or nothing") from None
 
 
 def see_other(location: str) -> web.Response:

@@ -1,15 +1,16 @@
 """A person's keys, sessions and password, and for administrators the people."""
 
+from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any
 
 from aiohttp import web
 
-from appliance.accounts.model import Role
+from appliance.accounts.model import KeyLimits, Role
 from appliance.core.clock import now
 from appliance.core.errors import DomainError, InvalidError, NotFoundError
 from appliance.web.keys import ACCOUNTS
-from appliance.web.pages.forms import member, read_form, refused, see_other
+from appliance.web.pages.forms import member, number, read_form, refused, see_other
 from appliance.web.render import page
 from appliance.web.requests import Access, access, principal_of
 
@@ -45,7 +46,10 @@ async def create_key(request: web.Request) -> web.Response:
         days = _days(form.get("days", ""))
         expires_at = now() + timedelta(days=days) if days else None
         _, key = await request.app[ACCOUNTS].create_key(
-            principal_of(request), form.get("name", ""), expires_at=expires_at
+            principal_of(request),
+            form.get("name", ""),
+            expires_at=expires_at,
+            limits=_limits(form),
         )
     except DomainError as error:
         return refused(request, KEYS, error, form=form, context=await _keys(request))
@@ -59,6 +63,26 @@ async def revoke_key(request: web.Request) -> web.Response:
         principal_of(request), int(request.match_info["id"])
     )
     return see_other("/settings/keys")
+
+
+@routes.post("/settings/keys/{id:[0-9]{1,18}}/limits")
+async def limit_key(request: web.Request) -> web.Response:
+    """Set how much a key may ask of the gateway."""
+    form = await read_form(request)
+    try:
+        await request.app[ACCOUNTS].limit_key(
+            principal_of(request), int(request.match_info["id"]), _limits(form)
+        )
+    except InvalidError as error:
+        return refused(request, KEYS, error, form={}, context=await _keys(request))
+    return see_other("/settings/keys")
+
+
+def _limits(form: Mapping[str, str]) -> KeyLimits:
+    rate, concurrency = form.get("calls_per_second", ""), form.get("concurrency", "")
+    return KeyLimits(
+        number(rate, float, "calls_per_second"), number(concurrency, int, "concurrency")
+    )
 
 
 def _days(text: str) -> int:
