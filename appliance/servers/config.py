@@ -142,6 +142,7 @@ def config_as_dict(config: ServerConfig) -> dict[str, Any]:
         "port": config.port,
         "path": config.path,
         "tools": None if config.tools is None else list(config.tools),
+        "listed": config.listed,
     }
 
 
@@ -160,4 +161,5 @@ def config_from_dict(data: Mapping[str, Any]) -> ServerConfig:
         port=data.get("port"),
         path=data.get("path") or default.path,
         tools=None if data.get("tools") is None else tuple(data["tools"]),
+        listed=bool(data.get("listed", default.listed)),
     )

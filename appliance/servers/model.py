@@ -65,6 +65,8 @@ class ServerConfig:
     path: str = "/mcp"
     #: The only tools that clients may list and call; ``None``: all.
     tools: tuple[str, ...] | None = None
+    #: Whether discovery (catalog, card, registry) shows it to those who hold no key. The endpoint stays closed to them.
+    listed: bool = False
 
 
 @dataclass(frozen=True)

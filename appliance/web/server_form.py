@@ -23,6 +23,7 @@ TRANSPORTS = (
     ("stdio", "stdio"),
     ("streamable-http", "Streamable HTTP"),
 )
+LISTED = (("no", "Only with a key"), ("yes", "To everybody"))
 _DEFAULT = ServerConfig()
 T = TypeVar("T")
 _LINE_END = re.compile(r"\r\n|\r|\n")
@@ -49,6 +50,7 @@ def config_values(config: ServerConfig) -> dict[str, str]:
         "port": str(config.port or ""),
         "path": config.path,
         "tools": NO_TOOL if config.tools == () else "\n".join(config.tools or ()),
+        "listed": "yes" if config.listed else "no",
     }
 
 
@@ -108,6 +110,7 @@ def read_config(form: Mapping[str, str]) -> ServerConfig:
         port=None if port is None else int(port),
         path=form.get("path", "").strip() or _DEFAULT.path,
         tools=_tools(form),
+        listed=form.get("listed") == "yes",
     )
     return _checked(config)
 

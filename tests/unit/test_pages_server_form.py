@@ -23,6 +23,7 @@ configs = st.builds(
     port=st.none() | st.integers(1, 65535),
     path=st.sampled_from(["/mcp", "/", "/a/b"]),
     tools=st.none() | st.lists(names, max_size=3, unique=True).map(tuple),
+    listed=st.booleans(),
 )
 
 

@@ -62,6 +62,10 @@ class ConfigBody(Input):
         description="The only tools that clients may list and call; absent: all.",
         json_schema_extra={"maxItems": MAX_TOOLS},
     )
+    listed: bool = Field(
+        ServerConfig.listed,
+        description="Whether catalog, server card and registry show the server to those who hold no key; its endpoint stays closed to them.",
+    )
     path: str = Field(
         ServerConfig.path,
         description="Path of an HTTP server's MCP endpoint.",
@@ -79,6 +83,7 @@ class ConfigBody(Input):
             port=self.port,
             path=self.path,
             tools=None if self.tools is None else tuple(self.tools),
+            listed=self.listed,
         )
 
 

@@ -251,4 +251,5 @@ async def config_context(request: web.Request) -> dict[str, Any]:
         "errors": {},
         "problem": None,
         "transports": server_form.TRANSPORTS,
+        "listed": server_form.LISTED,
     }

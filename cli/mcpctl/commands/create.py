@@ -63,6 +63,12 @@ SOURCES = {
     help="A tool that clients may use, no others then; may be repeated.",
 )
 @click.option(
+    "--listed",
+    is_flag=True,
+    default=None,
+    help="Show it in discovery to those who hold no key, too.",
+)
+@click.option(
     "--wait", is_flag=True, help="Show the build and wait until the server runs."
 )
 @json_option
@@ -101,6 +107,7 @@ def _body(name: str | None, options: dict[str, Any]) -> dict[str, Any]:
         "transport",
         "port",
         "path",
+        "listed",
     )
     body |= {field: options[field] for field in plain if options[field] is not None}
     if name:
