@@ -11,7 +11,8 @@ from typing import Any
 import structlog
 
 from appliance.gateway.bridge.engine import Engine
-from appliance.gateway.bridge.handshake import HandshakeFiles
+from appliance.gateway.bridge.handshake import HandshakeFiles, forget_gone_containers
+from appliance.gateway.bridge.peers.kinds import Means, make_peers
 from appliance.gateway.bridge.service import Bridge
 from appliance.gateway.config import GatewayConfig, handshake_directory
 from appliance.gateway.counters import Counter, CounterRow
@@ -45,9 +46,9 @@ def run_worker(config: GatewayConfig, place: WorkerPlace) -> None:
     run(_worker(config, place))
 
 
-def run_bridge(config: GatewayConfig) -> None:
+def run_bridge(config: GatewayConfig, snapshot: Snapshot) -> None:
     """Serve the workers until told to stop. Blocking."""
-    run(_bridge(config))
+    run(_bridge(config, snapshot))
 
 
 async def _worker(config: GatewayConfig, place: WorkerPlace) -> None:
@@ -81,28 +82,28 @@ def _upstreams(config: GatewayConfig) -> Upstreams:
     return Upstreams(config.bridge_socket, allow_private=config.remote_allow_private)
 
 
-async def _bridge(config: GatewayConfig) -> None:
+async def _bridge(config: GatewayConfig, snapshot: Snapshot) -> None:
     stop = told_to_stop()
     listener = unix_listener(Path(config.bridge_socket))
     files = HandshakeFiles(handshake_directory(config.bridge_socket))
-    bridge = Bridge(
-        Engine(config.docker_host),
-        files,
-        line_limit=config.max_body_bytes,
-        start_timeout_s=config.start_timeout_s,
-    )
-    async with (
-        _in_background(bridge.forget_gone_containers()),
-        served(
-            bridge.handle,
-            listener,
-            keepalive_s=BRIDGE_KEEPALIVE_S,
-            graceful_timeout_s=config.graceful_timeout_s,
-        ),
-    ):
-        await stop.wait()
-        bridge.end_streams()
-    await bridge.close()
+    engine = Engine(config.docker_host)
+    table = LiveTable(config.database, known=snapshot.load())
+    async with _in_background(table.follow()), _upstreams(config) as upstreams:
+        peers = make_peers(Means(config, table, engine, files, upstreams))
+        bridge = Bridge(peers, table, body_limit=config.max_body_bytes)
+        async with (
+            _in_background(forget_gone_containers(files, engine)),
+            _in_background(bridge.close_idle_peers()),
+            served(
+                bridge.handle,
+                listener,
+                keepalive_s=BRIDGE_KEEPALIVE_S,
+                graceful_timeout_s=config.graceful_timeout_s,
+            ),
+        ):
+            await stop.wait()
+            bridge.end_streams()
+        await peers.close()
 
 
 @contextlib.asynccontextmanager

@@ -175,7 +175,7 @@ class Master:
 
         if slot.index == BRIDGE:
             self.listener.close()
-            run_bridge(self.config)
+            run_bridge(self.config, self.snapshot)
             return
 
         def retire() -> None:

@@ -9,10 +9,10 @@ import msgspec
 from msgspec import UNSET
 
 from appliance.gateway.bridge import eras, subscriptions
-from appliance.gateway.bridge.calls import Call, Caller
+from appliance.gateway.bridge.calls import Call, Stream
 from appliance.gateway.bridge.eras import Era
 from appliance.gateway.bridge.handshake import initialize_result
-from appliance.gateway.bridge.stdio import StdioServer
+from appliance.gateway.bridge.peer import Peer
 from appliance.gateway.http import messages as http
 from appliance.gateway.protocol import wire
 from appliance.gateway.protocol.wire import Envelope
@@ -38,7 +38,7 @@ def _revision(message: Envelope) -> str:
 
 
 async def call(
-    request: http.Request, call: Call, server: StdioServer, era: Era
+    request: http.Request, call: Call, server: Peer, era: Era
 ) -> http.Answer:
     """Answer with JSON if nothing comes before the answer, or the client reads nothing else; with events otherwise."""
     try:
@@ -76,15 +76,14 @@ async def _stream(request: http.Request, call: Call, era: Era) -> http.Answer:
 
 
 async def listen(
-    request: http.Request, modern: eras.Modern, server: StdioServer, caller: Caller
+    request: http.Request, modern: eras.Modern, server: Peer, stream: Stream
 ) -> http.Answer:
     """Serve a subscription of the modern era until the client hangs up."""
     request_id = wire.id_of(modern.request)
     granted = subscriptions.honoured(modern.wanted, await server.opened())
     return await notifications(
         request,
-        server,
-        caller,
+        stream,
         lambda body: subscriptions.subscribed(body, request_id, granted),
         first=subscriptions.acknowledgement(request_id, granted),
     )
@@ -92,23 +91,18 @@ async def listen(
 
 async def notifications(
     request: http.Request,
-    server: StdioServer,
-    caller: Caller,
+    stream: Stream,
     show: Callable[[bytes], bytes | None],
     *,
     first: bytes | None = None,
 ) -> http.Answer:
     """Send what the server says to nobody in particular, as ``show`` renders it."""
-    stream = server.open_stream(caller)
-    try:
-        response = await http.event_stream(request)
-        with contextlib.suppress(ConnectionError):
-            async with http.keep_alive(response):
-                if first is not None:
-                    await response.write(wire.sse_event(first))
-                while (body := await stream.get()) is not None:
-                    if (shown := show(body)) is not None:
-                        await response.write(wire.sse_event(shown))
-        return response
-    finally:
-        server.traffic.close_stream(stream)
+    response = await http.event_stream(request)
+    with contextlib.suppress(ConnectionError):
+        async with http.keep_alive(response):
+            if first is not None:
+                await response.write(wire.sse_event(first))
+            while (body := await stream.get()) is not None:
+                if (shown := show(body)) is not None:
+                    await response.write(wire.sse_event(shown))
+    return response

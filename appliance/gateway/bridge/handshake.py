@@ -5,6 +5,7 @@ therefore kept in a file beside the bridge's socket, named for the container and
 refuse a second ``initialize``.
 """
 
+import asyncio
 import json
 from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
@@ -13,7 +14,12 @@ from typing import Any
 import msgspec
 from msgspec import UNSET, Raw
 
-from appliance.gateway.errors import HandshakeError
+from appliance.gateway.bridge.engine import Engine
+from appliance.gateway.errors import (
+    EngineAwayError,
+    HandshakeError,
+    InstanceGoneError,
+)
 from appliance.gateway.protocol import wire
 from appliance.gateway.protocol.wire import Envelope
 
@@ -87,6 +93,17 @@ class HandshakeFiles:
 
     def _path(self, container_id: str) -> Path:
         return self._directory / f"{container_id}.json"
+
+
+async def forget_gone_containers(files: HandshakeFiles, engine: Engine) -> None:
+    """Remove what earlier bridges kept of containers that are gone by now."""
+    for container_id in await asyncio.to_thread(files.container_ids):
+        try:
+            await engine.inspect(container_id)
+        except InstanceGoneError:
+            await asyncio.to_thread(files.forget, container_id)
+        except EngineAwayError:
+            return
 
 
 def _initialize(revision: str) -> Envelope:

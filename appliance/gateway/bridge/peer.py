@@ -13,7 +13,7 @@ one neutral form, so that every front works with every peer:
 """
 
 from collections.abc import Mapping
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from appliance.gateway.bridge.calls import Call, Caller, Stream
 from appliance.gateway.protocol.wire import Envelope
@@ -56,4 +56,13 @@ class Peer(Protocol):
 
     async def close(self) -> None:
         """Let go of the server; it keeps running."""
+        ...
+
+
+@runtime_checkable
+class Describes(Protocol):
+    """A peer that tells people, and tests, what it knows of its server."""
+
+    def describe(self) -> Mapping[str, Any]:
+        """Return what is known, as JSON."""
         ...

@@ -1,130 +1,132 @@
-"""The bridge: makes a streamable-HTTP server of every stdio server, for the workers, on a socket of its own.
+"""The bridge: makes a streamable-HTTP server of every server that workers cannot forward to, on a socket of its own.
 
 The only gateway process that talks to the engine. It believes the workers (who is calling, which session ids are real) and
 nobody else can reach its socket.
 """
 
 import asyncio
+import contextlib
 import re
-import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 
 from aiohttp import web
 from msgspec import UNSET
 
 from appliance.core.errors import DomainError
 from appliance.gateway.bridge import answers, eras
-from appliance.gateway.bridge.calls import Caller
-from appliance.gateway.bridge.engine import Engine
-from appliance.gateway.bridge.handshake import HandshakeFiles
-from appliance.gateway.bridge.stdio import StdioServer
-from appliance.gateway.errors import (
-    EngineAwayError,
-    InstanceGoneError,
-    UnknownSessionError,
-)
+from appliance.gateway.bridge.calls import Caller, Stream
+from appliance.gateway.bridge.peer import Describes, Peer
+from appliance.gateway.bridge.peers.registry import Peers
+from appliance.gateway.errors import NotRunningError, UnknownSessionError
 from appliance.gateway.http import messages as http
 from appliance.gateway.protocol import wire
 from appliance.gateway.protocol.wire import Envelope
+from appliance.gateway.routes import LiveTable, Route, RoutingTable
 
-_PATH = re.compile(r"/instances/([0-9a-f]{12,64})(/mcp)?")
-#: A detached server nobody asked about for so long is forgotten; the next call finds it again.
-FORGET_AFTER_S = 600.0
+_ENDPOINT = re.compile(r"/servers/([a-z0-9-]{1,63})/mcp/?")
+_INSTANCE = re.compile(r"/instances/([0-9a-f]{12,64})(/mcp)?")
 ENDED_SESSIONS_KEPT = 10_000
+#: Workers hear of a change a moment before or after the bridge does.
+ROUTED_WITHIN_S = 2.0
+CLOSE_IDLE_EVERY_S = 30.0
 
 
 class Bridge:
-    """Serves ``/instances/<container id>/mcp``.
+    """Serves ``/servers/<name>/mcp``.
 
     Args:
-        line_limit: Bytes a line of a server may have.
-        start_timeout_s: Seconds a call waits for a server that is just starting.
+        body_limit: Bytes that a client's message may have.
     """
 
-    def __init__(
-        self,
-        engine: Engine,
-        files: HandshakeFiles,
-        *,
-        line_limit: int,
-        start_timeout_s: float,
-    ) -> None:
-        """Know no server yet."""
-        self._engine = engine
-        self._files = files
-        self._line_limit = line_limit
-        self._start_timeout_s = start_timeout_s
-        self._servers: dict[str, StdioServer] = {}
-        self._last_used: dict[str, float] = {}
+    def __init__(self, peers: Peers, table: LiveTable, *, body_limit: int) -> None:
+        """Know no session yet."""
+        self._peers = peers
+        self._table = table
+        self._body_limit = body_limit
         self._ended: dict[str, None] = {}
+        self._streams: set[Stream] = set()
 
     async def handle(self, request: http.Request) -> http.Answer:
         """Answer one request of a worker."""
         if request.path == "/healthz":
             return web.Response(text="ok\n")
-        match = _PATH.fullmatch(request.path)
-        if match is None:
-            return http.empty(404)
-        server = self._server(match[1])
-        if match[2] is None:
-            return http.json_answer(wire.encode(server.describe()))
-        handler = self._methods().get(request.method)
-        if handler is None:
-            return http.empty(405, headers={"Allow": "POST, GET, DELETE"})
-        return await handler(request, server)
+        try:
+            route = await self._route(request)
+            if route is None:
+                return http.empty(404)
+            with self._peers.leased(route) as peer:
+                if (
+                    request.path.startswith("/instances/")
+                    and request.path[-4:] != "/mcp"
+                ):
+                    return _description(peer)
+                handler = self._methods().get(request.method)
+                if handler is None:
+                    return http.empty(405, headers={"Allow": "POST, GET, DELETE"})
+                return await handler(request, peer)
+        except DomainError as error:
+            return http.failure(wire.NULL, error)
 
-    async def forget_gone_containers(self) -> None:
-        """Remove what earlier bridges kept of containers that are gone by now."""
-        for container_id in await asyncio.to_thread(self._files.container_ids):
-            try:
-                await self._engine.inspect(container_id)
-            except InstanceGoneError:
-                await asyncio.to_thread(self._files.forget, container_id)
-            except EngineAwayError:
-                return
+    async def close_idle_peers(self) -> None:
+        """Close what nobody needs any more, for ever."""
+        while True:
+            await asyncio.sleep(CLOSE_IDLE_EVERY_S)
+            table = self._table.current
+            if table is not None:
+                self._peers.keep_to(table.routes.values())
 
     def end_streams(self) -> None:
-        """Close the open GET streams; calls go on."""
-        for server in self._servers.values():
-            server.traffic.close_streams()
+        """Close the open streams; calls go on."""
+        for stream in list(self._streams):
+            stream.close()
 
-    async def close(self) -> None:
-        """Detach from every server."""
-        for server in self._servers.values():
-            await server.close()
+    async def _route(self, request: http.Request) -> Route | None:
+        """Return where ``request`` goes; ``None``: there is no such path.
+
+        Raises:
+            NotRunningError: The worker knows an instance that has not been heard of here.
+        """
+        if (match := _INSTANCE.fullmatch(request.path)) is not None:
+            return self._route_of_container(match[1])
+        match = _ENDPOINT.fullmatch(request.path)
+        if match is None:
+            return None
+        wanted = request.headers.get(http.INSTANCE_HEADER)
+
+        def look(table: RoutingTable) -> Route | None:
+            found = table.routes.get(match[1])
+            is_it = found is not None and wanted in {None, str(found.instance_id)}
+            return found if is_it else None
+
+        route = await self._table.find(look, within_s=ROUTED_WITHIN_S)
+        if route is None:
+            raise NotRunningError("The bridge has not heard of that instance yet.")
+        return route
+
+    def _route_of_container(self, container_id: str) -> Route:
+        table = self._table.current
+        for route in table.routes.values() if table is not None else ():
+            if route.container_id == container_id:
+                return route
+        return Route(
+            server_id=0,
+            name="The server",
+            owner_id=0,
+            status="",
+            status_reason="",
+            container_id=container_id,
+            transport="stdio",
+        )
 
     def _methods(
         self,
-    ) -> dict[str, Callable[[http.Request, StdioServer], Awaitable[http.Answer]]]:
+    ) -> dict[str, Callable[[http.Request, Peer], Awaitable[http.Answer]]]:
         return {"POST": self._post, "GET": self._get, "DELETE": self._delete}
 
-    def _server(self, container_id: str) -> StdioServer:
-        self._last_used[container_id] = time.monotonic()
-        server = self._servers.get(container_id)
-        if server is None:
-            self._forget_idle()
-            server = self._servers[container_id] = StdioServer(
-                container_id,
-                self._engine,
-                self._files,
-                line_limit=self._line_limit,
-                start_timeout_s=self._start_timeout_s,
-            )
-        return server
-
-    def _forget_idle(self) -> None:
-        before = time.monotonic() - FORGET_AFTER_S
-        for container_id in [
-            key for key, used in self._last_used.items() if used < before
-        ]:
-            if self._servers[container_id].is_idle:
-                del self._servers[container_id], self._last_used[container_id]
-                self._files.forget(container_id)
-
-    async def _post(self, request: http.Request, server: StdioServer) -> http.Answer:
+    async def _post(self, request: http.Request, server: Peer) -> http.Answer:
         message: Envelope | None = None
         try:
-            message = wire.decode_body(await http.read_body(request, self._line_limit))
+            message = wire.decode_body(await http.read_body(request, self._body_limit))
             return await self._message(request, message, server)
         except wire.WireError as error:
             return http.refusal(wire.NULL, error)
@@ -135,7 +137,7 @@ class Bridge:
             return http.failure(wire.id_of(message), error)
 
     async def _message(
-        self, request: http.Request, message: Envelope, server: StdioServer
+        self, request: http.Request, message: Envelope, server: Peer
     ) -> http.Answer:
         caller = self._caller(request)
         revision = request.headers.get(http.VERSION_HEADER)
@@ -158,7 +160,7 @@ class Bridge:
         self,
         request: http.Request,
         message: Envelope,
-        server: StdioServer,
+        server: Peer,
         caller: Caller,
     ) -> http.Answer:
         if (
@@ -171,10 +173,21 @@ class Bridge:
             result = eras.discover_result(await server.opened())
             return http.json_answer(wire.result_body(wire.id_of(message), result))
         if message.method == "subscriptions/listen":
-            return await answers.listen(request, modern, server, caller)
+            with self._stream(server, caller) as stream:
+                return await answers.listen(request, modern, server, stream)
         http.acknowledge(request)
         call = await server.begin(modern.onward, caller)
         return await answers.call(request, call, server, modern)
+
+    @contextlib.contextmanager
+    def _stream(self, peer: Peer, caller: Caller) -> Iterator[Stream]:
+        stream = peer.open_stream(caller)
+        self._streams.add(stream)
+        try:
+            yield stream
+        finally:
+            self._streams.discard(stream)
+            peer.close_stream(stream)
 
     def _caller(self, request: http.Request) -> Caller:
         """Return on whose behalf ``request`` is.
@@ -187,15 +200,16 @@ class Bridge:
             raise UnknownSessionError("Session not found; initialize again.")
         return Caller(request.headers.get(http.PRINCIPAL_HEADER, ""), session)
 
-    async def _get(self, request: http.Request, server: StdioServer) -> http.Answer:
+    async def _get(self, request: http.Request, server: Peer) -> http.Answer:
         try:
             caller = self._caller(request)
             await server.opened()
         except DomainError as error:
             return http.failure(wire.NULL, error)
-        return await answers.notifications(request, server, caller, lambda body: body)
+        with self._stream(server, caller) as stream:
+            return await answers.notifications(request, stream, lambda body: body)
 
-    async def _delete(self, request: http.Request, server: StdioServer) -> http.Answer:
+    async def _delete(self, request: http.Request, server: Peer) -> http.Answer:
         try:
             caller = self._caller(request)
         except UnknownSessionError as error:
@@ -205,5 +219,11 @@ class Bridge:
         self._ended[caller.session] = None
         if len(self._ended) > ENDED_SESSIONS_KEPT:
             del self._ended[next(iter(self._ended))]
-        server.traffic.end_session(caller)
+        server.end_session(caller)
         return http.empty(200)
+
+
+def _description(peer: Peer) -> http.Answer:
+    if not isinstance(peer, Describes):
+        return http.empty(404)
+    return http.json_answer(wire.encode(peer.describe()))

@@ -127,14 +127,13 @@ class StdioServer:
         """Return a stream of what the server says to nobody in particular."""
         return self.traffic.open_stream(caller)
 
-    @property
-    def is_idle(self) -> bool:
-        """Whether nothing would be lost by forgetting this object."""
-        return (
-            self._attachment is None
-            and not self.traffic.in_flight
-            and not self.traffic.open_streams
-        )
+    def close_stream(self, stream: Stream) -> None:
+        """Forget ``stream``."""
+        self.traffic.close_stream(stream)
+
+    def end_session(self, caller: Caller) -> None:
+        """Close the streams and forget the subscriptions of a session that its client ended."""
+        self.traffic.end_session(caller)
 
     def describe(self) -> dict[str, Any]:
         """Return what is known of the server, for people and tests."""

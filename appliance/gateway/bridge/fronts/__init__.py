@@ -1,0 +1,1 @@
+"""What speaks to clients: sessions, the stateless era, HTTP+SSE."""

@@ -1,0 +1,1 @@
+"""Servers of every kind, each behind the same seam (``bridge/peer.py``)."""
