@@ -64,7 +64,7 @@ class ConfigBody(Input):
     )
     listed: bool = Field(
         ServerConfig.listed,
-        description="Whether catalog, server card and registry show the server to those who hold no key; its endpoint stays closed to them.",
+        description="Whether discovery shows the server to those who hold no key; its endpoint stays closed to them.",
     )
     path: str = Field(
         ServerConfig.path,
