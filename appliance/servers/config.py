@@ -6,7 +6,7 @@ from typing import Any
 
 from appliance.core.errors import InvalidError
 from appliance.runtimes.model import Transport
-from appliance.servers.model import ServerConfig
+from appliance.servers.model import ServerConfig, SessionMode
 from appliance.sources.model import (
     GitSource,
     ImageSource,
@@ -142,6 +142,7 @@ def config_as_dict(config: ServerConfig) -> dict[str, Any]:
         "port": config.port,
         "path": config.path,
         "tools": None if config.tools is None else list(config.tools),
+        "session_mode": config.session_mode.value,
         "listed": config.listed,
     }
 
@@ -161,5 +162,6 @@ def config_from_dict(data: Mapping[str, Any]) -> ServerConfig:
         port=data.get("port"),
         path=data.get("path") or default.path,
         tools=None if data.get("tools") is None else tuple(data["tools"]),
+        session_mode=SessionMode(data.get("session_mode", default.session_mode)),
         listed=bool(data.get("listed", default.listed)),
     )

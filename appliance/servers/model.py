@@ -49,6 +49,15 @@ class DeploymentState(StrEnum):
     CANCELLED = "cancelled"
 
 
+class SessionMode(StrEnum):
+    """Who shares the container of a stdio server."""
+
+    SHARED = "shared"
+    PER_SESSION = "per-session"
+    #: Shared, until the server asks its clients something: then those that can answer get a container each.
+    AUTO = "auto"
+
+
 @dataclass(frozen=True)
 class ServerConfig:
     """How a server is run, whatever it is."""
@@ -65,6 +74,8 @@ class ServerConfig:
     path: str = "/mcp"
     #: The only tools that clients may list and call; ``None``: all.
     tools: tuple[str, ...] | None = None
+    #: Means something for stdio alone; an HTTP server keeps its sessions apart itself.
+    session_mode: SessionMode = SessionMode.AUTO
     #: Whether discovery (catalog, card, registry) shows it to those who hold no key. The endpoint stays closed to them.
     listed: bool = False
 

@@ -8,7 +8,7 @@ from typing import TypeVar
 from appliance.core.errors import InvalidError
 from appliance.runtimes.model import Transport
 from appliance.servers.config import check_config, check_name, parse_memory
-from appliance.servers.model import NewServer, ServerConfig
+from appliance.servers.model import NewServer, ServerConfig, SessionMode
 from appliance.sources.spec import parse_source
 
 #: Controls of each kind of source, the deciding one first.
@@ -22,6 +22,11 @@ TRANSPORTS = (
     ("auto", "Automatic"),
     ("stdio", "stdio"),
     ("streamable-http", "Streamable HTTP"),
+)
+SESSION_MODES = (
+    ("auto", "Automatic"),
+    ("shared", "Shared by all clients"),
+    ("per-session", "One for each session"),
 )
 LISTED = (("no", "Only with a key"), ("yes", "To everybody"))
 _DEFAULT = ServerConfig()
@@ -50,6 +55,7 @@ def config_values(config: ServerConfig) -> dict[str, str]:
         "port": str(config.port or ""),
         "path": config.path,
         "tools": NO_TOOL if config.tools == () else "\n".join(config.tools or ()),
+        "session_mode": config.session_mode.value,
         "listed": "yes" if config.listed else "no",
     }
 
@@ -99,6 +105,9 @@ def read_config(form: Mapping[str, str]) -> ServerConfig:
     transport = form.get("transport") or "auto"
     if transport not in dict(TRANSPORTS):
         problems["transport"] = "choose one of the list"
+    session_mode = form.get("session_mode") or _DEFAULT.session_mode.value
+    if session_mode not in dict(SESSION_MODES):
+        problems["session_mode"] = "choose one of the list"
     if problems or memory is None:
         raise InvalidError("The configuration is not valid.", fields=problems)
     config = ServerConfig(
@@ -110,6 +119,7 @@ def read_config(form: Mapping[str, str]) -> ServerConfig:
         port=None if port is None else int(port),
         path=form.get("path", "").strip() or _DEFAULT.path,
         tools=_tools(form),
+        session_mode=SessionMode(session_mode),
         listed=form.get("listed") == "yes",
     )
     return _checked(config)

@@ -56,6 +56,7 @@ async def test_a_server_without_a_name_gets_one_from_its_source(admin: Client) -
         ({"package": "pypi:x", "environment": {"1X": "y"}}, "environment.1X"),
         ({"package": "pypi:x", "environment": {"X": 3}}, "environment.X"),
         ({"package": "pypi:x", "transport": "carrier-pigeon"}, "transport"),
+        ({"package": "pypi:x", "session_mode": "alone"}, "session_mode"),
         ({"package": "pypi:x", "colour": "red"}, "colour"),
         ({"package": "pypi:x", "server_type": "a\x00b"}, "server_type"),
     ],

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from appliance.core.errors import InvalidError
 from appliance.runtimes.model import Transport
-from appliance.servers.model import ServerConfig
+from appliance.servers.model import ServerConfig, SessionMode
 from appliance.web.server_form import config_values, read_config
 
 texts = st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=20)
@@ -23,6 +23,7 @@ configs = st.builds(
     port=st.none() | st.integers(1, 65535),
     path=st.sampled_from(["/mcp", "/", "/a/b"]),
     tools=st.none() | st.lists(names, max_size=3, unique=True).map(tuple),
+    session_mode=st.sampled_from(SessionMode),
     listed=st.booleans(),
 )
 
@@ -55,6 +56,7 @@ def test_a_line_in_quotation_marks_is_json_text() -> None:
         ({"arguments": 'fine\n"not closed'}, "line 2: "),
         ({"environment": 'A=1\n\nB="'}, "line 3: "),
         ({"environment": "NOVALUE"}, "line 1: write NAME=value"),
+        ({"session_mode": "alone"}, "choose one of the list"),
     ],
 )
 def test_a_line_that_cannot_be_read_is_named(form: dict[str, str], said: str) -> None:

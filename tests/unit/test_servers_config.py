@@ -14,7 +14,7 @@ from appliance.servers.config import (
     name_from_source,
     parse_memory,
 )
-from appliance.servers.model import ServerConfig
+from appliance.servers.model import ServerConfig, SessionMode
 from appliance.sources.model import (
     Ecosystem,
     GitSource,
@@ -110,6 +110,7 @@ def test_a_configuration_survives_being_stored() -> None:
         port=9000,
         path="/x",
         tools=("add", "subtract"),
+        session_mode=SessionMode.PER_SESSION,
     )
 
     assert config_from_dict(config_as_dict(config)) == config

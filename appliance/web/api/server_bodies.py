@@ -12,7 +12,7 @@ from appliance.servers.config import (
     MIN_MEMORY_BYTES,
     parse_memory,
 )
-from appliance.servers.model import NewServer, ServerConfig, Status
+from appliance.servers.model import NewServer, ServerConfig, SessionMode, Status
 from appliance.sources.spec import parse_source
 from appliance.web.parsing import Input
 
@@ -62,6 +62,13 @@ class ConfigBody(Input):
         description="The only tools that clients may list and call; absent: all.",
         json_schema_extra={"maxItems": MAX_TOOLS},
     )
+    session_mode: SessionMode = Field(
+        ServerConfig.session_mode,
+        description=(
+            "Who shares the container of a stdio server: `shared`: all clients; `per-session`: a container for each session; "
+            "`auto`: shared until the server asks its clients something, then one for each session whose client can answer."
+        ),
+    )
     listed: bool = Field(
         ServerConfig.listed,
         description="Whether discovery shows the server to those who hold no key; its endpoint stays closed to them.",
@@ -83,6 +90,7 @@ class ConfigBody(Input):
             port=self.port,
             path=self.path,
             tools=None if self.tools is None else tuple(self.tools),
+            session_mode=self.session_mode,
             listed=self.listed,
         )
 

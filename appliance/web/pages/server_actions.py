@@ -76,6 +76,7 @@ def _new_context(form: Mapping[str, str]) -> dict[str, Any]:
     return {
         "examples": EXAMPLES,
         "transports": server_form.TRANSPORTS,
+        "session_modes": server_form.SESSION_MODES,
         "is_detailed": detailed,
     }
 

@@ -251,5 +251,6 @@ async def config_context(request: web.Request) -> dict[str, Any]:
         "errors": {},
         "problem": None,
         "transports": server_form.TRANSPORTS,
+        "session_modes": server_form.SESSION_MODES,
         "listed": server_form.LISTED,
     }

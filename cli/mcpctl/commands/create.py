@@ -63,6 +63,11 @@ SOURCES = {
     help="A tool that clients may use, no others then; may be repeated.",
 )
 @click.option(
+    "--session-mode",
+    type=click.Choice(["auto", "shared", "per-session"]),
+    help="Who shares the container of a stdio server.",
+)
+@click.option(
     "--listed",
     is_flag=True,
     default=None,
@@ -107,6 +112,7 @@ def _body(name: str | None, options: dict[str, Any]) -> dict[str, Any]:
         "transport",
         "port",
         "path",
+        "session_mode",
         "listed",
     )
     body |= {field: options[field] for field in plain if options[field] is not None}
