@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
+from appliance.core.cards import site
 from appliance.core.ids import derived_key, internal_key, key_hash
 from appliance.infra.connections import connection_arguments
 
@@ -52,6 +53,10 @@ class GatewayConfig:
     remote_allow_private: bool
     log_level: str
     log_format: str
+    #: The box's own name, which starts the names of its servers in cards and catalogs.
+    domain: str
+    #: Where clients reach the gateway, for the addresses in cards and catalogs.
+    public_url: str
     #: SHA-256 of the hub's own key, hex.
     internal_key_hash: str
     #: Signs session ids, hex.
@@ -73,6 +78,9 @@ def from_settings(settings: "Settings", database_url: str) -> GatewayConfig:
     """Return the gateway's part of ``settings``."""
     secret = settings.jwt_secret.get_secret_value().encode()
     url = urlsplit(settings.mcp_gateway_url)
+    at = site(
+        settings.public_url, settings.gateway_public_url or settings.mcp_gateway_url
+    )
     return GatewayConfig(
         host=settings.gateway_bind_address,
         port=url.port or DEFAULT_PORTS.get(url.scheme, DEFAULT_PORTS["http"]),
@@ -97,6 +105,8 @@ def from_settings(settings: "Settings", database_url: str) -> GatewayConfig:
         remote_allow_private=settings.remote_allow_private,
         log_level=settings.gw_log_level or settings.log_level,
         log_format=settings.log_format,
+        domain=at.domain,
+        public_url=at.gateway_url,
         internal_key_hash=key_hash(internal_key(secret)).hex(),
         session_key=derived_key(secret, "gateway-sessions").hex(),
     )
@@ -108,6 +118,10 @@ def handshake_directory(bridge_socket: str) -> Path:
 
 
 def _own_hosts(settings: "Settings") -> tuple[str, ...]:
-    urls = [settings.mcp_gateway_url, settings.public_url or ""]
+    urls = [
+        settings.mcp_gateway_url,
+        settings.gateway_public_url or "",
+        settings.public_url or "",
+    ]
     names = {urlsplit(url).hostname for url in urls} | {settings.gateway_bind_address}
     return tuple(sorted(name for name in names if name))

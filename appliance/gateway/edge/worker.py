@@ -8,15 +8,17 @@ from collections.abc import Callable
 from http import HTTPStatus
 
 import structlog
-from aiohttp import web
 
+from appliance.core.cards import Site
 from appliance.gateway.config import GatewayConfig
 from appliance.gateway.counters import Counter, CounterRow
+from appliance.gateway.edge.cards import Discovery
 from appliance.gateway.edge.forward import LISTEN, Forwarder
 from appliance.gateway.edge.guard import Guard, is_loopback
 from appliance.gateway.edge.keys import Admission, Denial, admit, presented_key
 from appliance.gateway.edge.sessions import SessionSigner
 from appliance.gateway.http import messages as http
+from appliance.gateway.http.handling import peer_address
 from appliance.gateway.http.upstream import Upstreams
 from appliance.gateway.protocol import wire
 from appliance.gateway.routes import LiveTable
@@ -52,6 +54,9 @@ class Worker:
         self._retire = retire
         self._guard = Guard(config.own_hosts)
         self._internal_key_hash = bytes.fromhex(config.internal_key_hash)
+        self._discovery = Discovery(
+            Site(config.domain, config.public_url), self._internal_key_hash
+        )
         self._forwarder = Forwarder(
             upstreams,
             SessionSigner(bytes.fromhex(config.session_key)),
@@ -66,15 +71,32 @@ class Worker:
         match = _ENDPOINT.fullmatch(request.path)
         if match is not None:
             return await self._endpoint(request, match[1])
+        if self._discovery.answers(request.path):
+            return self._discover(request)
         if request.path == "/healthz":
-            return web.Response(text="ok\n")
+            return http.text_answer("ok\n")
         if request.path == "/readyz":
             return await self._ready()
         if request.path == "/metrics" and _is_local(request):
-            return web.Response(text=self._counters.counters.render())
-        return web.Response(
-            status=404,
-            text="There is nothing here. Endpoints are /servers/<name>/mcp.\n",
+            return http.text_answer(self._counters.counters.render())
+        return http.text_answer(
+            "There is nothing here. Endpoints are /servers/<name>/mcp.\n", status=404
+        )
+
+    def _discover(self, request: http.Request) -> http.Answer:
+        table = self._table.current
+        if table is None:
+            return _not_loaded()
+        found = self._discovery.document(
+            request.method,
+            request.path,
+            table=table,
+            key=presented_key(request.headers),
+            known_tag=request.headers.get("If-None-Match"),
+            now=time.time(),
+        )
+        return http.document(
+            found.body, found.content_type, status=found.status, headers=found.headers
         )
 
     def end_streams(self) -> None:
@@ -112,9 +134,7 @@ class Worker:
         if isinstance(admission, Denial):
             return _denied(admission)
         if request.method not in _METHODS:
-            return web.Response(
-                status=405, headers={"Allow": ", ".join(sorted(_METHODS))}
-            )
+            return http.empty(405, headers={"Allow": ", ".join(sorted(_METHODS))})
         if request.method == "GET" or request.headers.get("Mcp-Method") == LISTEN:
             return await self._stream(request, admission)
         return await self._forwarder.forward(request, admission)
@@ -133,10 +153,10 @@ class Worker:
     def _is_foreign(self, request: http.Request) -> bool:
         if self._guard.refuses_origin(request.headers.get("Origin")):
             return True
-        address = request.get_extra_info("sockname")
+        address = peer_address(request.connection, "sockname")
         return self._guard.refuses_host(
             request.headers.get("Host"),
-            local_address=address[0] if address else None,
+            local_address=address or None,
             is_proxied="X-Forwarded-For" in request.headers,
         )
 
@@ -184,9 +204,7 @@ def _outcome(status: int) -> Counter:
 
 def _is_local(request: http.Request) -> bool:
     """Whether somebody on this box asks, and not through a proxy."""
-    return (
-        is_loopback(request.remote or "") and "X-Forwarded-For" not in request.headers
-    )
+    return is_loopback(request.remote) and "X-Forwarded-For" not in request.headers
 
 
 def _forbidden() -> http.Answer:

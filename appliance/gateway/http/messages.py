@@ -2,11 +2,9 @@
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any
-
-from aiohttp import web
 
 from appliance.core.errors import (
     DomainError,
@@ -19,6 +17,7 @@ from appliance.gateway.errors import (
     CallTimeoutError,
     ConnectionLostError,
 )
+from appliance.gateway.http import handling, heads
 from appliance.gateway.protocol import wire
 
 SESSION_HEADER = "Mcp-Session-Id"
@@ -33,68 +32,57 @@ EVENT_STREAM = "text/event-stream"
 KEEP_ALIVE_S = 15.0
 KEEP_ALIVE = b": keep-alive\n\n"
 
-#: What handlers get and give. Everything that answers uses these names and the functions below, never the library itself.
-Request = web.BaseRequest
-Answer = web.StreamResponse
-Handler = Callable[[Request], Awaitable[Answer]]
+#: What handlers get and give. Everything that answers uses these names and the functions below, never what is behind them.
+Request = handling.Request
+Answer = handling.Answer
+Handler = handling.Handler
 
 
 async def read_body(request: Request, limit: int) -> bytes:
     """Return the whole body.
 
     Raises:
-        BodyTooLargeError: It has more than ``limit`` bytes; what is left of it was not read.
+        BodyTooLargeError: It has more than ``limit`` bytes.
     """
-    too_large = BodyTooLargeError(f"The body is larger than {limit} bytes.")
-    if (request.content_length or 0) > limit:
-        raise too_large
-    if (
-        request.headers.get("Expect", "").lower() == "100-continue"
-        and request.transport is not None
-    ):
-        request.transport.write(
-            b"HTTP/1.1 100 Continue\r\n\r\n"
-        )  # the library leaves it to its own router
-    parts: list[bytes] = []
-    size = 0
-    async for part in request.content.iter_any():
-        size += len(part)
-        if size > limit:
-            raise too_large
-        parts.append(part)
-    return b"".join(parts)
+    if request.body is None or len(request.body) > limit:
+        raise BodyTooLargeError(f"The body is larger than {limit} bytes.")
+    return request.body
 
 
 def acknowledge(request: Request) -> None:
     """Tell a worker that its request is passed on now: from here on it must not be sent again."""
-    if request.transport is not None:
-        request.transport.write(b"HTTP/1.1 102 Processing\r\n\r\n")
+    request.connection.inform(heads.PROCESSING)
 
 
 def empty(status: int, headers: Mapping[str, str] | None = None) -> Answer:
     """Return an answer without a body."""
-    return web.Response(status=status, headers=headers)
+    return Answer(status=status, headers=headers)
+
+
+def text_answer(text: str, *, status: int = 200) -> Answer:
+    """Return an answer in plain words."""
+    headers = {"Content-Type": "text/plain; charset=utf-8"}
+    return Answer(text.encode(), status=status, headers=headers)
 
 
 def json_answer(
     body: bytes, *, status: int = 200, headers: Mapping[str, str] | None = None
 ) -> Answer:
     """Return ``body``, which is JSON already."""
-    return web.Response(body=body, status=status, content_type=JSON, headers=headers)
+    shown = {"Content-Type": JSON, **(headers or {})}
+    return Answer(body, status=status, headers=shown)
 
 
 def failure(
     request_id: bytes, error: DomainError, data: Mapping[str, Any] | None = None
 ) -> Answer:
     """Return a domain error as a JSON-RPC error under the HTTP status that fits it."""
-    status, _ = _status(error)
+    status = failure_status(error)
     headers = {}
     if (
         status == HTTPStatus.SERVICE_UNAVAILABLE
     ):  # and no other: those calls may have been done
         headers["Retry-After"] = "1"
-    if isinstance(error, BodyTooLargeError):
-        headers["Connection"] = "close"
     return json_answer(
         failure_body(request_id, error, data), status=status, headers=headers
     )
@@ -110,6 +98,11 @@ def failure_body(
     )
 
 
+def failure_status(error: DomainError) -> int:
+    """Return the HTTP status that fits a domain error."""
+    return _status(error)[0]
+
+
 def refusal(request_id: bytes, error: wire.WireError, status: int = 400) -> Answer:
     """Return what is wrong with a body as a JSON-RPC error."""
     return json_answer(
@@ -121,7 +114,7 @@ async def event_stream(
     request: Request, headers: Mapping[str, str] | None = None
 ) -> Answer:
     """Return a started stream of server-sent events."""
-    response = web.StreamResponse(
+    response = Answer(
         headers={
             "Content-Type": EVENT_STREAM,
             "Cache-Control": "no-cache, no-transform",
