@@ -1,4 +1,4 @@
-"""The routing table: read from two views, kept in memory, replaced as a whole when something changed."""
+"""The routing table: read from three views, kept in memory, replaced as a whole when something changed."""
 
 import asyncio
 import contextlib
@@ -12,6 +12,7 @@ import psycopg2
 import psycopg2.extensions
 import structlog
 
+from appliance.gateway.members import Member, members_of
 from appliance.infra.connections import DatabaseUnavailableError, connect, listen
 
 log = structlog.get_logger("gateway.routes")
@@ -31,12 +32,19 @@ _KEYS = """
 SELECT key_hash, user_id, every_server, extract(epoch FROM expires_at)::float8, key_id, calls_per_second, concurrency
 FROM gateway_keys
 """
+_BUNDLES = """
+SELECT bundle_id, name, owner_id, endpoint_key_hash, separator, description, trace_bodies, members
+FROM gateway_bundles
+"""
+#: The transport of a route that is a bundle.
+BUNDLE = "bundle"
 
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """One hosted server, as far as the gateway is concerned."""
+    """One hosted server, or one bundle, as far as the gateway is concerned."""
 
+    #: 0: it is a bundle.
     server_id: int
     name: str
     owner_id: int
@@ -61,6 +69,12 @@ class Route:
     listed: bool = False
     #: The last probe's manifest without its tools; empty before there was one.
     card: dict[str, Any] = field(default_factory=dict)
+    #: 0: it is a server.
+    bundle_id: int = 0
+    #: Between a member's prefix and the name of its tool.
+    separator: str = ""
+    #: Of a bundle, in their order.
+    members: tuple[Member, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,22 +100,49 @@ class RoutingTable:
     endpoint_keys: dict[bytes, int]
     user_keys: dict[bytes, UserKey]
     loaded_at: float
+    #: By name; servers and bundles may have the same.
+    bundles: dict[str, Route] = field(default_factory=dict)
+    #: SHA-256 of an endpoint key to its bundle.
+    bundle_keys: dict[bytes, int] = field(default_factory=dict)
 
 
 def read_table(connection: psycopg2.extensions.connection) -> RoutingTable:
-    """Return what the views say. Blocking; both are read in one snapshot."""
+    """Return what the views say. Blocking; all are read in one snapshot."""
     with connection.cursor() as cursor:
         cursor.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
         cursor.execute(_ROUTES)
         rows = cursor.fetchall()
         cursor.execute(_KEYS)
         keys = cursor.fetchall()
+        cursor.execute(_BUNDLES)
+        bundles = cursor.fetchall()
         cursor.execute("COMMIT")
     return RoutingTable(
         routes={row[1]: _route(row) for row in rows},
         endpoint_keys={bytes(row[3]): row[0] for row in rows},
         user_keys={bytes(key[0]): UserKey(*key[1:]) for key in keys},
         loaded_at=time.time(),
+        bundles={row[1]: _bundle(row) for row in bundles},
+        bundle_keys={bytes(row[3]): row[0] for row in bundles},
+    )
+
+
+def _bundle(row: tuple[Any, ...]) -> Route:
+    bundle_id, name, owner_id, _, separator, description, trace_bodies, members = row
+    return Route(
+        server_id=0,
+        name=name,
+        owner_id=owner_id,
+        status="running",
+        status_reason="",
+        # What identifies an instance; another bundle of the same name is another one.
+        instance_id=bundle_id,
+        transport=BUNDLE,
+        trace_bodies=trace_bodies,
+        card={"instructions": description} if description else {},
+        bundle_id=bundle_id,
+        separator=separator,
+        members=members_of(members),
     )
 
 

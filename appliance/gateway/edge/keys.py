@@ -26,7 +26,7 @@ class Admission:
     """A call that is let in."""
 
     route: Route
-    #: ``server:12`` (the endpoint's own key), ``user:5`` or ``hub``. Sessions are bound to it.
+    #: ``server:12`` or ``bundle:3`` (the endpoint's own key), ``user:5`` or ``hub``. Sessions are bound to it.
     principal: str
     #: The person's key that was used; ``None``: it was another kind of key.
     user_key: UserKey | None = None
@@ -47,20 +47,22 @@ def admit(
     name: str,
     *,
     at: float,
+    is_bundle: bool = False,
 ) -> Admission | Denial:
-    """Decide whether a key opens a server.
+    """Decide whether a key opens a server, or a bundle. A bundle's own key opens none of its members directly.
 
     Args:
         table: The routes and keys of now.
         internal_key_hash: Of the hub's own key, which opens every server.
         key: As presented; ``None``: none was.
-        name: Of the server.
+        name: Of the server or the bundle.
         at: Seconds since the epoch, for keys that expire.
+        is_bundle: Whether a bundle is asked for.
     """
     if key is None:
         return Denial.NO_KEY
     hashed = key_hash(key)
-    route = table.routes.get(name)
+    route = (table.bundles if is_bundle else table.routes).get(name)
     principal: str | None = "hub"
     opens = True
     if not hmac.compare_digest(hashed, internal_key_hash):
@@ -78,6 +80,8 @@ def _holder(
     """Return whose key it is (``None``: nobody's) and whether it opens ``route``."""
     if (server_id := table.endpoint_keys.get(hashed)) is not None:
         return f"server:{server_id}", route is not None and route.server_id == server_id
+    if (bundle_id := table.bundle_keys.get(hashed)) is not None:
+        return f"bundle:{bundle_id}", route is not None and route.bundle_id == bundle_id
     user_key = table.user_keys.get(hashed)
     if user_key is None or (
         user_key.expires_at is not None and user_key.expires_at <= at

@@ -1,0 +1,1 @@
+"""Bundles: virtual servers that offer the tools of several servers at one endpoint."""
