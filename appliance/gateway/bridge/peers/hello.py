@@ -1,0 +1,73 @@
+"""How the gateway opens a server with ``initialize`` in a client's name. Pure."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import msgspec
+from msgspec import UNSET, Raw
+
+from appliance.gateway.bridge.calls import Caller
+from appliance.gateway.bridge.handshake import CLIENT_INFO
+from appliance.gateway.errors import HandshakeError
+from appliance.gateway.protocol import wire
+from appliance.gateway.protocol.wire import Envelope
+
+
+@dataclass(frozen=True)
+class Hello:
+    """What a server is told of its client."""
+
+    revision: str = wire.LEGACY_REVISIONS[0]
+    capabilities: Mapping[str, Any] = field(default_factory=dict)
+    client_info: Mapping[str, Any] = field(default_factory=lambda: CLIENT_INFO)
+
+    @property
+    def revisions(self) -> list[str]:
+        """The revision to ask for, and those to try when it is refused, which a good server does not."""
+        others = [item for item in wire.LEGACY_REVISIONS if item != self.revision]
+        return [self.revision, *others]
+
+    def request(self, request_id: bytes, revision: str) -> Envelope:
+        """Return the ``initialize`` request."""
+        params = {
+            "protocolVersion": revision,
+            "capabilities": self.capabilities,
+            "clientInfo": self.client_info,
+        }
+        return Envelope(
+            id=Raw(request_id), method="initialize", params=Raw(wire.encode(params))
+        )
+
+
+def hello_for(caller: Caller) -> Hello:
+    """Return what a server is told of ``caller``."""
+    return Hello(capabilities=caller.capabilities)
+
+
+def opened_by(answer: Envelope) -> dict[str, Any]:
+    """Return what a server said at ``initialize``, with what it had to say and did not.
+
+    Raises:
+        HandshakeError: It refused, or said something else than an object.
+    """
+    if answer.error is not UNSET:
+        raise HandshakeError(f"The server refuses to be opened: {_words(answer.error)}")
+    try:
+        result = msgspec.json.decode(
+            b"" if answer.result is UNSET else answer.result, type=dict[str, Any]
+        )
+    except msgspec.DecodeError as error:
+        raise HandshakeError(
+            "The server answered initialize with something else than an object."
+        ) from error
+    missing = {"capabilities": {}, "serverInfo": {"name": "unknown", "version": ""}}
+    return missing | {"protocolVersion": wire.LEGACY_REVISIONS[-1]} | result
+
+
+def _words(error: Raw) -> str:
+    try:
+        said = msgspec.json.decode(error)
+    except msgspec.DecodeError:
+        return "an error that cannot be read"
+    return str(said.get("message", said)) if isinstance(said, dict) else str(said)

@@ -1,0 +1,327 @@
+"""One session at a server that opens with ``initialize``, whatever carries it.
+
+A session serves one client, or all clients of one principal that have none of their own; nobody else hears of it. It is
+opened when it is first needed, and again when the server has forgotten it.
+"""
+
+import asyncio
+import contextlib
+import secrets
+from abc import ABC, abstractmethod
+from collections.abc import Coroutine, Mapping
+from typing import Any
+
+import structlog
+from msgspec import UNSET, Raw
+
+from appliance.core.errors import DomainError
+from appliance.gateway.bridge.calls import Ask, Call, Caller, Stream
+from appliance.gateway.bridge.peers.door import Door
+from appliance.gateway.bridge.peers.flight import Flight, fields_of, value_of
+from appliance.gateway.bridge.peers.hello import Hello
+from appliance.gateway.errors import SilentServerError
+from appliance.gateway.protocol import wire
+from appliance.gateway.protocol.wire import Envelope
+
+log = structlog.get_logger("gateway.peers")
+
+#: Requests of the server's that may wait for an answer at once; more are refused.
+ASKS_LIMIT = 64
+#: Resources that are remembered as subscribed to, to be asked for again in a new session.
+SUBSCRIPTIONS_LIMIT = 1_000
+#: What failed is tried again after so many seconds, and after twice as many each further time.
+RETRY_S = 1.0
+LONGEST_RETRY_S = 30.0
+_ASKABLE = {"sampling/createMessage", "elicitation/create", "roots/list"}
+_CHANGES = ("/list_changed", "notifications/resources/updated")
+
+
+class Session(ABC):
+    """One session.
+
+    Args:
+        hello: What the server is told at ``initialize``.
+        open_within_s: Seconds in which the server must have answered it.
+    """
+
+    def __init__(self, door: Door, hello: Hello, open_within_s: float) -> None:
+        """Open nothing yet."""
+        self._door = door
+        self._hello = hello
+        self._open_within_s = open_within_s
+        self._flight = Flight()
+        self._streams: set[Stream] = set()
+        self._opening: asyncio.Task[Mapping[str, Any]] | None = None
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._carrying: dict[Call, asyncio.Task[None]] = {}
+        #: The server's id of a request of its own, to the call that was asked.
+        self._asked: dict[bytes, tuple[Call, Ask]] = {}
+        self._subscribed: dict[str, None] = {}
+        self._level: Raw | None = None
+
+    # -- what a transport knows
+
+    @abstractmethod
+    async def _open(self) -> Mapping[str, Any]:
+        """Open the session and return the server's ``initialize`` result."""
+
+    @property
+    @abstractmethod
+    def is_open(self) -> bool:
+        """Whether the server, as far as is known, has the session."""
+
+    @abstractmethod
+    async def _carry(self, call: Call, request: Envelope) -> None:
+        """Bring ``request`` to the server, and stay until ``call`` is over."""
+
+    @abstractmethod
+    async def _post(self, message: Envelope) -> None:
+        """Bring a notification, or an answer to a request of the server's, to the server."""
+
+    @abstractmethod
+    async def _leave(self) -> None:
+        """Tell the server that the session is over, and cut what is open."""
+
+    # -- what callers use
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether somebody would miss it."""
+        return bool(len(self._flight) or self._streams)
+
+    async def opened(self) -> Mapping[str, Any]:
+        """Return the server's ``initialize`` result; opens the session first where need be, once for all who wait.
+
+        Raises:
+            DomainError: It cannot be opened.
+        """
+        if self._opening is None or (self._opening.done() and not self.is_open):
+            self._opening = asyncio.create_task(self._open_in_time())
+            self._opening.add_done_callback(_seen)
+        return await asyncio.shield(self._opening)
+
+    def begin(self, request: Envelope, caller: Caller) -> Call:
+        """Send ``request`` and return the call at once."""
+        self._remember(request)
+        call, onward = self._flight.begin(request, caller)
+        task = asyncio.create_task(self._see_through(call, onward))
+        self._carrying[call] = task
+        task.add_done_callback(lambda _: self._carrying.pop(call, None))
+        return call
+
+    def abandon(self, call: Call) -> None:
+        """Cancel ``call`` unless it is over."""
+        if self._flight.end(call):
+            params = {
+                "requestId": Raw(call.wire_id),
+                "reason": "The client went away.",
+            }
+            self._cancel(call, Raw(wire.encode(params)))
+
+    async def notify(self, notification: Envelope, caller: Caller) -> None:
+        """Pass a client's notification on; a cancellation under our id."""
+        if notification.method == "notifications/initialized":
+            return
+        if notification.method == "notifications/cancelled":
+            call = self._flight.named_by(notification.params, caller)
+            if call is not None:
+                fields = fields_of(notification.params)
+                fields["requestId"] = Raw(call.wire_id)
+                # Its answer, if one comes all the same, is the client's.
+                self._in_background(self._post(_cancellation(Raw(wire.encode(fields)))))
+            return
+        await self.opened()
+        await self._post(
+            Envelope(method=notification.method, params=notification.params)
+        )
+
+    def open_stream(self, caller: Caller) -> Stream:
+        """Return a stream of what belongs to no call; the session is opened for it."""
+        stream = Stream(caller)
+        self._streams.add(stream)
+        self._in_background(self._open_for_listeners())
+        return stream
+
+    def close_stream(self, stream: Stream) -> None:
+        """Forget ``stream``."""
+        self._streams.discard(stream)
+
+    async def close(self) -> None:
+        """End the session at the server, and everything that waits for it."""
+        for stream in self._streams:
+            stream.close()
+        self._streams.clear()
+        tasks = [*self._tasks, *self._carrying.values()]
+        if self._opening is not None:
+            tasks.append(self._opening)  # type: ignore[arg-type] # its result is nobody's business here
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        with contextlib.suppress(DomainError):
+            await self._leave()
+
+    # -- what transports use
+
+    def _receive(self, message: Envelope, on: Call | None = None) -> None:
+        """Hand a message of the server's to whom it belongs; ``on``: it came on the stream of that call's answer."""
+        if message.method is UNSET:
+            if (call := self._flight.answer(message)) is not None:
+                self._answered(call)
+        elif message.id is not UNSET:
+            self._asks(message, on)
+        elif message.method == "notifications/progress":
+            self._flight.progress(message)
+        elif message.method == "notifications/cancelled":
+            self._withdraw(message)
+        else:
+            self._spread(message, on)
+
+    def _answered(self, call: Call) -> None:  # noqa: B027 - most transports need not know
+        """Take note that ``call`` is over."""
+
+    async def _open_for_listeners(self) -> None:
+        """Open the session, and try for as long as somebody listens: they make no calls that would open it."""
+        wait_s = RETRY_S
+        while self._streams and not self.is_open:
+            try:
+                await self.opened()
+            except DomainError as error:
+                log.info("listeners_wait", code=error.code, reason=error.reason)
+                await asyncio.sleep(wait_s)
+                wait_s = min(2 * wait_s, LONGEST_RETRY_S)
+
+    async def _restore(self) -> None:
+        """Ask a new session for what the old one was asked for."""
+        if self._level is not None:
+            await self._request("logging/setLevel", self._level)
+        for uri in list(self._subscribed):
+            await self._request("resources/subscribe", Raw(wire.encode({"uri": uri})))
+
+    def _in_background(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(_quietly(work))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    # -- inside
+
+    async def _open_in_time(self) -> Mapping[str, Any]:
+        try:
+            async with asyncio.timeout(self._open_within_s):
+                return await self._open()
+        except TimeoutError as error:
+            raise SilentServerError(
+                f"The server runs but has not answered initialize for {self._open_within_s:g} seconds."
+            ) from error
+
+    async def _see_through(self, call: Call, request: Envelope) -> None:
+        try:
+            await self.opened()
+            await self._carry(call, request)
+        except DomainError as error:
+            call.finish(error=error)
+        finally:
+            self._flight.end(call)
+            for key, (asked, _) in list(self._asked.items()):
+                if asked is call:
+                    del self._asked[key]
+
+    async def _request(self, method: str, params: Raw) -> None:
+        """Send a request of our own and wait until it is over."""
+        call, onward = self._flight.begin(
+            Envelope(method=method, params=params), Caller("bridge")
+        )
+        try:
+            await self._carry(call, onward)
+        finally:
+            self._flight.end(call)
+
+    def _cancel(self, call: Call, params: Raw) -> None:
+        task = self._carrying.get(call)
+        if self.is_open:
+            self._in_background(self._post(_cancellation(params)))
+        if task is not None:
+            task.cancel()
+
+    def _remember(self, request: Envelope) -> None:
+        if request.method == "logging/setLevel" and request.params is not UNSET:
+            self._level = request.params.copy()
+        elif request.method in ("resources/subscribe", "resources/unsubscribe"):
+            uri = value_of(fields_of(request.params).get("uri"))
+            if not isinstance(uri, str):
+                return
+            self._subscribed.pop(uri, None)
+            if request.method == "resources/subscribe":
+                self._subscribed[uri] = None
+                if len(self._subscribed) > SUBSCRIPTIONS_LIMIT:
+                    del self._subscribed[next(iter(self._subscribed))]
+
+    def _asks(self, message: Envelope, on: Call | None) -> None:
+        request_id = wire.id_of(message)
+        if message.method == "ping":
+            return self._reply(request_id, Envelope(result=Raw(b"{}")))
+        call = on if on is not None and not on.is_over else self._flight.owner()
+        if call is None or message.method not in _ASKABLE:
+            return self._reply(request_id, _refusal(message, call))
+        if len(self._asked) >= ASKS_LIMIT:
+            return self._reply(request_id, _error("Too many requests wait already."))
+
+        def reply(answer: Envelope) -> None:
+            if self._asked.pop(request_id, None) is not None:
+                self._reply(request_id, answer)
+
+        ask = Ask(secrets.token_hex(12), str(message.method), message.params, reply)
+        self._asked[request_id] = call, ask
+        return call.ask(ask)
+
+    def _reply(self, request_id: bytes, answer: Envelope) -> None:
+        message = Envelope(id=Raw(request_id), result=answer.result, error=answer.error)
+        if message.result is UNSET and message.error is UNSET:
+            message.result = Raw(b"{}")
+        self._in_background(self._post(message))
+
+    def _withdraw(self, message: Envelope) -> None:
+        request_id = bytes(fields_of(message.params).get("requestId", Raw(b"")))
+        self._asked.pop(request_id, None)
+
+    def _spread(self, message: Envelope, on: Call | None) -> None:
+        """Give a notification to a call, or to every stream of this session."""
+        body = wire.encode(Envelope(method=message.method, params=message.params))
+        is_change = str(message.method).endswith(_CHANGES)
+        if on is None and message.method == "notifications/message":
+            on = self._flight.owner()
+        if on is not None and not on.is_over and not (is_change and self._streams):
+            on.note(body)
+            return
+        for stream in list(self._streams):
+            stream.put(body)
+
+
+def _seen(task: asyncio.Task[Mapping[str, Any]]) -> None:
+    """Keep a failure from being reported as never looked at: the next call meets it again."""
+    if not task.cancelled():
+        task.exception()
+
+
+async def _quietly(work: Coroutine[Any, Any, None]) -> None:
+    try:
+        await work
+    except DomainError as error:
+        log.info("message_not_delivered", code=error.code, reason=error.reason)
+
+
+def _cancellation(params: Raw) -> Envelope:
+    return Envelope(method="notifications/cancelled", params=params)
+
+
+def _refusal(message: Envelope, call: Call | None) -> Envelope:
+    if message.method not in _ASKABLE:
+        return _error(f"No client answers {message.method} here.")
+    assert call is None  # noqa: S101 - else it would have been asked
+    return _error(
+        "It cannot be told which call this belongs to, and so which client is to answer it."
+    )
+
+
+def _error(message: str) -> Envelope:
+    error = {"code": wire.METHOD_NOT_FOUND, "message": message}
+    return Envelope(error=Raw(wire.encode(error)))
