@@ -47,6 +47,11 @@ PROOFS = (
         1,
         "hub, gateway with 2 workers and Postgres at rest: at most 220 MB PSS",
     ),
+    Proof(
+        "conformance",
+        1,
+        "the official suite, both requirement sets, through the gateway before three builds of a server",
+    ),
 )
 
 
