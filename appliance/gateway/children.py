@@ -17,6 +17,7 @@ from appliance.gateway.bridge.service import Bridge
 from appliance.gateway.config import GatewayConfig, handshake_directory
 from appliance.gateway.counters import Counter, CounterRow
 from appliance.gateway.edge.worker import Worker
+from appliance.gateway.http.handling import HandlerSite
 from appliance.gateway.http.serving import run, served, told_to_stop, unix_listener
 from appliance.gateway.http.upstream import Upstreams
 from appliance.gateway.routes import LiveTable, RoutingTable
@@ -68,7 +69,7 @@ async def _worker(config: GatewayConfig, place: WorkerPlace) -> None:
         # Clients are better served by workers that know their way; without any, a 503 tells more than a silent port.
         await table.known(within_s=LOAD_WITHIN_S)
         async with served(
-            worker.handle,
+            HandlerSite(worker.handle, config.max_body_bytes),
             place.listener,
             keepalive_s=config.keepalive_s,
             graceful_timeout_s=config.graceful_timeout_s,
@@ -95,7 +96,7 @@ async def _bridge(config: GatewayConfig, snapshot: Snapshot) -> None:
             _in_background(forget_gone_containers(files, engine)),
             _in_background(bridge.close_idle_peers()),
             served(
-                bridge.handle,
+                HandlerSite(bridge.handle, config.max_body_bytes),
                 listener,
                 keepalive_s=BRIDGE_KEEPALIVE_S,
                 graceful_timeout_s=config.graceful_timeout_s,

@@ -9,7 +9,6 @@ import contextlib
 import re
 from collections.abc import Awaitable, Callable, Iterator
 
-from aiohttp import web
 from msgspec import UNSET
 
 from appliance.core.errors import DomainError
@@ -49,7 +48,7 @@ class Bridge:
     async def handle(self, request: http.Request) -> http.Answer:
         """Answer one request of a worker."""
         if request.path == "/healthz":
-            return web.Response(text="ok\n")
+            return http.text_answer("ok\n")
         try:
             route = await self._route(request)
             if route is None:

@@ -5,7 +5,6 @@ from dataclasses import dataclass, field
 from http import HTTPStatus
 
 import structlog
-from aiohttp import web
 from multidict import CIMultiDict
 
 from appliance.core.errors import DomainError
@@ -63,9 +62,7 @@ async def relay(
     if exchange.lists_tools and head.status == HTTPStatus.OK:
         return await _allowed_tools(upstream, exchange, shown)
     if head.content_length is not None and head.content_length <= WHOLE_BYTES:
-        return web.Response(
-            body=await upstream.read(), status=head.status, headers=shown
-        )
+        return http.Answer(await upstream.read(), status=head.status, headers=shown)
     return await _stream(upstream, exchange, shown)
 
 
@@ -92,7 +89,7 @@ async def _allowed_tools(
     is_stream = upstream.head.content_type == http.EVENT_STREAM
     allowed = exchange.route.allowed_tools or frozenset()
     body = allowlist.filtered(await upstream.read(), allowed, is_stream=is_stream)
-    return web.Response(body=body, headers=answer_headers)
+    return http.Answer(body, headers=answer_headers)
 
 
 async def _stream(
@@ -102,12 +99,11 @@ async def _stream(
 ) -> http.Answer:
     """Pass on what comes, when it comes."""
     answer_headers["X-Accel-Buffering"] = "no"
-    response = web.StreamResponse(status=upstream.head.status, headers=answer_headers)
+    response = http.Answer(status=upstream.head.status, headers=answer_headers)
     await response.prepare(exchange.request)
     exchange.stream = response
     async for piece in upstream.pieces():
         await response.write(piece)
-    await response.write_eof()
     return response
 
 

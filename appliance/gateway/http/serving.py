@@ -1,24 +1,26 @@
-"""Run one aiohttp server in one process until it is told to stop, and then let what is open end."""
+"""Run one server in one process until it is told to stop, and then let what is open end."""
 
 import asyncio
 import contextlib
 import os
 import signal
 import socket
+import time
 from collections.abc import AsyncIterator, Callable, Coroutine
 from pathlib import Path
 from typing import Any
 
-from aiohttp import web
-
-from appliance.gateway.http.messages import Handler
+from appliance.gateway.http.heads import Clock
+from appliance.gateway.http.listener import Connection, Site, connection_factory
 
 BACKLOG = 1024
 #: New connections taken in one turn; few, so that a worker does not take what its idle neighbours could.
 ACCEPT_AT_ONCE = 4
 #: A stopping process waits a second for requests on connections that are open and idle.
-LINGER_TURNS = 20
-LINGER_TURN_S = 0.05
+LINGER_S = 1.0
+TURN_S = 0.05
+#: How often it is looked whether something takes too long.
+SWEEP_S = 0.25
 
 
 def run(main: Coroutine[Any, Any, None]) -> None:
@@ -46,7 +48,7 @@ def told_to_stop() -> asyncio.Event:
 
 @contextlib.asynccontextmanager
 async def served(
-    handler: Handler,
+    site: Site,
     listener: socket.socket,
     *,
     keepalive_s: float,
@@ -55,45 +57,51 @@ async def served(
     """Answer requests on ``listener`` while inside; then take no more, and wait for those that are open.
 
     Args:
-        handler: Answers each request; cancelled when its client goes away.
+        site: Answers each request.
         listener: Bound and perhaps shared with other processes.
         keepalive_s: Seconds an idle connection stays open.
         graceful_timeout_s: Seconds that open requests have at the end.
     """
-    is_ending = False
-
-    async def answer(request: web.BaseRequest) -> web.StreamResponse:
-        response = await handler(request)
-        if is_ending:
-            response.force_close()
-        return response
-
-    server = web.Server(
-        answer,
-        handler_cancellation=True,
-        keepalive_timeout=keepalive_s,
-        access_log=None,
-    )
+    clock = Clock()
+    connections: set[Connection] = set()
     listening = await asyncio.get_running_loop().create_server(
-        server, sock=listener, backlog=ACCEPT_AT_ONCE
+        connection_factory(site, clock, connections),
+        sock=listener,
+        backlog=ACCEPT_AT_ONCE,
     )
     listener.listen(BACKLOG)
+    sweeper = asyncio.create_task(_sweep(clock, connections, keepalive_s))
     try:
         yield
     finally:
         listening.close()
-        is_ending = True
-        await _linger(server)
-        server.pre_shutdown()
-        await server.shutdown(graceful_timeout_s)
+        clock.is_ending = True
+        await _until_none(connections, LINGER_S)
+        for connection in [item for item in connections if not item.is_busy]:
+            connection.close()
+        await _until_none(connections, graceful_timeout_s)
+        sweeper.cancel()
+        for connection in list(connections):
+            connection.abort()
+        await _until_none(connections, LINGER_S)
 
 
-async def _linger(server: web.Server) -> None:
-    """Answer what is on its way on connections that were taken already; each is closed after its answer."""
-    for _ in range(LINGER_TURNS):
-        if not server.connections:
-            return
-        await asyncio.sleep(LINGER_TURN_S)
+async def _sweep(
+    clock: Clock, connections: set[Connection], keepalive_s: float
+) -> None:
+    """End what takes too long, for ever: one timer for all connections."""
+    while True:
+        await asyncio.sleep(SWEEP_S)
+        now = clock.turn()
+        for connection in list(connections):
+            connection.check(now, keepalive_s)
+
+
+async def _until_none(connections: set[Connection], within_s: float) -> None:
+    """Wait until every connection is closed; each is closed after its answer now."""
+    deadline = time.monotonic() + within_s
+    while connections and time.monotonic() < deadline:  # noqa: ASYNC110 - a second a lifetime
+        await asyncio.sleep(TURN_S)
 
 
 def unix_listener(path: Path) -> socket.socket:
