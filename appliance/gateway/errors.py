@@ -1,6 +1,11 @@
 """What keeps the gateway from carrying a call. ``http`` says which status each becomes."""
 
-from appliance.core.errors import FailedError, NotFoundError, UnavailableError
+from appliance.core.errors import (
+    FailedError,
+    LimitedError,
+    NotFoundError,
+    UnavailableError,
+)
 
 
 class BridgeAwayError(UnavailableError):
@@ -45,10 +50,46 @@ class ConnectionLostError(UnavailableError):
     code = "connection_lost"
 
 
+class SessionStartError(UnavailableError):
+    """The engine did not make a container for the session."""
+
+    code = "session_not_started"
+
+
+class SessionEndedError(UnavailableError):
+    """The session was ended while the call was in flight."""
+
+    code = "session_ended"
+
+
+class SessionsFullError(UnavailableError):
+    """As many sessions as the server may have run already."""
+
+    code = "sessions_full"
+
+
+class TooManySessionsError(LimitedError):
+    """As many sessions as one caller may have at the server are busy."""
+
+    code = "too_many_sessions"
+
+
+class StuckServerError(UnavailableError):
+    """The server does not read what it is sent."""
+
+    code = "server_stuck"
+
+
 class OverlongAnswerError(FailedError):
     """The server's answer is longer than a line may be."""
 
     code = "answer_too_long"
+
+
+class TooManyRoundsError(FailedError):
+    """The server asks its client back again and again."""
+
+    code = "too_many_rounds"
 
 
 class NotRunningError(UnavailableError):

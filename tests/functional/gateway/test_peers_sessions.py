@@ -114,8 +114,11 @@ async def test_a_tool_is_called(peer: SessionPeer) -> None:
 
 
 async def test_progress_comes_under_the_clients_own_token(peer: SessionPeer) -> None:
-    params = {"name": "test_tool_with_progress", "_meta": {"progressToken": 7}}
-    call = await peer.begin(request("tools/call", **params), ALICE)
+    params: dict[str, Any] = {
+        "name": "test_tool_with_progress",
+        "_meta": {"progressToken": 7},
+    }
+    call = await peer.begin(request("tools/call", 1, **params), ALICE)
     await told(call)
 
     notes = [json.loads(note) for note in call.notes]

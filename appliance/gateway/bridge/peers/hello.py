@@ -42,7 +42,12 @@ class Hello:
 
 def hello_for(caller: Caller) -> Hello:
     """Return what a server is told of ``caller``."""
-    return Hello(capabilities=caller.capabilities)
+    is_known = caller.revision in wire.LEGACY_REVISIONS
+    return Hello(
+        revision=caller.revision if is_known else wire.LEGACY_REVISIONS[0],
+        capabilities=caller.capabilities,
+        client_info=caller.client_info or CLIENT_INFO,
+    )
 
 
 def opened_by(answer: Envelope) -> dict[str, Any]:

@@ -1,0 +1,243 @@
+"""A server that knows only revision 2026-07-28, whatever carries its messages."""
+
+import asyncio
+from collections.abc import Mapping
+from typing import Any
+
+from msgspec import Raw
+
+from appliance.core.errors import DomainError
+from appliance.gateway.bridge.calls import Call, Caller, Stream
+from appliance.gateway.bridge.peers import speech
+from appliance.gateway.bridge.peers.flight import Flight, fields_of, value_of
+from appliance.gateway.bridge.peers.listening import Line, Listening
+from appliance.gateway.bridge.peers.questions import ask_all
+from appliance.gateway.errors import HandshakeError, TooManyRoundsError
+from appliance.gateway.protocol import wire
+from appliance.gateway.protocol.wire import Envelope
+
+OURSELVES = Caller("bridge")
+#: A server may come back with questions so many times before a call is given up.
+ROUNDS = 16
+#: A call whose server asks nothing and wants to be asked again waits so long, and longer each time.
+PAUSE_S = 0.05
+LONGEST_PAUSE_S = 1.0
+#: Seconds in which a server should have acknowledged a subscription before its client is told that it is one.
+ACKNOWLEDGED_WITHIN_S = 2.0
+#: Clients whose log level is remembered; beyond it the oldest is forgotten.
+LEVELS_LIMIT = 10_000
+
+
+class ModernPeer:
+    """One server; every request stands alone, and no client has a session there.
+
+    Args:
+        opened: What the server said at ``server/discover``, if it was asked already.
+    """
+
+    def __init__(self, line: Line, opened: Mapping[str, Any] | None = None) -> None:
+        """Ask nothing yet."""
+        self._line = line
+        self._flight = Flight()
+        self._listening = Listening(line)
+        self._levels: dict[Caller, str] = {}
+        self._carrying: dict[Call, asyncio.Task[None]] = {}
+        self._opened: Mapping[str, Any] | None = None
+        self._discovering = asyncio.Lock()
+        if opened is not None:
+            self._take_note(opened)
+
+    async def opened(self) -> Mapping[str, Any]:
+        """Return what the server says of itself, in the form of an ``initialize`` result.
+
+        Raises:
+            DomainError: It does not answer, or does not speak the modern era.
+        """
+        async with self._discovering:
+            if self._opened is None:
+                self._take_note(await discover(self._line))
+        assert self._opened is not None  # noqa: S101 - one line above
+        return self._opened
+
+    async def begin(self, request: Envelope, caller: Caller) -> Call:
+        """Send ``request`` and return the call at once."""
+        call, onward = self._flight.begin(request, caller)
+        task = asyncio.create_task(self._see_through(call, onward))
+        self._carrying[call] = task
+        task.add_done_callback(lambda _: self._carrying.pop(call, None))
+        return call
+
+    def abandon(self, call: Call) -> None:
+        """Cancel ``call`` unless it is over."""
+        if self._flight.end(call) and (task := self._carrying.get(call)) is not None:
+            task.cancel()
+
+    async def notify(self, notification: Envelope, caller: Caller) -> None:
+        """Cancel the call that a client names; the modern era knows no other notification of a client's."""
+        if notification.method == "notifications/cancelled":
+            call = self._flight.named_by(notification.params, caller)
+            if call is not None:
+                self.abandon(call)
+
+    def open_stream(self, caller: Caller) -> Stream:
+        """Return a stream of what the server says that belongs to no call."""
+        return self._listening.open_stream(caller)
+
+    def close_stream(self, stream: Stream) -> None:
+        """Forget ``stream``."""
+        self._listening.close_stream(stream)
+
+    def end_session(self, caller: Caller) -> None:
+        """Close the streams and forget the subscriptions of a session."""
+        self._listening.end(caller)
+        self._levels.pop(caller, None)
+
+    async def close(self) -> None:
+        """Let go of the server."""
+        await self._listening.close()
+        tasks = list(self._carrying.values())
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        await self._line.close()
+
+    def describe(self) -> Mapping[str, Any]:
+        """Return what is known, for people and tests."""
+        return {"discover": self._opened, "calls_in_flight": len(self._flight)}
+
+    def _take_note(self, opened: Mapping[str, Any]) -> None:
+        self._opened = opened
+        self._listening.announce(opened["capabilities"])
+
+    async def _see_through(self, call: Call, request: Envelope) -> None:
+        try:
+            opened = await self.opened()
+            if not await self._answers_itself(call, request, opened["capabilities"]):
+                await self._carry(call, request)
+        except DomainError as error:
+            call.finish(error=error)
+        finally:
+            self._flight.end(call)
+
+    async def _carry(self, call: Call, request: Envelope) -> None:
+        """Send the request, and send it again with what the server wants to know first."""
+        params: dict[str, Any] = dict(fields_of(request.params))
+        meta = speech.meta_of(call.caller, self._level(call.caller))
+        pause_s = PAUSE_S
+        for _ in range(ROUNDS):
+            onward = speech.request(call.method, params, meta)
+            answer = await self._exchange(call, onward)
+            questions = speech.questions_in(answer)
+            if questions is None:
+                call.finish(answer=speech.in_older_words(call.method, answer))
+                return
+            if not questions.asked:
+                await asyncio.sleep(pause_s)
+                pause_s = min(2 * pause_s, LONGEST_PAUSE_S)
+            answers = await ask_all(call, questions)
+            if isinstance(answers, Envelope):
+                call.finish(answer=answers)
+                return
+            params = speech.answered(params, answers, questions.state)
+        raise TooManyRoundsError(f"The server asked back {ROUNDS} times.")
+
+    async def _exchange(self, call: Call, onward: Envelope) -> Envelope:
+        """Return the server's answer; what it says before that goes to ``call``."""
+        sent = await self._line.begin(onward, call.caller)
+        try:
+            while True:
+                for note in sent.take_notes():
+                    self._note(call, note)
+                if sent.is_over:
+                    break
+                await sent.news()
+        finally:
+            self._line.abandon(sent)
+        if sent.answer is None:
+            raise sent.error or HandshakeError("The server gave no answer.")
+        return sent.answer
+
+    def _note(self, call: Call, note: bytes) -> None:
+        message = wire.decode_line(note)
+        if message.method == "notifications/progress":
+            self._flight.progress(message)
+        else:
+            call.note(note)
+
+    def _level(self, caller: Caller) -> str | None:
+        """Return from which level on ``caller`` hears log messages.
+
+        A client without a session says so with each request; one that opened a session and said nothing gets what an
+        older server would say by itself.
+        """
+        if self._opened is None or "logging" not in self._opened["capabilities"]:
+            return None
+        if caller.session:
+            return self._levels.get(caller, "info")
+        return caller.log_level or None
+
+    async def _answers_itself(
+        self, call: Call, request: Envelope, capabilities: Mapping[str, Any]
+    ) -> bool:
+        """Answer what the modern era has no request for; return whether ``call`` was such a one."""
+        fields = fields_of(request.params)
+        match call.method:
+            case "ping":
+                refusal = None
+            case "logging/setLevel":
+                refusal = self._set_level(call.caller, value_of(fields.get("level")))
+            case "resources/subscribe":
+                uri = value_of(fields.get("uri"))
+                refusal = self._subscribe(call.caller, uri, capabilities)
+                await self._listening.ready(ACKNOWLEDGED_WITHIN_S)
+            case "resources/unsubscribe":
+                refusal = None
+                self._listening.unsubscribe(
+                    call.caller, str(value_of(fields.get("uri")))
+                )
+            case _:
+                return False
+        call.finish(answer=refusal or Envelope(result=Raw(b"{}")))
+        return True
+
+    def _set_level(self, caller: Caller, level: object) -> Envelope | None:
+        if not isinstance(level, str) or level not in speech.LEVELS:
+            return _error(wire.INVALID_PARAMS, "There is no such level.")
+        self._levels[caller] = level
+        if len(self._levels) > LEVELS_LIMIT:
+            del self._levels[next(iter(self._levels))]
+        return None
+
+    def _subscribe(
+        self, caller: Caller, uri: object, capabilities: Mapping[str, Any]
+    ) -> Envelope | None:
+        offered = capabilities.get("resources")
+        if not isinstance(offered, dict) or not offered.get("subscribe"):
+            return _error(wire.METHOD_NOT_FOUND, "The server has no subscriptions.")
+        if not isinstance(uri, str):
+            return _error(wire.INVALID_PARAMS, "uri must be a string.")
+        if not self._listening.subscribe(caller, uri):
+            return _error(wire.INVALID_PARAMS, "Too many resources are watched.")
+        return None
+
+
+async def discover(line: Line) -> dict[str, Any]:
+    """Ask a server what it is.
+
+    Raises:
+        DomainError: It does not answer, or does not speak the modern era.
+    """
+    request = speech.request(speech.DISCOVER, {}, speech.meta_of(OURSELVES, None))
+    call = await line.begin(request, OURSELVES)
+    try:
+        while not call.is_over:
+            await call.news()
+    finally:
+        line.abandon(call)
+    if call.answer is None:
+        raise call.error or HandshakeError("The server gave no answer.")
+    return speech.opened_by(call.answer)
+
+
+def _error(code: int, message: str) -> Envelope:
+    return Envelope(error=Raw(wire.encode({"code": code, "message": message})))
