@@ -6,11 +6,18 @@ connection that is kept, and hands the answer on as it comes; no cookies, redire
 
 import asyncio
 import contextlib
+import time
 from collections.abc import AsyncIterator, Iterable
 from types import TracebackType
-from typing import Self, cast
+from typing import Protocol, Self, cast
 
-from appliance.gateway.http.responses import Head, ResponseError, ResponseReader
+from appliance.gateway.http import heads
+from appliance.gateway.http.responses import (
+    Head,
+    ResponseError,
+    ResponseReader,
+    known_head,
+)
 
 CONNECT_TIMEOUT_S = 5.0
 #: An answer's bytes that may wait for a slow client before reading pauses.
@@ -25,23 +32,48 @@ class UnansweredError(ConnectionError):
     """The connection broke before anything came back, be it an informational response."""
 
 
-class Answer:
-    """One answer, perhaps still arriving. To leave its ``async with`` early hangs up."""
+class Receiver(Protocol):
+    """Who asked: is told what comes back, as it comes."""
 
-    def __init__(self, connection: "_Connection") -> None:
+    def whole(self, head: Head, body: bytes) -> None:
+        """The whole answer."""
+        ...
+
+    def started(self, head: Head) -> None:
+        """The head of an answer whose body follows by ``piece``."""
+        ...
+
+    def piece(self, data: bytes) -> None:
+        """A piece of the body."""
+        ...
+
+    def finished(self) -> None:
+        """The body is complete."""
+        ...
+
+    def failed(self, error: ConnectionError) -> None:
+        """The connection broke; ``UnansweredError``: before anything came back."""
+        ...
+
+
+class Answer:
+    """One answer for a coroutine, perhaps still arriving. To leave its ``async with`` early hangs up."""
+
+    def __init__(self, connection: "Connection") -> None:
         """Wait for the head."""
         self._connection = connection
         self._parts: list[bytes] = []
         self._size = 0
-        self._error: Exception | None = None
+        self._head: Head | None = None
+        self._is_done = False
+        self._error: ConnectionError | None = None
         self._news: asyncio.Future[None] | None = None
-        self._reader = ResponseReader(self._take)
 
     @property
     def head(self) -> Head:
         """What came before the body."""
-        assert self._reader.head is not None  # noqa: S101 - answers are handed out when their head is there
-        return self._reader.head
+        assert self._head is not None  # noqa: S101 - answers are handed out when their head is there
+        return self._head
 
     async def read(self) -> bytes:
         """Return the whole body.
@@ -49,7 +81,7 @@ class Answer:
         Raises:
             ConnectionError: The connection broke.
         """
-        while not self._reader.is_done:
+        while not self._is_done:
             await self._wait()
         return self._drain()
 
@@ -62,7 +94,7 @@ class Answer:
         while True:
             if self._parts:
                 yield self._drain()
-            elif self._reader.is_done:
+            elif self._is_done:
                 return
             else:
                 await self._wait()
@@ -78,7 +110,7 @@ class Answer:
         trace: TracebackType | None,
     ) -> None:
         """Hang up, unless the answer is complete."""
-        if not self._reader.is_done:
+        if not self._is_done:
             self._connection.abort()
 
     async def has_head(self) -> None:
@@ -88,35 +120,37 @@ class Answer:
             UnansweredError: Nothing came back at all.
             ConnectionError: The connection broke after an informational response.
         """
-        while self._reader.head is None:
-            try:
-                await self._wait()
-            except ConnectionError as error:
-                if self._reader.is_acknowledged:
-                    raise
-                raise UnansweredError(str(error)) from error
+        while self._head is None:
+            await self._wait()
 
-    def feed(self, data: bytes) -> bool:
-        """Take what arrived; return whether the answer is complete."""
-        self._reader.feed(data)
-        self._tell()
-        return self._reader.is_done
-
-    def end(self, error: Exception | None) -> None:
-        """Take note that nothing more will arrive."""
-        if error is None:
-            try:
-                self._reader.feed_eof()
-            except ResponseError as incomplete:
-                error = incomplete
-        self._error = error
+    def whole(self, head: Head, body: bytes) -> None:
+        """Take all of it."""
+        self._parts.append(body)
+        self._head, self._is_done = head, True
         self._tell()
 
-    def _take(self, piece: bytes) -> None:
-        self._parts.append(piece)
-        self._size += len(piece)
+    def started(self, head: Head) -> None:
+        """Take the head."""
+        self._head = head
+        self._tell()
+
+    def piece(self, data: bytes) -> None:
+        """Take a piece; too many that nobody reads have the server wait."""
+        self._parts.append(data)
+        self._size += len(data)
         if self._size > WAITING_BYTES:
             self._connection.pause()
+        self._tell()
+
+    def finished(self) -> None:
+        """Take note that it is complete."""
+        self._is_done = True
+        self._tell()
+
+    def failed(self, error: ConnectionError) -> None:
+        """Take note that nothing more will arrive."""
+        self._error = error
+        self._tell()
 
     def _drain(self) -> bytes:
         body = b"".join(self._parts) if len(self._parts) != 1 else self._parts[0]
@@ -140,72 +174,137 @@ class Answer:
             self._news.set_result(None)
 
 
-class _Connection(asyncio.Protocol):
-    """One connection, on which one answer at a time arrives."""
+class Connection(asyncio.Protocol):
+    """One connection to a server, on which one answer at a time arrives."""
 
     def __init__(self, origin: "Origin") -> None:
+        """Wait for a request."""
         self._origin = origin
-        self._answer: Answer | None = None
+        self._receiver: Receiver | None = None
+        self._reader: ResponseReader | None = None
+        self._parts: list[bytes] = []
+        self._has_started = False
+        self._is_acknowledged = False
         self._transport: asyncio.Transport | None = None
         self.idle_since = 0.0
 
     @property
     def is_open(self) -> bool:
+        """Whether a request may be sent."""
         return self._transport is not None and not self._transport.is_closing()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Begin."""
         self._transport = cast("asyncio.Transport", transport)
 
-    def send(self, request: bytes) -> Answer:
-        self._answer = Answer(self)
+    def send(self, request: bytes, receiver: Receiver) -> None:
+        """Send a request; ``receiver`` is told what comes back."""
+        self._receiver = receiver
+        self._reader = None
+        self._has_started = self._is_acknowledged = False
         if self._transport is None:
-            self._answer.end(ConnectionResetError("the connection was closed"))
+            self._lose(ConnectionResetError("the connection was closed"))
         else:
             self._transport.write(request)
-        return self._answer
 
     def data_received(self, data: bytes) -> None:
-        answer = self._answer
-        if answer is None:  # nobody asked
+        """Read on: a small answer whose head was seen before at a glance, everything else step by step."""
+        receiver = self._receiver
+        if receiver is None:  # nobody asked
             self.abort()
             return
+        if self._reader is None:
+            if data.startswith(heads.PROCESSING):
+                self._is_acknowledged = True
+                data = data[len(heads.PROCESSING) :]
+                if not data:
+                    return
+            end = data.find(b"\r\n\r\n")
+            head = known_head(data[:end]) if end > 0 else None
+            if head is not None and len(data) == end + 4 + (head.content_length or 0):
+                self._free(head)
+                receiver.whole(head, data[end + 4 :])
+                return
+            self._reader = ResponseReader(self._parts.append)
         try:
-            is_complete = answer.feed(data)
+            self._reader.feed(data)
         except ResponseError as error:
             self._lose(error)
             self.abort()
-            return
-        if is_complete:
-            self._answer = None
-            if answer.head.is_reusable:
-                self._origin.keep(self)
-            else:
-                self.abort()
+        else:
+            self._pass_on(receiver, self._reader)
 
     def eof_received(self) -> None:
+        """No more will come."""
         self._lose(None)
 
-    def connection_lost(self, exc: Exception | None) -> None:
+    def connection_lost(self, error: Exception | None) -> None:
+        """End."""
         self._transport = None
-        self._lose(exc)
+        self._lose(error)
         self._origin.forget(self)
 
-    def _lose(self, error: Exception | None) -> None:
-        answer, self._answer = self._answer, None
-        if answer is not None:
-            answer.end(error)
-
     def abort(self) -> None:
+        """Hang up; whoever asked is told nothing more."""
+        self._receiver = None
         if self._transport is not None:
             self._transport.abort()
 
     def pause(self) -> None:
+        """Have the server wait."""
         if self._transport is not None:
             self._transport.pause_reading()
 
     def resume(self) -> None:
+        """Let it go on."""
         if self._transport is not None:
             self._transport.resume_reading()
+
+    def _pass_on(self, receiver: Receiver, reader: ResponseReader) -> None:
+        head = reader.head
+        self._is_acknowledged |= reader.is_acknowledged
+        if head is None:
+            return
+        body = b"".join(self._parts)
+        self._parts.clear()
+        if reader.is_done:
+            self._free(head)
+        if not self._has_started:
+            if reader.is_done:
+                receiver.whole(head, body)
+                return
+            self._has_started = True
+            receiver.started(head)
+        if body and (self._receiver is receiver or reader.is_done):
+            receiver.piece(body)
+        if reader.is_done:
+            receiver.finished()
+
+    def _free(self, head: Head) -> None:
+        """The answer is complete: be ready for the next request, or end."""
+        self._receiver = None
+        self._reader = None
+        if head.is_reusable and self.is_open:
+            self._origin.keep(self)
+        else:
+            self.abort()
+
+    def _lose(self, error: Exception | None) -> None:
+        receiver, reader = self._receiver, self._reader
+        if receiver is None:
+            return
+        if error is None and reader is not None:
+            try:
+                reader.feed_eof()
+            except ResponseError as incomplete:
+                error = incomplete
+            else:
+                self._pass_on(receiver, reader)
+                return
+        self._receiver = None
+        text = str(error or "the connection was closed")
+        is_answered = self._is_acknowledged or (reader is not None and reader.has_any)
+        receiver.failed(ConnectionError(text) if is_answered else UnansweredError(text))
 
 
 class Origin:
@@ -224,8 +323,8 @@ class Origin:
         self._address = address
         self._host = host
         self._idle_s = idle_s
-        self._idle: list[_Connection] = []
-        self._open: set[_Connection] = set()
+        self._idle: list[Connection] = []
+        self._open: set[Connection] = set()
         self._reaper: asyncio.TimerHandle | None = None
 
     @property
@@ -243,9 +342,12 @@ class Origin:
             UnansweredError: Nothing came back.
             ConnectionError: The connection broke after something did.
         """
-        text = self._request_head(method, target, headers, len(body))
-        connection = self._take() or await self._connect()
-        answer = connection.send(text + body)
+        text = self.request_head(method, target, headers)
+        if body or method == "POST":
+            text += b"Content-Length: %d\r\n" % len(body)
+        connection = self.take() or await self.connect()
+        answer = Answer(connection)
+        connection.send(text + b"\r\n" + body, answer)
         try:
             await answer.has_head()
         except BaseException:
@@ -253,15 +355,15 @@ class Origin:
             raise
         return answer
 
-    def keep(self, connection: _Connection) -> None:
+    def keep(self, connection: Connection) -> None:
         """Take back a connection that is free again."""
-        loop = asyncio.get_running_loop()
-        connection.idle_since = loop.time()
+        connection.idle_since = time.monotonic()
         self._idle.append(connection)
         if self._reaper is None:
+            loop = asyncio.get_running_loop()
             self._reaper = loop.call_later(self._idle_s, self._reap)
 
-    def forget(self, connection: _Connection) -> None:
+    def forget(self, connection: Connection) -> None:
         """Drop a connection that was closed."""
         self._open.discard(connection)
         with contextlib.suppress(ValueError):
@@ -274,8 +376,9 @@ class Origin:
         for connection in list(self._open):
             connection.abort()
 
-    def _take(self) -> _Connection | None:
-        too_old = asyncio.get_running_loop().time() - self._idle_s
+    def take(self) -> Connection | None:
+        """Return a kept connection, if there is one."""
+        too_old = time.monotonic() - self._idle_s
         while self._idle:
             connection = self._idle.pop()
             if connection.is_open and connection.idle_since > too_old:
@@ -286,39 +389,47 @@ class Origin:
     def _reap(self) -> None:
         self._reaper = None
         loop = asyncio.get_running_loop()
-        too_old = loop.time() - self._idle_s
+        too_old = time.monotonic() - self._idle_s
         for connection in [item for item in self._idle if item.idle_since <= too_old]:
             self._idle.remove(connection)
             connection.abort()
         if self._idle:
             self._reaper = loop.call_later(self._idle_s, self._reap)
 
-    async def _connect(self) -> _Connection:
+    async def connect(self) -> Connection:
+        """Return a new connection.
+
+        Raises:
+            NotConnectedError: None could be made.
+        """
         loop = asyncio.get_running_loop()
         try:
             async with asyncio.timeout(CONNECT_TIMEOUT_S):
                 if isinstance(self._address, str):
                     _, connection = await loop.create_unix_connection(
-                        lambda: _Connection(self), self._address
+                        lambda: Connection(self), self._address
                     )
                 else:
                     host, port = self._address
                     _, connection = await loop.create_connection(
-                        lambda: _Connection(self), host, port
+                        lambda: Connection(self), host, port
                     )
         except (OSError, TimeoutError) as error:
             raise NotConnectedError(str(error) or "no answer") from error
         self._open.add(connection)
         return connection
 
-    def _request_head(
-        self, method: str, target: str, headers: Iterable[tuple[str, str]], length: int
+    def request_head(
+        self, method: str, target: str, headers: Iterable[tuple[str, str]]
     ) -> bytes:
-        lines = [f"{method} {target} HTTP/1.1", f"Host: {self._host}"]
-        lines += [f"{name}: {value}" for name, value in headers]
-        if length or method == "POST":
-            lines.append(f"Content-Length: {length}")
-        text = "\r\n".join(lines)
-        if text.count("\r") != len(lines) - 1 or text.count("\n") != len(lines) - 1:
+        """Return request line and header lines, without length and without the empty line at the end.
+
+        Raises:
+            ResponseError: A header holds a line break.
+        """
+        lines = [f"{method} {target} HTTP/1.1\r\n", f"Host: {self._host}\r\n"]
+        lines += [f"{name}: {value}\r\n" for name, value in headers]
+        text = "".join(lines)
+        if text.count("\r") != len(lines) or text.count("\n") != len(lines):
             raise ResponseError("a header holds a line break")
-        return text.encode("utf-8", "surrogateescape") + b"\r\n\r\n"
+        return text.encode("utf-8", "surrogateescape")

@@ -17,7 +17,7 @@ class ResponseError(ConnectionError):
     """What came is not an HTTP response, or not one that can be understood in one way only."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Head:
     """Everything before the body."""
 
@@ -64,6 +64,11 @@ class ResponseReader:
         self.is_done = False
         #: Whether an informational response came before the head.
         self.is_acknowledged = False
+
+    @property
+    def has_any(self) -> bool:
+        """Whether anything came, be it an informational response."""
+        return self.is_acknowledged or self.head is not None or bool(self._buffer)
 
     def feed(self, data: bytes) -> None:
         """Read on.
@@ -112,6 +117,8 @@ class ResponseReader:
             return False
         text, self._buffer = self._buffer[:end], self._buffer[end + 4 :]
         head, self._kind = _parse_head(text)
+        if self._kind is _Body.LENGTH:
+            _remember(text, head)
         if head.status < _FIRST_FINAL:
             self.is_acknowledged = True
             return True
@@ -154,6 +161,24 @@ class ResponseReader:
             raise ResponseError("a chunk has no size")
         self._left = int(match[1], 16)
         self._is_in_trailers = not self._left
+
+
+#: Heads that say how long the body is, as servers send them over and over.
+_known: dict[bytes, Head] = {}
+_KNOWN_HEADS = 512
+_KNOWN_BYTES = 2048
+
+
+def known_head(text: bytes) -> Head | None:
+    """Return what ``text`` says, if a response with this very head, whose length it says, was read before."""
+    return _known.get(text)
+
+
+def _remember(text: bytes, head: Head) -> None:
+    if head.status >= _FIRST_FINAL and len(text) <= _KNOWN_BYTES:
+        if len(_known) >= _KNOWN_HEADS:
+            _known.clear()
+        _known[text] = head
 
 
 def _parse_head(text: bytes) -> tuple[Head, _Body]:

@@ -128,13 +128,18 @@ class Upstreams:
         if route.transport == "stdio":
             target = f"/instances/{route.container_id}/mcp"
             return await self.bridge.request(method, target, headers.items(), body)
-        if route.container_id and route.address.startswith("http:"):
-            origin, target = self._local_origin(route.address)
+        local = self.local(route)
+        if local is not None:
+            origin, target = local
             return await origin.request(method, target, headers.items(), body)
         self._refuse_private_literal(route.address)
         return await self._ask_remote(route.address, method, headers, body)
 
-    def _local_origin(self, address: str) -> tuple[Origin, str]:
+    def local(self, route: Route) -> tuple[Origin, str] | None:
+        """Return where a server on this box is, and the target to ask for; ``None``: it is remote."""
+        if not (route.container_id and route.address.startswith("http:")):
+            return None
+        address = route.address
         found = self._local.get(address)
         if found is None:
             if len(self._local) >= ORIGINS_KEPT:
