@@ -12,6 +12,7 @@ from aiohttp.test_utils import TestClient, TestServer
 from appliance.accounts.model import Principal, Role
 from appliance.accounts.service import AccountService
 from appliance.builds.service import BuildService
+from appliance.core.cards import site
 from appliance.infra.database import Database
 from appliance.infra.docker import Engine
 from appliance.jobs.queue import JobQueue
@@ -20,6 +21,7 @@ from appliance.observability.events import EventLog
 from appliance.observability.metrics import Metrics
 from appliance.runtimes.docker import DockerExecutor
 from appliance.servers import store
+from appliance.servers.catalog import Catalog
 from appliance.servers.mcp import McpClient
 from appliance.servers.model import Deployment, NewServer, Status
 from appliance.servers.service import ServerService, ServerView
@@ -168,6 +170,7 @@ async def hub(database: Database, **settings: Any) -> AsyncIterator[Hub]:
             settings=chosen,
             accounts=accounts,
             servers=servers,
+            catalog=Catalog(database, site(chosen.public_url, chosen.mcp_gateway_url)),
             jobs=JobQueue(database),
             events=events,
             audit=AuditTrail(database),
