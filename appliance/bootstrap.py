@@ -19,6 +19,7 @@ from aiohttp import web
 from appliance.accounts.model import SYSTEM, Role
 from appliance.accounts.service import AccountService
 from appliance.builds.service import BuildService
+from appliance.core.cards import site
 from appliance.core.errors import ConflictError, UnavailableError
 from appliance.core.ids import internal_key
 from appliance.infra import migrations
@@ -39,6 +40,7 @@ from appliance.observability.audit import AuditTrail
 from appliance.observability.events import EventLog
 from appliance.observability.metrics import Metrics
 from appliance.runtimes.docker import DockerExecutor
+from appliance.servers.catalog import Catalog
 from appliance.servers.mcp import McpClient
 from appliance.servers.reconciler import Reconciler
 from appliance.servers.service import RECONCILE, ServerService
@@ -172,6 +174,7 @@ async def make_hub(  # noqa: PLR0915 - one object after another, which is the po
         settings=settings,
         accounts=accounts,
         servers=servers,
+        catalog=Catalog(database, site(settings.public_url, public_url)),
         jobs=queue,
         events=events,
         audit=AuditTrail(database),

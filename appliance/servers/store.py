@@ -116,6 +116,52 @@ def page(
     return [_server(row) for row in rows]
 
 
+def published(  # noqa: PLR0913 - each is a condition of the query
+    *,
+    everything: bool,
+    owner_id: int | None,
+    query: str,
+    prefix: str,
+    after: str,
+    limit: int,
+    since: datetime | None,
+) -> list[tuple[Server, Deployment]]:
+    """Return servers that are wanted running, with what is live of them, by name from the first name after ``after``.
+
+    Args:
+        everything: Whether all may be shown; else the listed ones, and those of ``owner_id``.
+        owner_id: Whose servers may be shown besides; ``None``: nobody's.
+        query: Part of ``prefix`` and name together, any case; empty: all.
+        prefix: Stands before every name.
+        after: A name.
+        limit: At most so many.
+        since: Only what went live then or later.
+    """
+    rows = (
+        ServerRow.select(ServerRow, DeploymentRow)
+        .join(
+            DeploymentRow,
+            on=(DeploymentRow.server_id == ServerRow.id)
+            & (DeploymentRow.state == DeploymentState.LIVE.value),
+            attr="live",
+        )
+        .where(
+            ServerRow.name > after,
+            ServerRow.desired_state == DesiredState.RUNNING.value,
+        )
+        .order_by(ServerRow.name)
+        .limit(limit)
+    )
+    if not everything:
+        listed = ServerRow.config.contains({"listed": True})
+        rows = rows.where(listed | (ServerRow.owner_id == owner_id))
+    if query:
+        rows = rows.where(fn.CONCAT(prefix, ServerRow.name).contains(query))
+    if since is not None:
+        rows = rows.where(DeploymentRow.finished_at >= since)
+    return [(_server(row), _deployment(row.live)) for row in rows]
+
+
 def all_ids() -> list[int]:
     """Return the id of every server."""
     return [row.id for row in ServerRow.select(ServerRow.id).order_by(ServerRow.id)]

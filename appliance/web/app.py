@@ -11,10 +11,11 @@ from appliance.jobs.queue import JobQueue
 from appliance.observability.audit import AuditTrail
 from appliance.observability.events import EventLog
 from appliance.observability.metrics import Metrics
+from appliance.servers.catalog import Catalog
 from appliance.servers.service import ServerService
 from appliance.settings import Settings
 from appliance.web import keys
-from appliance.web.api import ROUTES
+from appliance.web.api import ROUTES, discovery
 from appliance.web.health import Readiness
 from appliance.web.middleware import MIDDLEWARES, add_headers
 
@@ -33,6 +34,7 @@ class Services:
     settings: Settings
     accounts: AccountService
     servers: ServerService
+    catalog: Catalog
     jobs: JobQueue
     events: EventLog
     audit: AuditTrail
@@ -57,6 +59,7 @@ def make_app(
     app[keys.SETTINGS] = services.settings
     app[keys.ACCOUNTS] = services.accounts
     app[keys.SERVERS] = services.servers
+    app[keys.CATALOG] = services.catalog
     app[keys.JOBS] = services.jobs
     app[keys.EVENTS] = services.events
     app[keys.AUDIT] = services.audit
@@ -69,6 +72,7 @@ def make_app(
     for setup in setups:
         setup(app)
     app.on_response_prepare.append(add_headers)
+    app.on_response_prepare.append(discovery.open_to_every_page)
     app.on_shutdown.append(_end_streams)
     app.cleanup_ctx.extend(contexts)
     return app

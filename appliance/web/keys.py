@@ -10,6 +10,7 @@ from appliance.jobs.queue import JobQueue
 from appliance.observability.audit import AuditTrail
 from appliance.observability.events import EventLog
 from appliance.observability.metrics import Metrics
+from appliance.servers.catalog import Catalog
 from appliance.servers.service import ServerService
 from appliance.settings import Settings
 from appliance.web.health import Readiness
@@ -17,6 +18,7 @@ from appliance.web.problems import ErrorPage
 
 SETTINGS = web.AppKey("settings", Settings)
 ACCOUNTS = web.AppKey("accounts", AccountService)
+CATALOG = web.AppKey("catalog", Catalog)
 SERVERS = web.AppKey("servers", ServerService)
 JOBS = web.AppKey("jobs", JobQueue)
 EVENTS = web.AppKey("events", EventLog)

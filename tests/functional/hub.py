@@ -10,12 +10,14 @@ from aiohttp.test_utils import TestClient, TestServer
 from appliance.accounts.model import SYSTEM, Principal, Role
 from appliance.accounts.service import AccountService
 from appliance.builds.service import BuildService
+from appliance.core.cards import site
 from appliance.infra.database import Database
 from appliance.infra.docker import Engine
 from appliance.jobs.queue import JobQueue
 from appliance.observability.audit import AuditTrail
 from appliance.observability.events import EventLog
 from appliance.observability.metrics import Metrics
+from appliance.servers.catalog import Catalog
 from appliance.servers.mcp import McpClient
 from appliance.servers.service import ServerService
 from appliance.settings import Settings, load_settings
@@ -87,6 +89,7 @@ def services_for(
         servers=ServerService(
             database, IdleExecutor(), builds, mcp, gateway_public_url=gateway_url
         ),
+        catalog=Catalog(database, site(settings.public_url, gateway_url)),
         jobs=JobQueue(database),
         events=EventLog(database),
         audit=AuditTrail(database),

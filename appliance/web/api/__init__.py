@@ -5,6 +5,7 @@ from appliance.web.api import (
     audit,
     builds,
     description,
+    discovery,
     events,
     health,
     jobs,
@@ -27,5 +28,6 @@ ROUTES = (
     events.routes,
     jobs.routes,
     audit.routes,
+    discovery.routes,
     description.routes,
 )
