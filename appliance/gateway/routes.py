@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
@@ -104,6 +104,11 @@ class RoutingTable:
     bundles: dict[str, Route] = field(default_factory=dict)
     #: SHA-256 of an endpoint key to its bundle.
     bundle_keys: dict[bytes, int] = field(default_factory=dict)
+
+    def all_routes(self) -> Iterator[Route]:
+        """Yield servers, then bundles."""
+        yield from self.routes.values()
+        yield from self.bundles.values()
 
 
 def read_table(connection: psycopg2.extensions.connection) -> RoutingTable:

@@ -22,7 +22,7 @@ from appliance.gateway.protocol import wire
 from appliance.gateway.protocol.wire import Envelope
 from appliance.gateway.routes import LiveTable, Route, RoutingTable
 
-_ENDPOINT = re.compile(r"/servers/([a-z0-9-]{1,63})/mcp/?")
+_ENDPOINT = re.compile(r"/(servers|bundles)/([a-z0-9-]{1,63})/mcp/?")
 _INSTANCE = re.compile(r"/instances/([0-9a-f]{12,64})(/mcp)?")
 ENDED_SESSIONS_KEPT = 10_000
 #: Workers hear of a change a moment before or after the bridge does.
@@ -31,7 +31,7 @@ CLOSE_IDLE_EVERY_S = 30.0
 
 
 class Bridge:
-    """Serves ``/servers/<name>/mcp``.
+    """Serves ``/servers/<name>/mcp`` and ``/bundles/<name>/mcp``.
 
     Args:
         body_limit: Bytes that a client's message may have.
@@ -72,7 +72,7 @@ class Bridge:
             await asyncio.sleep(CLOSE_IDLE_EVERY_S)
             table = self._table.current
             if table is not None:
-                self._peers.keep_to(table.routes.values())
+                self._peers.keep_to(table.all_routes())
 
     def end_streams(self) -> None:
         """Close the open streams; calls go on."""
@@ -93,7 +93,8 @@ class Bridge:
         wanted = request.headers.get(http.INSTANCE_HEADER)
 
         def look(table: RoutingTable) -> Route | None:
-            found = table.routes.get(match[1])
+            routes = table.bundles if match[1] == "bundles" else table.routes
+            found = routes.get(match[2])
             is_it = found is not None and wanted in {None, str(found.instance_id)}
             return found if is_it else None
 

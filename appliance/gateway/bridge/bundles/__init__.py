@@ -1,0 +1,1 @@
+"""A bundle before its members: one peer made of several."""

@@ -1,0 +1,31 @@
+"""When a member that failed is tried again. Pure."""
+
+FIRST_S = 1.0
+LONGEST_S = 60.0
+
+
+class Breaker:
+    """Closed: the member is asked. Open: it is not, but for one try whenever the time has come."""
+
+    def __init__(self) -> None:
+        """Begin closed."""
+        self._wait_s = 0.0
+        self._again_at = 0.0
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether the last try went well, or there was none."""
+        return not self._wait_s
+
+    def is_due(self, now: float) -> bool:
+        """Whether it may be tried; ``now`` in seconds of any steady clock."""
+        return self.is_closed or now >= self._again_at
+
+    def failed(self, now: float) -> None:
+        """Wait twice as long as the last time."""
+        self._wait_s = min(max(FIRST_S, self._wait_s * 2), LONGEST_S)
+        self._again_at = now + self._wait_s
+
+    def succeeded(self) -> None:
+        """Close."""
+        self._wait_s = 0.0

@@ -1,0 +1,190 @@
+"""What a bundle's parts share: who the members are, what they list, and which call is at which of them."""
+
+import asyncio
+import contextlib
+from collections.abc import Coroutine
+from typing import Any
+
+from msgspec import UNSET
+
+from appliance.core.errors import DomainError
+from appliance.gateway.bridge.bundles import errors
+from appliance.gateway.bridge.bundles.items import TOOLS, Kind
+from appliance.gateway.bridge.bundles.link import Link, Listing, ask
+from appliance.gateway.bridge.bundles.memory import Memory
+from appliance.gateway.bridge.bundles.merge import Listed
+from appliance.gateway.bridge.bundles.names import Names
+from appliance.gateway.bridge.calls import Call, Caller
+from appliance.gateway.bridge.peer import Peer
+from appliance.gateway.bridge.peers.registry import Peers
+from appliance.gateway.members import Member
+from appliance.gateway.protocol import wire
+from appliance.gateway.protocol.wire import Envelope
+from appliance.gateway.routes import LiveTable, Route
+
+
+class Switchboard:
+    """Connects one bundle with its members.
+
+    Args:
+        route: The bundle's; later changes are read from ``table``.
+        peers: Of the members.
+        memory: What members listed last.
+    """
+
+    def __init__(
+        self, route: Route, table: LiveTable, peers: Peers, memory: Memory
+    ) -> None:
+        """Reach no member yet."""
+        self.route = route
+        self._table = table
+        self._peers = peers
+        self._memory = memory
+        self._links: dict[int, Link] = {}
+        self._work: dict[Call, asyncio.Task[None]] = {}
+        self._forwarded: dict[Call, tuple[Peer, contextlib.ExitStack]] = {}
+
+    @property
+    def in_flight(self) -> int:
+        """Calls that nobody has abandoned yet."""
+        return len(self._work) + len(self._forwarded)
+
+    def links(self) -> list[Link]:
+        """Return the ways to the members that the bundle has now and may use, in its order."""
+        table = self._table.current
+        route = table.bundles.get(self.route.name) if table is not None else None
+        members: tuple[Member, ...] = ()
+        if route is not None and route.bundle_id == self.route.bundle_id:
+            self.route, members = route, route.members
+        for gone in self._links.keys() - {member.server_id for member in members}:
+            self._links.pop(gone).close()
+        found = []
+        for member in members:
+            link = self._links.get(member.server_id)
+            if link is None:
+                link = self._links[member.server_id] = Link(
+                    member, self._table, self._peers
+                )
+            link.member = member
+            if member.is_permitted:
+                found.append(link)
+        return found
+
+    def names(self) -> Names:
+        """Return how names are translated now."""
+        return Names([link.member for link in self.links()], self.route.separator)
+
+    def allows(self, member: Member, tool: str) -> bool:
+        """Whether the server's own allow-list lets ``member`` offer ``tool``."""
+        link = self._links.get(member.server_id)
+        return link is not None and link.allows(tool)
+
+    async def listed(self, kind: Kind, caller: Caller) -> list[Listed]:
+        """Return what every member lists, in their order; of one that cannot be asked, what it listed last."""
+        links = self.links()
+        parts = await asyncio.gather(
+            *(self._part(link, kind, caller) for link in links)
+        )
+        return [(link.member, part) for link, part in zip(links, parts, strict=True)]
+
+    def local(
+        self, request: Envelope, caller: Caller, work: Coroutine[Any, Any, Envelope]
+    ) -> Call:
+        """Return a call that ends with what ``work`` returns."""
+        call = _new_call(request, caller)
+
+        async def run() -> None:
+            try:
+                call.finish(answer=await work)
+            except DomainError as error:
+                call.finish(error=error)
+
+        self._work[call] = asyncio.create_task(run())
+        return call
+
+    def over(
+        self, request: Envelope, caller: Caller, answer: Envelope, server_id: int = 0
+    ) -> Call:
+        """Return a call that is answered already."""
+        call = _new_call(request, caller)
+        call.server_id = server_id
+        call.finish(answer=answer)
+        return call
+
+    async def forward(self, request: Envelope, caller: Caller, member: Member) -> Call:
+        """Return the call that ``member`` makes of ``request``: its own, so that all that belongs to it arrives there."""
+        try:
+            link = self._link(member)
+            with contextlib.ExitStack() as lease:
+                peer = lease.enter_context(link.leased())
+                await link.open(peer)
+                call = await peer.begin(request, caller)
+                call.server_id = member.server_id
+                self._forwarded[call] = (peer, lease.pop_all())
+                return call
+        except DomainError as error:
+            answer = errors.member_error(member, error)
+            return self.over(request, caller, answer, member.server_id)
+
+    async def asked(
+        self, member: Member, request: Envelope, caller: Caller
+    ) -> Envelope:
+        """Return what ``member`` answers to a request of the bundle's own, or why it does not."""
+        try:
+            link = self._link(member)
+            with link.leased() as peer:
+                await link.open(peer)
+                return await ask(peer, request, caller)
+        except DomainError as error:
+            return errors.member_error(member, error)
+
+    def abandon(self, call: Call) -> None:
+        """Cancel ``call`` where it is, unless it is over."""
+        if (work := self._work.pop(call, None)) is not None:
+            work.cancel()
+        if (forwarded := self._forwarded.pop(call, None)) is not None:
+            peer, lease = forwarded
+            with lease:
+                peer.abandon(call)
+
+    def peers_with(self, caller: Caller, client_id: bytes) -> list[Peer]:
+        """Return the members that have a call which ``caller`` knows as ``client_id``."""
+        return [
+            peer
+            for call, (peer, _) in self._forwarded.items()
+            if call.caller == caller and call.client_id == client_id
+        ]
+
+    def close(self) -> None:
+        """Abandon every call; the members are others' too."""
+        for call in [*self._work, *self._forwarded]:
+            self.abandon(call)
+        for link in self._links.values():
+            link.close()
+
+    def _link(self, member: Member) -> Link:
+        """Return the way to ``member``.
+
+        Raises:
+            MemberRefusedError: It is none any more.
+        """
+        link = self._links.get(member.server_id)
+        if link is None:
+            raise errors.MemberRefusedError("it is not in this bundle any more.")
+        return link
+
+    async def _part(self, link: Link, kind: Kind, caller: Caller) -> Listing:
+        server_id = link.member.server_id
+        found = None
+        with contextlib.suppress(DomainError):
+            if link.is_up:
+                found = await link.list(kind, caller)
+                self._memory.keep(caller.principal, server_id, kind, found)
+        if found is None:
+            found = await self._memory.recall(caller.principal, server_id, kind)
+        return [item for item in found if kind is not TOOLS or link.allows(item[0])]
+
+
+def _new_call(request: Envelope, caller: Caller) -> Call:
+    method = "" if request.method is UNSET else request.method
+    return Call(caller, wire.id_of(request), method, b"null", None)
