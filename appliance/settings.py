@@ -225,6 +225,27 @@ class Settings(BaseSettings):
         description="Largest request body, and longest line of a stdio server, in bytes.",
     )
 
+    gw_traces: bool = Field(
+        True, description="Whether every call becomes a row in invocations."
+    )
+    gw_trace_body_bytes: int = Field(
+        4096,
+        ge=0,
+        le=64 * 1024,
+        description="First bytes of requests and answers that a trace keeps, secrets redacted; 0: none.",
+    )
+    gw_trace_spool_bytes: int = Field(
+        256 * 1024 * 1024,
+        ge=64 * 1024,
+        description="Bytes that traces may take while they wait for Postgres; beyond, new ones are dropped and counted.",
+    )
+    invocation_retention_days: int = Field(
+        30,
+        ge=1,
+        le=3650,
+        description="Days that invocations are kept; whole days go at once.",
+    )
+
     # -- logs
     log_level: LogLevel = Field("info", description="What is logged.")
     log_format: Literal["json", "console"] = Field(
@@ -254,6 +275,11 @@ class Settings(BaseSettings):
     def bridge_socket(self) -> Path:
         """Where gateway workers reach the bridge."""
         return self.run_dir / "bridge.sock"
+
+    @cached_property
+    def trace_spool(self) -> Path:
+        """Where gateway workers leave traces for the scribe."""
+        return self.run_dir / "traces"
 
     @classmethod
     def settings_customise_sources(  # noqa: PLR0917 - pydantic-settings calls it

@@ -1,4 +1,4 @@
-"""What the master's children do: serve as a worker, or be the bridge."""
+"""What the master's children do: serve as a worker, be the bridge, or copy traces."""
 
 import asyncio
 import contextlib
@@ -22,6 +22,10 @@ from appliance.gateway.http.serving import run, served, told_to_stop, unix_liste
 from appliance.gateway.http.upstream import Upstreams
 from appliance.gateway.routes import LiveTable, RoutingTable
 from appliance.gateway.snapshot import Snapshot
+from appliance.gateway.traces import scribe
+from appliance.gateway.traces.record import NoRecorder, Recorder
+from appliance.gateway.traces.ring import Ring
+from appliance.gateway.traces.spool import Spool
 
 log = structlog.get_logger("gateway.children")
 
@@ -52,6 +56,11 @@ def run_bridge(config: GatewayConfig, snapshot: Snapshot) -> None:
     run(_bridge(config, snapshot))
 
 
+def run_scribe(config: GatewayConfig, counters: CounterRow) -> None:
+    """Copy the workers' traces until told to stop. Blocking."""
+    scribe.run_scribe(Path(config.trace_spool), config.database, counters)
+
+
 async def _worker(config: GatewayConfig, place: WorkerPlace) -> None:
     stop = told_to_stop()
 
@@ -64,8 +73,19 @@ async def _worker(config: GatewayConfig, place: WorkerPlace) -> None:
         place.snapshot.save(table)
 
     table = LiveTable(config.database, known=place.snapshot.load(), changed=changed)
-    async with _in_background(table.follow()), _upstreams(config) as upstreams:
-        worker = Worker(config, table, upstreams, place.counters, retire=enough)
+    async with (
+        _in_background(table.follow()),
+        _upstreams(config) as upstreams,
+        _recorder(config, place.counters) as recorder,
+    ):
+        worker = Worker(
+            config,
+            table,
+            upstreams,
+            place.counters,
+            recorder=recorder,
+            retire=enough,
+        )
         # Clients are better served by workers that know their way; without any, a 503 tells more than a silent port.
         await table.known(within_s=LOAD_WITHIN_S)
         async with served(
@@ -77,6 +97,26 @@ async def _worker(config: GatewayConfig, place: WorkerPlace) -> None:
             await stop.wait()
             worker.end_streams()
             log.info("worker_draining")
+
+
+@contextlib.asynccontextmanager
+async def _recorder(
+    config: GatewayConfig, counters: CounterRow
+) -> AsyncIterator[Recorder]:
+    """Yield what takes traces in; what it still holds is written when it is let go of."""
+    if not config.traces:
+        yield NoRecorder()
+        return
+    ring = Ring(
+        Spool(Path(config.trace_spool), config.trace_spool_bytes),
+        asyncio.get_running_loop(),
+        spooled=lambda count: counters.add(Counter.TRACES_SPOOLED, count),
+        dropped=lambda count: counters.add(Counter.TRACES_DROPPED, count),
+    )
+    try:
+        yield ring
+    finally:
+        ring.close()
 
 
 def _upstreams(config: GatewayConfig) -> Upstreams:

@@ -51,6 +51,11 @@ class GatewayConfig:
     #: Of a person's key without limits of its own: ``calls_per_second`` and ``concurrency``; 0: no limit.
     key_limits: dict[str, float]
     remote_allow_private: bool
+    #: Whether calls are recorded at all, how much of their bodies, and the bounds of what waits for the database.
+    traces: bool
+    trace_body_bytes: int
+    trace_spool: str
+    trace_spool_bytes: int
     log_level: str
     log_format: str
     #: The box's own name, which starts the names of its servers in cards and catalogs.
@@ -103,6 +108,10 @@ def from_settings(settings: "Settings", database_url: str) -> GatewayConfig:
             "concurrency": settings.gw_key_concurrency,
         },
         remote_allow_private=settings.remote_allow_private,
+        traces=settings.gw_traces,
+        trace_body_bytes=settings.gw_trace_body_bytes,
+        trace_spool=str(settings.trace_spool),
+        trace_spool_bytes=settings.gw_trace_spool_bytes,
         log_level=settings.gw_log_level or settings.log_level,
         log_format=settings.log_format,
         domain=at.domain,

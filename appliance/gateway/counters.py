@@ -36,6 +36,13 @@ class Counter(IntEnum):
     STREAMS_CLOSED = 4
     ROUTE_LOADS = 5
     DURATION_NS = 6
+    #: In the spool, lost for want of room there, and in the database.
+    TRACES_SPOOLED = 7
+    TRACES_DROPPED = 8
+    TRACES_COPIED = 9
+    #: As the scribe saw it last: bytes in the spool, and the age of the oldest trace that waits.
+    SPOOL_BYTES = 10
+    TRACE_LAG_MS = 11
 
 
 _WIDTH = len(Counter) + len(BUCKETS_S) + 1
@@ -75,6 +82,14 @@ class Counters:
             f"mcp_gateway_streams {total[Counter.STREAMS_OPENED] - total[Counter.STREAMS_CLOSED]}",
             "# TYPE mcp_gateway_route_loads_total counter",
             f"mcp_gateway_route_loads_total {total[Counter.ROUTE_LOADS]}",
+            "# TYPE mcp_gateway_traces_total counter",
+            f'mcp_gateway_traces_total{{outcome="spooled"}} {total[Counter.TRACES_SPOOLED]}',
+            f'mcp_gateway_traces_total{{outcome="dropped"}} {total[Counter.TRACES_DROPPED]}',
+            f'mcp_gateway_traces_total{{outcome="copied"}} {total[Counter.TRACES_COPIED]}',
+            "# TYPE mcp_gateway_trace_spool_bytes gauge",
+            f"mcp_gateway_trace_spool_bytes {total[Counter.SPOOL_BYTES]}",
+            "# TYPE mcp_gateway_trace_lag_seconds gauge",
+            f"mcp_gateway_trace_lag_seconds {total[Counter.TRACE_LAG_MS] / 1000}",
             "# TYPE mcp_gateway_call_duration_seconds histogram",
         ]
         below = 0
@@ -103,6 +118,10 @@ class CounterRow:
     def add(self, counter: Counter, amount: int = 1) -> None:
         """Count."""
         self._cells[counter] += amount
+
+    def set(self, gauge: Counter, value: int) -> None:
+        """Replace a figure that one process alone tells."""
+        self._cells[gauge] = value
 
     def call(self, outcome: Counter, duration_s: float) -> None:
         """Count one call and how long it took."""

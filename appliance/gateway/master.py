@@ -1,4 +1,4 @@
-"""The master: forks workers and the bridge, starts again what dies, and takes all of them with it when it goes.
+"""The master: forks workers, the bridge and the scribe, starts again what dies, and takes all of them with it when it goes.
 
 It loads the code once, so that the children share its memory, and then does nothing but watch: no event loop, no threads, no
 database, nothing that could die of what strangers send.
@@ -37,10 +37,12 @@ if TYPE_CHECKING:
 log = structlog.get_logger("gateway.master")
 
 BRIDGE = -1
+SCRIBE = -2
 #: A child that lived for so long died of something else than its start, and its successor starts at once.
 YOUNG_S = 10.0
 FIRST_BACKOFF_S = 0.1
 LONGEST_BACKOFF_S = 5.0
+_NAMES = {BRIDGE: "bridge", SCRIBE: "scribe"}
 #: Beyond GW_GRACEFUL_TIMEOUT, until a child that does not end is killed.
 KILL_AFTER_S = 2.0
 
@@ -65,7 +67,7 @@ def run(settings: "Settings") -> NoReturn:
 class Slot:
     """A place for one child."""
 
-    #: Of a worker, or ``BRIDGE``.
+    #: Of a worker, or ``BRIDGE``, or ``SCRIBE``.
     index: int
     pid: int = 0
     started: float = 0.0
@@ -76,7 +78,7 @@ class Slot:
     @property
     def name(self) -> str:
         """What logs call it."""
-        return "bridge" if self.index == BRIDGE else f"worker-{self.index}"
+        return _NAMES.get(self.index, f"worker-{self.index}")
 
 
 @dataclass
@@ -101,9 +103,11 @@ class Master:
         """Lay out the slots, the bridge first: workers need it."""
         self.slots = [
             Slot(BRIDGE),
+            *([Slot(SCRIBE)] if self.config.traces else []),
             *(Slot(index) for index in range(self.config.workers)),
         ]
-        self.counters = Counters(self.config.workers)
+        # The last row is the scribe's.
+        self.counters = Counters(self.config.workers + 1)
         self._retired_out, self._retired_in = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
         self._woken_out, self._woken_in = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
 
@@ -171,11 +175,15 @@ class Master:
 
     def _serve(self, slot: Slot) -> None:
         # Loaded here and not above: without GW_PRELOAD the master loads little.
-        from appliance.gateway.children import WorkerPlace, run_bridge, run_worker  # noqa: PLC0415
+        from appliance.gateway import children  # noqa: PLC0415
 
         if slot.index == BRIDGE:
             self.listener.close()
-            run_bridge(self.config, self.snapshot)
+            children.run_bridge(self.config, self.snapshot)
+            return
+        if slot.index == SCRIBE:
+            self.listener.close()
+            children.run_scribe(self.config, self.counters.row(self.config.workers))
             return
 
         def retire() -> None:
@@ -183,11 +191,12 @@ class Master:
                 os.write(self._retired_in, slot.index.to_bytes(1))
 
         row = self.counters.row(slot.index)
-        run_worker(self.config, WorkerPlace(self.listener, row, self.snapshot, retire))
+        place = children.WorkerPlace(self.listener, row, self.snapshot, retire)
+        children.run_worker(self.config, place)
 
     def _replace_retired(self) -> None:
         for index in drain(self._retired_out):
-            slot = self.slots[index + 1]
+            slot = next(item for item in self.slots if item.index == index)
             if slot.pid:
                 self.leaving.add(slot.pid)
                 log.info("worker_retired", child=slot.name, pid=slot.pid)
@@ -215,13 +224,17 @@ class Master:
         )
 
     def _stop(self) -> None:
-        """End the workers, and the bridge after them because their open calls need it."""
+        """End the workers, the bridge after them because their open calls need it, and the scribe when all is told."""
         self.listener.close()
         deadline = time.monotonic() + self.config.graceful_timeout_s + KILL_AFTER_S
-        bridge, *workers = self.slots
-        end({slot.pid for slot in workers if slot.pid} | self.leaving, deadline)
-        end({bridge.pid} - {0}, time.monotonic() + KILL_AFTER_S)
+        workers = {slot.pid for slot in self.slots if slot.index >= 0}
+        end((workers | self.leaving) - {0}, deadline)
+        end(self._pids(BRIDGE), time.monotonic() + KILL_AFTER_S)
+        end(self._pids(SCRIBE), max(deadline, time.monotonic() + KILL_AFTER_S))
         log.info("gateway_stopped")
+
+    def _pids(self, index: int) -> set[int]:
+        return {slot.pid for slot in self.slots if slot.index == index and slot.pid}
 
 
 def supervise(config: GatewayConfig) -> int:

@@ -58,7 +58,8 @@ def programs(settings: Settings) -> list[Program]:
     if settings.database_url is None:
         found.append(Program("postgres", _own("postgres"), "INT", _POSTGRES_STOP_S))
     if not settings.gateway_skip_start:
-        wait_s = round(settings.gw_graceful_timeout) + _MARGIN_S
+        # Twice: after the calls, the bridge and the scribe end, one after the other.
+        wait_s = round(settings.gw_graceful_timeout) + 2 * _MARGIN_S
         found.append(Program("gateway", _own("gateway"), "TERM", wait_s))
     wait_s = round(settings.hub_graceful_timeout) + _MARGIN_S
     found.append(Program("hub", _own("serve"), "TERM", wait_s))

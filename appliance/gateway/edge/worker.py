@@ -22,6 +22,7 @@ from appliance.gateway.http.handling import peer_address
 from appliance.gateway.http.upstream import Upstreams
 from appliance.gateway.protocol import wire
 from appliance.gateway.routes import LiveTable
+from appliance.gateway.traces.record import NoRecorder, Recorder
 
 log = structlog.get_logger("gateway.worker")
 
@@ -35,6 +36,7 @@ class Worker:
     """Answers clients.
 
     Args:
+        recorder: Takes in what became of every call.
         retire: Called once when the worker has answered as many requests as it may.
     """
 
@@ -45,9 +47,11 @@ class Worker:
         upstreams: Upstreams,
         counters: CounterRow,
         *,
+        recorder: Recorder = NoRecorder(),  # noqa: B008 - it holds nothing
         retire: Callable[[], None] = lambda: None,
     ) -> None:
         """Put together what every call uses."""
+        self._recorder = recorder
         self._table = table
         self._upstreams = upstreams
         self._counters = counters
