@@ -11,6 +11,7 @@ from msgspec import Raw
 
 from appliance.gateway.bridge.calls import Call, Caller
 from appliance.gateway.bridge.peers.door import Door
+from appliance.gateway.bridge.peers.flight import fields_of, value_of
 from appliance.gateway.bridge.peers.http_modern import HttpLine
 from appliance.gateway.bridge.peers.modern import ModernPeer
 from appliance.gateway.http.upstream import Upstreams
@@ -20,6 +21,7 @@ from tests.functional.gateway.test_peers_sessions import (
     ALICE,
     BOB,
     LIMIT,
+    heard_on,
     request,
     sdk_server,
     text_of,
@@ -59,7 +61,9 @@ async def asked(call: Call) -> dict[str, str]:
         while not call.asks:
             await call.news()
     return {
-        json.loads(bytes(ask.params))["_meta"]["mcp-host/inputKey"]: ask.method
+        str(value_of(fields_of(fields_of(ask.params)["_meta"])["mcp-host/inputKey"])): (
+            ask.method
+        )
         for ask in call.asks
     }
 
@@ -164,8 +168,8 @@ async def test_changes_reach_every_stream_and_resources_their_subscribers(
     await told(await peer.begin(tool("test_trigger_tool_change"), BOB))
 
     async with asyncio.timeout(5):
-        mine = [json.loads(await streams[0].get() or b"") for _ in range(2)]
-        others = json.loads(await streams[1].get() or b"")
+        mine = [await heard_on(streams[0]) for _ in range(2)]
+        others = await heard_on(streams[1])
     assert [note["method"] for note in mine] == [
         "notifications/resources/updated",
         "notifications/tools/list_changed",

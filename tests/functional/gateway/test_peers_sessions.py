@@ -13,7 +13,7 @@ import pytest
 from msgspec import Raw
 
 from appliance.core.errors import DomainError
-from appliance.gateway.bridge.calls import Call, Caller
+from appliance.gateway.bridge.calls import Call, Caller, Stream
 from appliance.gateway.bridge.peers.door import Door
 from appliance.gateway.bridge.peers.http_session import HttpSession
 from appliance.gateway.bridge.peers.pool import SessionPeer
@@ -103,6 +103,13 @@ async def told(call: Call) -> Any:
     return json.loads(call.answer_body())
 
 
+async def heard_on(stream: Stream) -> Any:
+    """Return the next notification on a stream."""
+    body = await stream.get()
+    assert isinstance(body, bytes)
+    return json.loads(body)
+
+
 async def text_of(call: Call) -> str:
     return str((await told(call))["result"]["content"][0]["text"])
 
@@ -162,7 +169,7 @@ async def test_what_belongs_to_no_call_comes_on_streams_of_its_session_alone(
     await told(await peer.begin(tool("test_trigger_tool_change"), ALICE))
 
     async with asyncio.timeout(5):
-        heard = json.loads(await streams[0].get() or b"{}")
+        heard = await heard_on(streams[0])
     assert heard["method"] == "notifications/tools/list_changed"
     with pytest.raises(TimeoutError):
         async with asyncio.timeout(0.3):

@@ -107,6 +107,12 @@ def value_of(raw: Raw | None) -> object:
         return None
 
 
+def code_of(answer: Envelope) -> int | None:
+    """Return the code of the error that ``answer`` is."""
+    code = value_of(fields_of(answer.error).get("code"))
+    return code if isinstance(code, int) else None
+
+
 def _with_token(
     params: Raw | UnsetType, wire_id: bytes
 ) -> tuple[Raw | UnsetType, Raw | None]:

@@ -11,7 +11,7 @@ from appliance.gateway.bridge.calls import Call, Caller
 from appliance.gateway.bridge.peers import speech
 from appliance.gateway.bridge.peers.door import Door, is_stream, messages_in
 from appliance.gateway.bridge.peers.events import EventReader
-from appliance.gateway.bridge.peers.flight import Flight, fields_of, value_of
+from appliance.gateway.bridge.peers.flight import Flight, code_of, fields_of, value_of
 from appliance.gateway.bridge.peers.param_headers import (
     BadMarkError,
     Marks,
@@ -57,6 +57,7 @@ class HttpLine:
 
     async def close(self) -> None:
         """Hang up on everything."""
+        self._flight.fail(ConnectionLostError("The server was let go of."))
         tasks = list(self._carrying.values())
         for task in tasks:
             task.cancel()
@@ -65,7 +66,7 @@ class HttpLine:
     async def _see_through(self, call: Call, request: Envelope) -> None:
         try:
             answer = await self._exchange(call, request)
-            if speech.code_of(answer) == wire.HEADER_MISMATCH and call.method == _CALL:
+            if code_of(answer) == wire.HEADER_MISMATCH and call.method == _CALL:
                 # Not run: an argument that is to be repeated in a header was not known to be one.
                 await self._learn(request)
                 request.id = Raw(self._flight.new_id())

@@ -13,6 +13,7 @@ from appliance.core.errors import DomainError
 from appliance.gateway.bridge.calls import Call
 from appliance.gateway.bridge.peers.door import Door, is_stream, messages_in
 from appliance.gateway.bridge.peers.events import EventReader
+from appliance.gateway.bridge.peers.flight import code_of
 from appliance.gateway.bridge.peers.hello import Hello, opened_by
 from appliance.gateway.bridge.peers.session import LONGEST_RETRY_S, RETRY_S, Session
 from appliance.gateway.errors import ConnectionLostError, HandshakeError
@@ -42,11 +43,18 @@ class _Opened:
 
 
 class HttpSession(Session):
-    """One session; re-opened when the server has forgotten it."""
+    """One session; re-opened when the server has forgotten it.
 
-    def __init__(self, door: Door, hello: Hello, open_within_s: float) -> None:
+    Args:
+        listens: Whether to hear what belongs to no call.
+    """
+
+    def __init__(
+        self, door: Door, hello: Hello, open_within_s: float, *, listens: bool = True
+    ) -> None:
         """Open nothing yet."""
         super().__init__(door, hello, open_within_s)
+        self._listens = listens
         self._state: _Opened | None = None
         self._listening: asyncio.Task[None] | None = None
 
@@ -69,7 +77,8 @@ class HttpSession(Session):
         self._in_background(self._restore())
         if self._listening is not None:
             self._listening.cancel()
-        self._listening = asyncio.create_task(self._listen(self._state))
+        if self._listens:
+            self._listening = asyncio.create_task(self._listen(self._state))
         return opened
 
     async def _say_hello(self) -> tuple[Envelope, str]:
@@ -86,6 +95,8 @@ class HttpSession(Session):
                 session_id = response.head.get(http.SESSION_HEADER.lower()) or ""
             if answer.error is UNSET:
                 return answer, session_id
+            if code_of(answer) in _OF_ANOTHER_ERA:
+                break
         return answer, ""
 
     async def _answer_to(self, request: Envelope, response: UpstreamAnswer) -> Envelope:
@@ -144,6 +155,8 @@ class HttpSession(Session):
 
     def _read_body(self, call: Call, response: UpstreamAnswer, said: bytes) -> None:
         for message in _readable(said):
+            if code_of(message) == wire.UNSUPPORTED_VERSION:
+                self.refused()
             if message.method is UNSET and response.head.status >= _ERRORS:
                 call.finish(answer=message)  # some answer errors under no id
             self._receive(message, call)
@@ -237,6 +250,7 @@ class HttpSession(Session):
 
 _BOTH = f"{http.JSON}, {http.EVENT_STREAM}"
 _ERRORS = 400
+_OF_ANOTHER_ERA = {wire.UNSUPPORTED_VERSION, wire.METHOD_NOT_FOUND}
 
 
 def _readable(body: bytes) -> list[Envelope]:

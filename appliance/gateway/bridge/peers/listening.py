@@ -9,7 +9,7 @@ import structlog
 from appliance.core.errors import DomainError
 from appliance.gateway.bridge.calls import Call, Caller, Stream
 from appliance.gateway.bridge.peers import speech
-from appliance.gateway.bridge.peers.flight import fields_of, value_of
+from appliance.gateway.bridge.peers.flight import code_of, fields_of, value_of
 from appliance.gateway.protocol import wire
 from appliance.gateway.protocol.wire import Envelope
 
@@ -182,7 +182,7 @@ class Listening:
             self._line.abandon(call)
         if call.error is not None:
             raise call.error
-        return call.answer is None or speech.code_of(call.answer) is None
+        return call.answer is None or code_of(call.answer) is None
 
     def _spread(self, note: Envelope, ready: asyncio.Event) -> None:
         if note.method == "notifications/subscriptions/acknowledged":

@@ -1,7 +1,7 @@
 """A server that knows only revision 2026-07-28, whatever carries its messages."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from msgspec import Raw
@@ -9,10 +9,14 @@ from msgspec import Raw
 from appliance.core.errors import DomainError
 from appliance.gateway.bridge.calls import Call, Caller, Stream
 from appliance.gateway.bridge.peers import speech
-from appliance.gateway.bridge.peers.flight import Flight, fields_of, value_of
+from appliance.gateway.bridge.peers.flight import Flight, code_of, fields_of, value_of
 from appliance.gateway.bridge.peers.listening import Line, Listening
 from appliance.gateway.bridge.peers.questions import ask_all
-from appliance.gateway.errors import HandshakeError, TooManyRoundsError
+from appliance.gateway.errors import (
+    ConnectionLostError,
+    HandshakeError,
+    TooManyRoundsError,
+)
 from appliance.gateway.protocol import wire
 from appliance.gateway.protocol.wire import Envelope
 
@@ -33,10 +37,17 @@ class ModernPeer:
 
     Args:
         opened: What the server said at ``server/discover``, if it was asked already.
+        refused: Called when it does not know this revision any more.
     """
 
-    def __init__(self, line: Line, opened: Mapping[str, Any] | None = None) -> None:
+    def __init__(
+        self,
+        line: Line,
+        opened: Mapping[str, Any] | None = None,
+        refused: Callable[[], None] = lambda: None,
+    ) -> None:
         """Ask nothing yet."""
+        self._refused = refused
         self._line = line
         self._flight = Flight()
         self._listening = Listening(line)
@@ -95,6 +106,7 @@ class ModernPeer:
     async def close(self) -> None:
         """Let go of the server."""
         await self._listening.close()
+        self._flight.fail(ConnectionLostError("The server was let go of."))
         tasks = list(self._carrying.values())
         for task in tasks:
             task.cancel()
@@ -127,6 +139,8 @@ class ModernPeer:
         for _ in range(ROUNDS):
             onward = speech.request(call.method, params, meta)
             answer = await self._exchange(call, onward)
+            if code_of(answer) == wire.UNSUPPORTED_VERSION:
+                self._refused()
             questions = speech.questions_in(answer)
             if questions is None:
                 call.finish(answer=speech.in_older_words(call.method, answer))

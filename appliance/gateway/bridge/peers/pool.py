@@ -141,5 +141,6 @@ class SessionPeer:
 
 
 def _key(caller: Caller) -> _Key:
-    # A server asks its client only for what was announced when the session was opened.
-    return caller.principal, caller.session, wire.encode(caller.capabilities)
+    # A server asks its client only for what was announced when its session was opened.
+    announced = b"" if caller.session else wire.encode(caller.capabilities)
+    return caller.principal, caller.session, announced

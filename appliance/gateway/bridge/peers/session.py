@@ -6,33 +6,34 @@ opened when it is first needed, and again when the server has forgotten it.
 
 import asyncio
 import contextlib
-import secrets
 from abc import ABC, abstractmethod
-from collections.abc import Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from typing import Any
 
 import structlog
 from msgspec import UNSET, Raw
 
 from appliance.core.errors import DomainError
-from appliance.gateway.bridge.calls import Ask, Call, Caller, Stream
+from appliance.gateway.bridge.calls import Call, Caller, Stream
+from appliance.gateway.bridge.peers.asks import Asks
 from appliance.gateway.bridge.peers.door import Door
 from appliance.gateway.bridge.peers.flight import Flight, fields_of, value_of
 from appliance.gateway.bridge.peers.hello import Hello
-from appliance.gateway.errors import SilentServerError
+from appliance.gateway.errors import (
+    ConnectionLostError,
+    HandshakeError,
+    SilentServerError,
+)
 from appliance.gateway.protocol import wire
 from appliance.gateway.protocol.wire import Envelope
 
 log = structlog.get_logger("gateway.peers")
 
-#: Requests of the server's that may wait for an answer at once; more are refused.
-ASKS_LIMIT = 64
 #: Resources that are remembered as subscribed to, to be asked for again in a new session.
 SUBSCRIPTIONS_LIMIT = 1_000
 #: What failed is tried again after so many seconds, and after twice as many each further time.
 RETRY_S = 1.0
 LONGEST_RETRY_S = 30.0
-_ASKABLE = {"sampling/createMessage", "elicitation/create", "roots/list"}
 _CHANGES = ("/list_changed", "notifications/resources/updated")
 
 
@@ -54,10 +55,11 @@ class Session(ABC):
         self._opening: asyncio.Task[Mapping[str, Any]] | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self._carrying: dict[Call, asyncio.Task[None]] = {}
-        #: The server's id of a request of its own, to the call that was asked.
-        self._asked: dict[bytes, tuple[Call, Ask]] = {}
+        self._asks = Asks(lambda answer: self._in_background(self._post(answer)))
         self._subscribed: dict[str, None] = {}
         self._level: Raw | None = None
+        #: Called when the server does not let itself be opened.
+        self.refused: Callable[[], None] = lambda: None
 
     # -- what a transport knows
 
@@ -151,6 +153,7 @@ class Session(ABC):
         for stream in self._streams:
             stream.close()
         self._streams.clear()
+        self._flight.fail(ConnectionLostError("The session at the server was ended."))
         tasks = [*self._tasks, *self._carrying.values()]
         if self._opening is not None:
             tasks.append(self._opening)  # type: ignore[arg-type] # its result is nobody's business here
@@ -168,11 +171,11 @@ class Session(ABC):
             if (call := self._flight.answer(message)) is not None:
                 self._answered(call)
         elif message.id is not UNSET:
-            self._asks(message, on)
+            self._asks.put(message, self._asked_of(on))
         elif message.method == "notifications/progress":
             self._flight.progress(message)
         elif message.method == "notifications/cancelled":
-            self._withdraw(message)
+            self._asks.withdraw(message.params)
         else:
             self._spread(message, on)
 
@@ -208,6 +211,9 @@ class Session(ABC):
         try:
             async with asyncio.timeout(self._open_within_s):
                 return await self._open()
+        except HandshakeError:
+            self.refused()
+            raise
         except TimeoutError as error:
             raise SilentServerError(
                 f"The server runs but has not answered initialize for {self._open_within_s:g} seconds."
@@ -221,9 +227,7 @@ class Session(ABC):
             call.finish(error=error)
         finally:
             self._flight.end(call)
-            for key, (asked, _) in list(self._asked.items()):
-                if asked is call:
-                    del self._asked[key]
+            self._asks.forget(call)
 
     async def _request(self, method: str, params: Raw) -> None:
         """Send a request of our own and wait until it is over."""
@@ -255,33 +259,12 @@ class Session(ABC):
                 if len(self._subscribed) > SUBSCRIPTIONS_LIMIT:
                     del self._subscribed[next(iter(self._subscribed))]
 
-    def _asks(self, message: Envelope, on: Call | None) -> None:
-        request_id = wire.id_of(message)
-        if message.method == "ping":
-            return self._reply(request_id, Envelope(result=Raw(b"{}")))
+    def _asked_of(self, on: Call | None) -> Call | Stream | None:
+        """Return what the client waits for that the server asks now; ``None``: it cannot be told, or nobody waits."""
         call = on if on is not None and not on.is_over else self._flight.owner()
-        if call is None or message.method not in _ASKABLE:
-            return self._reply(request_id, _refusal(message, call))
-        if len(self._asked) >= ASKS_LIMIT:
-            return self._reply(request_id, _error("Too many requests wait already."))
-
-        def reply(answer: Envelope) -> None:
-            if self._asked.pop(request_id, None) is not None:
-                self._reply(request_id, answer)
-
-        ask = Ask(secrets.token_hex(12), str(message.method), message.params, reply)
-        self._asked[request_id] = call, ask
-        return call.ask(ask)
-
-    def _reply(self, request_id: bytes, answer: Envelope) -> None:
-        message = Envelope(id=Raw(request_id), result=answer.result, error=answer.error)
-        if message.result is UNSET and message.error is UNSET:
-            message.result = Raw(b"{}")
-        self._in_background(self._post(message))
-
-    def _withdraw(self, message: Envelope) -> None:
-        request_id = bytes(fields_of(message.params).get("requestId", Raw(b"")))
-        self._asked.pop(request_id, None)
+        if call is not None or len(self._flight):
+            return call
+        return next((item for item in self._streams if item.caller.session), None)
 
     def _spread(self, message: Envelope, on: Call | None) -> None:
         """Give a notification to a call, or to every stream of this session."""
@@ -311,17 +294,3 @@ async def _quietly(work: Coroutine[Any, Any, None]) -> None:
 
 def _cancellation(params: Raw) -> Envelope:
     return Envelope(method="notifications/cancelled", params=params)
-
-
-def _refusal(message: Envelope, call: Call | None) -> Envelope:
-    if message.method not in _ASKABLE:
-        return _error(f"No client answers {message.method} here.")
-    assert call is None  # noqa: S101 - else it would have been asked
-    return _error(
-        "It cannot be told which call this belongs to, and so which client is to answer it."
-    )
-
-
-def _error(message: str) -> Envelope:
-    error = {"code": wire.METHOD_NOT_FOUND, "message": message}
-    return Envelope(error=Raw(wire.encode(error)))

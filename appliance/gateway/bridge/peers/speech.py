@@ -181,12 +181,6 @@ def _older_error(method: str, raw: Raw) -> Raw:
     return raw
 
 
-def code_of(answer: Envelope) -> int | None:
-    """Return the code of the error that ``answer`` is."""
-    code = value_of(fields_of(answer.error).get("code"))
-    return code if isinstance(code, int) else None
-
-
 def untagged(note: Envelope) -> bytes:
     """Return a notification without the mark of the subscription that brought it."""
     fields: dict[str, Any] = dict(fields_of(note.params))

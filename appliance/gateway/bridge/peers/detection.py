@@ -1,0 +1,95 @@
+"""Find out how a server behind HTTP speaks, by asking it.
+
+The installed base opens with ``initialize``, so that is asked first; then ``server/discover``, for servers of the stateless
+revision and for those that know both; and what knows neither may be a server of HTTP+SSE, which says so on its stream.
+"""
+
+import asyncio
+import contextlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from appliance.core.errors import DomainError
+from appliance.gateway.bridge.peers.door import Door
+from appliance.gateway.bridge.peers.hello import Hello
+from appliance.gateway.bridge.peers.http_modern import HttpLine
+from appliance.gateway.bridge.peers.http_session import HttpSession
+from appliance.gateway.bridge.peers.modern import discover
+from appliance.gateway.bridge.peers.session import Session
+from appliance.gateway.bridge.peers.sse_session import SseSession
+from appliance.gateway.errors import (
+    HandshakeError,
+    NotRunningError,
+    SilentServerError,
+)
+
+HTTP, SSE = "streamable-http", "sse"
+LEGACY, MODERN = "legacy", "modern"
+#: A server that answered ``initialize`` should answer the second question soon, or does not understand it.
+SECOND_WITHIN_S = 3.0
+
+
+@dataclass(frozen=True)
+class Finding:
+    """How a server speaks."""
+
+    transport: str
+    eras: tuple[str, ...]
+    #: What it said of itself.
+    opened: Mapping[str, Any]
+
+
+async def detect(door: Door, within_s: float) -> Finding:
+    """Return how the server behind ``door`` speaks.
+
+    Args:
+        within_s: Seconds in which it must have answered each question.
+
+    Raises:
+        DomainError: It does not answer, or nothing that is understood here.
+    """
+    if door.route.transport == SSE:
+        return Finding(
+            SSE, (LEGACY,), await _opened(SseSession(door, Hello(), within_s))
+        )
+    eras: list[str] = []
+    opened: Mapping[str, Any] = {}
+    refusal: DomainError | None = None
+    try:
+        session = HttpSession(door, Hello(), within_s, listens=False)
+        opened = await _opened(session)
+        eras.append(LEGACY)
+    except (NotRunningError, SilentServerError):
+        raise
+    except DomainError as error:
+        refusal = error
+    with contextlib.suppress(DomainError):
+        modern = await _discovered(door, SECOND_WITHIN_S if eras else within_s)
+        opened = opened or modern
+        eras.append(MODERN)
+    if refusal is None or eras:
+        return Finding(HTTP, tuple(eras), opened)
+    with contextlib.suppress(DomainError):
+        session_opened = await _opened(SseSession(door, Hello(), within_s))
+        return Finding(SSE, (LEGACY,), session_opened)
+    raise refusal
+
+
+async def _opened(session: Session) -> Mapping[str, Any]:
+    """Return what the server says when it is opened; the session is ended again."""
+    try:
+        return await session.opened()
+    finally:
+        await session.close()
+
+
+async def _discovered(door: Door, within_s: float) -> Mapping[str, Any]:
+    line = HttpLine(door)
+    try:
+        async with asyncio.timeout(within_s):
+            return await discover(line)
+    except TimeoutError as error:
+        raise HandshakeError("The server did not answer server/discover.") from error
+    finally:
+        await line.close()

@@ -1,0 +1,59 @@
+"""Sessions that a server has forgotten, opened again for their clients.
+
+Workers forward the calls of such sessions themselves. When the server does not know a session any more, they ask here for
+another one; all that ask for the same dead session get the same answer, in whatever order they ask.
+"""
+
+import asyncio
+
+from appliance.gateway.bridge.peers.door import Door
+from appliance.gateway.bridge.peers.hello import Hello
+from appliance.gateway.bridge.peers.http_session import HttpSession
+
+#: Dead sessions whose successors are remembered; beyond it the oldest is forgotten, and its clients open anew.
+REMEMBERED = 10_000
+
+
+class Revivals:
+    """The successors of one server's dead sessions.
+
+    Args:
+        open_within_s: Seconds in which the server must have answered ``initialize``.
+    """
+
+    def __init__(self, door: Door, open_within_s: float) -> None:
+        """Remember none yet."""
+        self._door = door
+        self._open_within_s = open_within_s
+        self._successors: dict[tuple[str, str], asyncio.Task[str]] = {}
+
+    async def successor(self, principal: str, session_id: str, hello: Hello) -> str:
+        """Return the server's id of the session that takes the place of ``session_id``; empty: it keeps none any more.
+
+        Raises:
+            DomainError: The server cannot be opened.
+        """
+        key = principal, session_id
+        task = self._successors.get(key)
+        if task is None or (task.done() and _has_failed(task)):
+            task = self._successors[key] = asyncio.create_task(self._open(hello))
+            task.add_done_callback(_has_failed)
+            if len(self._successors) > REMEMBERED:
+                del self._successors[next(iter(self._successors))]
+        return await asyncio.shield(task)
+
+    async def close(self) -> None:
+        """Stop what is being opened; the sessions are their clients'."""
+        for task in self._successors.values():
+            task.cancel()
+        await asyncio.gather(*self._successors.values(), return_exceptions=True)
+
+    async def _open(self, hello: Hello) -> str:
+        # The client's own stream is the one that listens; many servers allow but one.
+        session = HttpSession(self._door, hello, self._open_within_s, listens=False)
+        await session.opened()
+        return session.session_id
+
+
+def _has_failed(task: asyncio.Task[str]) -> bool:
+    return task.cancelled() or task.exception() is not None
