@@ -150,7 +150,7 @@ class Settings(BaseSettings):
     )
     server_subnet_pool: str = Field(
         "10.213.0.0/16",
-        description="Private address range that the networks of servers are cut from, a /28 each.",
+        description="Private address range that the networks of servers are cut from, a /27 each.",
     )
     start_timeout: Seconds = Field(
         60,
@@ -218,6 +218,22 @@ class Settings(BaseSettings):
         0,
         ge=0,
         description="Calls at once that a key may have if it has no limit of its own. 0: any number.",
+    )
+    gw_sessions_per_server: int = Field(
+        16,
+        ge=1,
+        le=24,
+        description="Containers that the sessions of one stdio server may have, beside the server's own; see session_mode.",
+    )
+    gw_sessions_per_principal: int = Field(
+        4,
+        ge=1,
+        le=24,
+        description="Containers that one key's sessions may have at one stdio server.",
+    )
+    gw_session_idle: Seconds = Field(
+        600,
+        description="Seconds after which an unused session's container is ended; the session's next call gets a new one.",
     )
     gw_max_body_bytes: int = Field(
         10 * 1024 * 1024,

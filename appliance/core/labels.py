@@ -17,6 +17,11 @@ BASE = "mcp-host.base"
 #: never started.
 HELPER = "mcp-host.helper"
 
+#: On containers that the gateway keeps for one session each: which session. They carry their instance's labels too.
+SESSION = "mcp-host.session"
+#: On the same: which gateway keeps it.
+GATEWAY = "mcp-host.gateway"
+
 IMAGE_PREFIX = "mcp-host/"
 
 

@@ -48,6 +48,10 @@ class GatewayConfig:
     max_requests_jitter: int
     preload: bool
     max_body_bytes: int
+    #: Of containers that sessions of stdio servers have for themselves.
+    sessions_per_server: int
+    sessions_per_principal: int
+    session_idle_s: float
     #: Of a person's key without limits of its own: ``calls_per_second`` and ``concurrency``; 0: no limit.
     key_limits: dict[str, float]
     remote_allow_private: bool
@@ -103,6 +107,9 @@ def from_settings(settings: "Settings", database_url: str) -> GatewayConfig:
         max_requests_jitter=settings.gw_max_requests_jitter,
         preload=settings.gw_preload,
         max_body_bytes=settings.gw_max_body_bytes,
+        sessions_per_server=settings.gw_sessions_per_server,
+        sessions_per_principal=settings.gw_sessions_per_principal,
+        session_idle_s=settings.gw_session_idle,
         key_limits={
             "calls_per_second": settings.gw_key_calls_per_second,
             "concurrency": settings.gw_key_concurrency,

@@ -166,29 +166,29 @@ def test_root_and_strangers_are_nobodys_account(
 
 def test_the_lowest_free_subnet_comes_first() -> None:
     taken = [
-        "10.213.0.0/28",
-        "10.213.0.32/28",
+        "10.213.0.0/27",
+        "10.213.0.64/28",
         "172.17.0.0/16",
         "fd00::/64",
         "nonsense",
     ]
 
     assert list(islice(free_subnets("10.213.0.0/16", taken), 2)) == [
-        "10.213.0.16/28",
-        "10.213.0.48/28",
+        "10.213.0.32/27",
+        "10.213.0.96/27",
     ]
 
 
 def test_a_taken_range_is_passed_over_whole() -> None:
     assert (
         next(iter(free_subnets("10.213.0.0/16", ["10.213.0.0/17"])))
-        == "10.213.128.0/28"
+        == "10.213.128.0/27"
     )
 
 
 def test_a_pool_can_be_used_up() -> None:
     assert (
-        list(free_subnets("10.213.0.0/27", ["10.213.0.0/28", "10.213.0.16/28"])) == []
+        list(free_subnets("10.213.0.0/26", ["10.213.0.0/27", "10.213.0.48/28"])) == []
     )
 
 

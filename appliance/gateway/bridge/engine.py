@@ -1,25 +1,19 @@
-"""The few calls that the bridge makes to the container engine, as plain HTTP on its socket.
-
-A client library would bring its own HTTP stack into the process; inspecting and attaching is all the bridge does.
-"""
+"""What the bridge asks the container engine about any server: what its container does, and to be attached to it."""
 
 import asyncio
 import re
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any
-from urllib.parse import urlsplit
 
 import msgspec
 
+from appliance.core import labels
 from appliance.gateway.bridge import frames
+from appliance.gateway.bridge.engine_http import HEAD_LIMIT, EngineHttp
 from appliance.gateway.errors import EngineAwayError, InstanceGoneError
 
-DEFAULT_SOCKET = "/var/run/docker.sock"
-SERVER_LABEL = "mcp-host.server"
-ANSWER_WITHIN_S = 10.0
 _CONTAINER_ID = re.compile(r"[0-9a-f]{12,64}")
-_HEAD_LIMIT = 64 * 1024
 
 
 @dataclass(frozen=True)
@@ -85,8 +79,8 @@ class Engine:
     """
 
     def __init__(self, address: str | None = None) -> None:
-        """Remember the address."""
-        self._address = address or f"unix://{DEFAULT_SOCKET}"
+        """Connect to nothing yet."""
+        self.http = EngineHttp(address)
 
     async def inspect(self, container_id: str) -> Container:
         """Return the state of a container.
@@ -95,14 +89,26 @@ class Engine:
             InstanceGoneError: There is none of that id.
             EngineAwayError: The engine does not answer.
         """
-        status, body = await self._get(f"/containers/{_checked(container_id)}/json")
+        return _container(await self.describe(container_id))
+
+    async def describe(self, container_id: str) -> dict[str, Any]:
+        """Return everything that the engine says of a container, its environment included: not for logs.
+
+        Raises:
+            InstanceGoneError: There is none of that id.
+            EngineAwayError: The engine does not answer.
+        """
+        status, body = await self.http.request(
+            "GET", f"/containers/{_checked(container_id)}/json"
+        )
         if status == HTTPStatus.NOT_FOUND:
             raise InstanceGoneError("The server's container is gone.")
         if status != HTTPStatus.OK:
             raise EngineAwayError(
                 f"The container engine answered {status} when asked for the server's container."
             )
-        return _container(msgspec.json.decode(body))
+        found: dict[str, Any] = msgspec.json.decode(body)
+        return found
 
     async def attach(self, container_id: str) -> Attachment:
         """Open the container's streams; what it printed before is not repeated.
@@ -112,21 +118,7 @@ class Engine:
             EngineAwayError: The engine does not answer.
         """
         path = f"/containers/{_checked(container_id)}/attach?stream=1&stdin=1&stdout=1&stderr=1"
-        request = f"POST {path} HTTP/1.1\r\nHost: engine\r\nConnection: Upgrade\r\nUpgrade: tcp\r\nContent-Length: 0\r\n\r\n"
-        reader, writer = await self._connect()
-        try:
-            async with asyncio.timeout(ANSWER_WITHIN_S):
-                status, _ = await _exchange(reader, writer, request)
-        except (
-            OSError,
-            TimeoutError,
-            asyncio.IncompleteReadError,
-            asyncio.LimitOverrunError,
-        ) as error:
-            writer.close()
-            raise EngineAwayError(
-                "The container engine did not attach to the server."
-            ) from error
+        status, reader, writer = await self.http.upgrade(path)
         if status not in {101, 200}:
             writer.close()
             raise InstanceGoneError(
@@ -138,12 +130,12 @@ class Engine:
         """Return what the container printed last on stderr, also before we attached; empty if that is not to be had."""
         path = f"/containers/{_checked(container_id)}/logs?stderr=1&tail={lines}"
         try:
-            status, body = await self._get(path)
+            status, body = await self.http.request("GET", path)
         except EngineAwayError:
             return []
         demultiplexer, splitter = (
             frames.Demultiplexer(),
-            frames.LineSplitter(_HEAD_LIMIT),
+            frames.LineSplitter(HEAD_LIMIT),
         )
         try:
             parts = (
@@ -158,42 +150,6 @@ class Engine:
             line.decode(errors="replace") for line in found if isinstance(line, bytes)
         ]
 
-    async def _get(self, path: str) -> tuple[int, bytes]:
-        reader, writer = await self._connect()
-        try:
-            async with asyncio.timeout(ANSWER_WITHIN_S):
-                # HTTP/1.0: the answer ends with the connection and is never chunked.
-                status, _ = await _exchange(
-                    reader, writer, f"GET {path} HTTP/1.0\r\nHost: engine\r\n\r\n"
-                )
-                return status, await reader.read()
-        except (
-            OSError,
-            TimeoutError,
-            asyncio.IncompleteReadError,
-            asyncio.LimitOverrunError,
-        ) as error:
-            raise EngineAwayError("The container engine did not answer.") from error
-        finally:
-            writer.close()
-
-    async def _connect(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-        parts = urlsplit(self._address)
-        try:
-            async with asyncio.timeout(ANSWER_WITHIN_S):
-                if parts.scheme == "unix":
-                    return await asyncio.open_unix_connection(
-                        parts.path, limit=_HEAD_LIMIT
-                    )
-                return await asyncio.open_connection(
-                    parts.hostname, parts.port or 2375, limit=_HEAD_LIMIT
-                )
-        except (OSError, TimeoutError) as error:
-            raise EngineAwayError(
-                f"The container engine at {self._address} does not answer.",
-                hint="Is it running, and may this user reach its socket?",
-            ) from error
-
 
 def _checked(container_id: str) -> str:
     if not _CONTAINER_ID.fullmatch(container_id):
@@ -201,17 +157,9 @@ def _checked(container_id: str) -> str:
     return container_id
 
 
-async def _exchange(
-    reader: asyncio.StreamReader, writer: asyncio.StreamWriter, request: str
-) -> tuple[int, bytes]:
-    writer.write(request.encode())
-    head = await reader.readuntil(b"\r\n\r\n")
-    return int(head.split(b" ", 2)[1]), head
-
-
 def _container(found: dict[str, Any]) -> Container:
     state, config = found["State"], found["Config"]
-    labels = config.get("Labels") or {}
+    own = config.get("Labels") or {}
     return Container(
         container_id=found["Id"],
         name=found["Name"].lstrip("/"),
@@ -219,7 +167,7 @@ def _container(found: dict[str, Any]) -> Container:
         started_at=state["StartedAt"],
         exit_code=int(state["ExitCode"]),
         out_of_memory=bool(state["OOMKilled"]),
-        is_attachable=SERVER_LABEL in labels
+        is_attachable=labels.SERVER in own
         and bool(config["OpenStdin"])
         and not config["Tty"],
     )

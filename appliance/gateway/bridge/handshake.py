@@ -8,6 +8,7 @@ refuse a second ``initialize``.
 import asyncio
 import json
 from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +30,22 @@ CLIENT_INFO = {"name": "mcp-host-gateway", "version": "1"}
 Ask = Callable[[Envelope], Awaitable[Envelope]]
 
 
-async def shake_hands(ask: Ask) -> dict[str, Any]:
+@dataclass(frozen=True)
+class Announced:
+    """What a server is told of its client."""
+
+    capabilities: Mapping[str, Any] = field(default_factory=dict)
+    client_info: Mapping[str, Any] = field(default_factory=dict)
+
+
+#: Of a server that several share. Whether the client that a question goes to can answer it is known only then; roots are
+#: one client's, so nobody's here.
+SHARED = Announced(
+    {"sampling": {}, "elicitation": {"form": {}, "url": {}}}, CLIENT_INFO
+)
+
+
+async def shake_hands(ask: Ask, announced: Announced = SHARED) -> dict[str, Any]:
     """Open the server and return its ``initialize`` result.
 
     The newest revision is asked for first. A server that answers with an error instead of its own revision, which it
@@ -40,7 +56,7 @@ async def shake_hands(ask: Ask) -> dict[str, Any]:
     """
     refusal = ""
     for revision in wire.LEGACY_REVISIONS:
-        answer = await ask(_initialize(revision))
+        answer = await ask(_initialize(revision, announced))
         if answer.error is UNSET:
             return _result(answer)
         refusal = _message(answer)
@@ -90,9 +106,21 @@ class HandshakeFiles:
     def forget(self, container_id: str) -> None:
         """Remove what is kept of a container that is gone."""
         self._path(container_id).unlink(missing_ok=True)
+        self._asks_path(container_id).unlink(missing_ok=True)
+
+    def asks(self, container_id: str) -> bool:
+        """Tell whether the server in a container is known to ask its clients things."""
+        return self._asks_path(container_id).exists()
+
+    def note_asks(self, container_id: str) -> None:
+        """Remember that it does, also when it is started again."""
+        self._asks_path(container_id).touch()
 
     def _path(self, container_id: str) -> Path:
         return self._directory / f"{container_id}.json"
+
+    def _asks_path(self, container_id: str) -> Path:
+        return self._directory / f"{container_id}.asks"
 
 
 async def forget_gone_containers(files: HandshakeFiles, engine: Engine) -> None:
@@ -106,11 +134,11 @@ async def forget_gone_containers(files: HandshakeFiles, engine: Engine) -> None:
             return
 
 
-def _initialize(revision: str) -> Envelope:
+def _initialize(revision: str, announced: Announced) -> Envelope:
     params = {
         "protocolVersion": revision,
-        "capabilities": {},
-        "clientInfo": CLIENT_INFO,
+        "capabilities": announced.capabilities,
+        "clientInfo": announced.client_info or CLIENT_INFO,
     }
     return Envelope(method="initialize", params=Raw(wire.encode(params)))
 

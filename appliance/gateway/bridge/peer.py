@@ -66,3 +66,17 @@ class Describes(Protocol):
     def describe(self) -> Mapping[str, Any]:
         """Return what is known, as JSON."""
         ...
+
+
+@runtime_checkable
+class Retires(Protocol):
+    """A peer that keeps something for its clients beyond their calls."""
+
+    @property
+    def is_needed(self) -> bool:
+        """Whether clients would lose something if it were closed."""
+        ...
+
+    def retire(self) -> None:
+        """Nothing leads to the server any more: let go of what nobody waits for. May be called again."""
+        ...

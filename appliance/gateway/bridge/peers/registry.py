@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 import structlog
 
-from appliance.gateway.bridge.peer import Peer
+from appliance.gateway.bridge.peer import Peer, Retires
 from appliance.gateway.errors import NotRunningError
 from appliance.gateway.routes import Route
 
@@ -71,7 +71,9 @@ class Peers:
         routed = {place(route) for route in routes}
         before = time.monotonic() - CLOSE_AFTER_S
         for where, kept in list(self._kept.items()):
-            if kept.users or (where in routed and kept.last_used >= before):
+            if where not in routed and isinstance(kept.peer, Retires):
+                kept.peer.retire()
+            if kept.users or (where in routed and _is_needed(kept, before)):
                 continue
             del self._kept[where]
             task = asyncio.create_task(kept.peer.close())
@@ -117,3 +119,9 @@ def place(route: Route) -> Place:
         route.container_id,
         route.address,
     )
+
+
+def _is_needed(kept: _Kept, before: float) -> bool:
+    """Tell whether a peer was used since ``before``, or keeps what its clients would miss."""
+    keeps = isinstance(kept.peer, Retires) and kept.peer.is_needed
+    return keeps or kept.last_used >= before
