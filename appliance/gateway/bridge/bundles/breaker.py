@@ -5,10 +5,15 @@ LONGEST_S = 60.0
 
 
 class Breaker:
-    """Closed: the member is asked. Open: it is not, but for one try whenever the time has come."""
+    """Closed: the member is asked. Open: it is not, but for one try whenever the time has come.
 
-    def __init__(self) -> None:
+    Args:
+        first_s: Seconds after the first failure; each wait is twice the one before, up to ``LONGEST_S``.
+    """
+
+    def __init__(self, first_s: float = FIRST_S) -> None:
         """Begin closed."""
+        self._first_s = first_s
         self._wait_s = 0.0
         self._again_at = 0.0
 
@@ -23,7 +28,7 @@ class Breaker:
 
     def failed(self, now: float) -> None:
         """Wait twice as long as the last time."""
-        self._wait_s = min(max(FIRST_S, self._wait_s * 2), LONGEST_S)
+        self._wait_s = min(max(self._first_s, self._wait_s * 2), LONGEST_S)
         self._again_at = now + self._wait_s
 
     def succeeded(self) -> None:

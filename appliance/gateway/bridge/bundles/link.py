@@ -5,6 +5,7 @@ import contextlib
 import secrets
 import time
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import msgspec
@@ -12,7 +13,7 @@ import structlog
 from msgspec import UNSET, Raw
 
 from appliance.core.errors import DomainError
-from appliance.gateway.bridge.bundles.breaker import Breaker
+from appliance.gateway.bridge.bundles.breaker import FIRST_S, Breaker
 from appliance.gateway.bridge.bundles.errors import (
     MemberLiesError,
     MemberRefusedError,
@@ -30,16 +31,25 @@ from appliance.gateway.routes import LiveTable, Route
 
 log = structlog.get_logger("gateway.bundles")
 
-#: Seconds that a list, or a client's first message, waits for one member.
-LIST_WITHIN_S = 5.0
-HELLO_WITHIN_S = 3.0
-#: Seconds that a call waits for its member to be opened.
-OPEN_WITHIN_S = 30.0
 #: What is taken of one member's list.
 PAGES_LIMIT = 50
 ENTRIES_LIMIT = 1_000
 
 Listing = list[tuple[str, Item]]
+
+
+@dataclass(frozen=True)
+class Patience:
+    """How long a bundle waits for one member, in seconds."""
+
+    #: Of a client's first message.
+    hello_s: float = 3.0
+    #: Of a list, for each of opening the member and hearing all its pages.
+    list_s: float = 5.0
+    #: Of a call, for the member to be opened; for its answer, a call waits as everywhere.
+    open_s: float = 30.0
+    #: After a member's first failure.
+    retry_s: float = FIRST_S
 
 
 class Link:
@@ -49,12 +59,15 @@ class Link:
         member: As the bundle has it now; the bundle replaces it when it is changed.
     """
 
-    def __init__(self, member: Member, table: LiveTable, peers: Peers) -> None:
+    def __init__(
+        self, member: Member, table: LiveTable, peers: Peers, patience: Patience
+    ) -> None:
         """Ask nothing yet."""
+        self._patience = patience
         self.member = member
         self._table = table
         self._peers = peers
-        self._breaker = Breaker()
+        self._breaker = Breaker(patience.retry_s)
         self._hello: Mapping[str, Any] | None = None
         self._instance: int | None = None
         self._trying: asyncio.Task[Mapping[str, Any] | None] | None = None
@@ -80,7 +93,8 @@ class Link:
         if (
             route.instance_id != self._instance
         ):  # another process: what is known of the old one says nothing
-            self._instance, self._breaker = route.instance_id, Breaker()
+            self._instance = route.instance_id
+            self._breaker = Breaker(self._patience.retry_s)
         return route
 
     @contextlib.contextmanager
@@ -94,13 +108,14 @@ class Link:
             yield peer
 
     async def open(
-        self, peer: Peer, within_s: float = OPEN_WITHIN_S
+        self, peer: Peer, within_s: float | None = None
     ) -> Mapping[str, Any]:
         """Return what the member says of itself, opening it where need be.
 
         Raises:
             DomainError: It cannot be opened, or not in time.
         """
+        within_s = self._patience.open_s if within_s is None else within_s
         try:
             async with asyncio.timeout(within_s):
                 self._hello = await peer.opened()
@@ -159,16 +174,16 @@ class Link:
             DomainError: It cannot be had.
         """
         with self.leased() as peer:
-            opened = await self.open(peer, LIST_WITHIN_S)
+            opened = await self.open(peer, self._patience.list_s)
             if kind.capability not in (opened.get("capabilities") or {}):
                 return []
             try:
-                async with asyncio.timeout(LIST_WITHIN_S):
+                async with asyncio.timeout(self._patience.list_s):
                     found = await self._pages(peer, kind, caller)
             except TimeoutError as error:
                 self._breaker.failed(time.monotonic())
                 raise MemberSilentError(
-                    f"it did not answer {kind.method} within {LIST_WITHIN_S:g} seconds."
+                    f"it did not answer {kind.method} within {self._patience.list_s:g} seconds."
                 ) from error
         return found
 
@@ -216,7 +231,7 @@ class Link:
 
     async def _try(self) -> Mapping[str, Any] | None:
         with contextlib.suppress(DomainError), self.leased() as peer:
-            return await self.open(peer, HELLO_WITHIN_S)
+            return await self.open(peer, self._patience.hello_s)
         return None
 
 

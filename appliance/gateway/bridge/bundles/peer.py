@@ -10,7 +10,7 @@ from msgspec import UNSET, Raw
 from appliance.core.errors import DomainError
 from appliance.gateway.bridge.bundles import errors
 from appliance.gateway.bridge.bundles.items import KINDS, Kind
-from appliance.gateway.bridge.bundles.link import Link, ask
+from appliance.gateway.bridge.bundles.link import Link, Patience, ask
 from appliance.gateway.bridge.bundles.memory import Memory
 from appliance.gateway.bridge.bundles.merge import (
     empty_result,
@@ -44,10 +44,16 @@ class BundlePeer:
     """
 
     def __init__(
-        self, route: Route, table: LiveTable, peers: Peers, memory: Memory
+        self,
+        route: Route,
+        table: LiveTable,
+        peers: Peers,
+        memory: Memory,
+        *,
+        patience: Patience = Patience(),  # noqa: B008 - it is frozen
     ) -> None:
         """Reach no member yet."""
-        self._board = board = Switchboard(route, table, peers, memory)
+        self._board = board = Switchboard(route, table, peers, memory, patience)
         self._opened: dict[str, Any] = {}
         self._resources = Resources(board)
         self._streams = Streams(board.links, self._changes, self._resources.shown)

@@ -10,7 +10,7 @@ from msgspec import UNSET
 from appliance.core.errors import DomainError
 from appliance.gateway.bridge.bundles import errors
 from appliance.gateway.bridge.bundles.items import TOOLS, Kind
-from appliance.gateway.bridge.bundles.link import Link, Listing, ask
+from appliance.gateway.bridge.bundles.link import Link, Listing, Patience, ask
 from appliance.gateway.bridge.bundles.memory import Memory
 from appliance.gateway.bridge.bundles.merge import Listed
 from appliance.gateway.bridge.bundles.names import Names
@@ -32,10 +32,16 @@ class Switchboard:
         memory: What members listed last.
     """
 
-    def __init__(
-        self, route: Route, table: LiveTable, peers: Peers, memory: Memory
+    def __init__(  # noqa: PLR0917 - what it is made of
+        self,
+        route: Route,
+        table: LiveTable,
+        peers: Peers,
+        memory: Memory,
+        patience: Patience,
     ) -> None:
         """Reach no member yet."""
+        self._patience = patience
         self.route = route
         self._table = table
         self._peers = peers
@@ -63,7 +69,7 @@ class Switchboard:
             link = self._links.get(member.server_id)
             if link is None:
                 link = self._links[member.server_id] = Link(
-                    member, self._table, self._peers
+                    member, self._table, self._peers, self._patience
                 )
             link.member = member
             if member.is_permitted:
