@@ -10,6 +10,8 @@ from typing import Any
 
 import structlog
 
+from appliance.gateway.bridge.clones import gateway_label
+from appliance.gateway.bridge.containers import SessionContainers
 from appliance.gateway.bridge.engine import Engine
 from appliance.gateway.bridge.handshake import HandshakeFiles, forget_gone_containers
 from appliance.gateway.bridge.peers.kinds import Means, make_peers
@@ -128,11 +130,19 @@ async def _bridge(config: GatewayConfig, snapshot: Snapshot) -> None:
     listener = unix_listener(Path(config.bridge_socket))
     files = HandshakeFiles(handshake_directory(config.bridge_socket))
     engine = Engine(config.docker_host)
-    table = LiveTable(config.database, known=snapshot.load())
-    async with _in_background(table.follow()), _upstreams(config) as upstreams:
-        peers = make_peers(Means(config, table, engine, files, upstreams))
+    mark = gateway_label(config.session_key, config.bridge_socket)
+    containers = SessionContainers(engine, files, mark)
+
+    def changed(table: RoutingTable) -> None:
+        peers.keep_to(table.all_routes())
+
+    table = LiveTable(config.database, known=snapshot.load(), changed=changed)
+    async with _upstreams(config) as upstreams:
+        peers = make_peers(Means(config, table, engine, files, containers, upstreams))
         bridge = Bridge(peers, table, body_limit=config.max_body_bytes)
         async with (
+            _in_background(table.follow()),
+            _in_background(containers.keep_swept()),
             _in_background(forget_gone_containers(files, engine)),
             _in_background(bridge.close_idle_peers()),
             served(
