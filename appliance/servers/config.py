@@ -6,6 +6,7 @@ from typing import Any
 
 from appliance.core.errors import InvalidError
 from appliance.runtimes.model import Transport
+from appliance.servers import call_limits
 from appliance.servers.model import ServerConfig, SessionMode
 from appliance.sources.model import (
     GitSource,
@@ -85,6 +86,7 @@ def check_config(config: ServerConfig) -> ServerConfig:
         InvalidError: Names every field that is not.
     """
     problems = _argument_problems(config) | _environment_problems(config)
+    problems |= call_limits.problems(config.limits)
     if not 0 < config.cpu_limit <= MAX_CPUS:
         problems["cpu_limit"] = (
             f"give a number of CPUs above 0 and at most {MAX_CPUS}, such as 0.5"
@@ -95,8 +97,6 @@ def check_config(config: ServerConfig) -> ServerConfig:
         problems["port"] = f"give a port between 1 and {MAX_PORT}"
     if not _PATH.fullmatch(config.path):
         problems["path"] = "give an absolute path such as /mcp"
-    if config.transport is Transport.SSE:
-        problems["transport"] = "use stdio or streamable-http; HTTP+SSE is not spoken"
     if config.tools is not None and not _are_tool_names(config.tools):
         problems["tools"] = f"give at most {MAX_TOOLS} names of 1 to 128 characters"
     if problems:
@@ -144,6 +144,8 @@ def config_as_dict(config: ServerConfig) -> dict[str, Any]:
         "tools": None if config.tools is None else list(config.tools),
         "session_mode": config.session_mode.value,
         "listed": config.listed,
+        "trace_bodies": config.trace_bodies,
+        "limits": call_limits.as_dict(config.limits),
     }
 
 
@@ -164,4 +166,6 @@ def config_from_dict(data: Mapping[str, Any]) -> ServerConfig:
         tools=None if data.get("tools") is None else tuple(data["tools"]),
         session_mode=SessionMode(data.get("session_mode", default.session_mode)),
         listed=bool(data.get("listed", default.listed)),
+        trace_bodies=bool(data.get("trace_bodies", default.trace_bodies)),
+        limits=call_limits.from_dict(data.get("limits") or {}),
     )

@@ -59,6 +59,19 @@ class SessionMode(StrEnum):
 
 
 @dataclass(frozen=True)
+class CallLimits:
+    """What all clients together may ask of a server through the gateway; ``None``: as the box's settings say."""
+
+    calls_per_second: float | None = None
+    #: Calls at once.
+    concurrency: int | None = None
+    #: Of one request.
+    body_bytes: int | None = None
+    #: From a client's request to the answer.
+    timeout_s: float | None = None
+
+
+@dataclass(frozen=True)
 class ServerConfig:
     """How a server is run, whatever it is."""
 
@@ -78,6 +91,9 @@ class ServerConfig:
     session_mode: SessionMode = SessionMode.AUTO
     #: Whether discovery (catalog, card, registry) shows it to those who hold no key. The endpoint stays closed to them.
     listed: bool = False
+    #: Whether traces keep what was asked and answered, beside who, what and how long.
+    trace_bodies: bool = True
+    limits: CallLimits = CallLimits()
 
 
 @dataclass(frozen=True)

@@ -7,8 +7,9 @@ from typing import TypeVar
 
 from appliance.core.errors import InvalidError
 from appliance.runtimes.model import Transport
+from appliance.servers.call_limits import BOUNDS
 from appliance.servers.config import check_config, check_name, parse_memory
-from appliance.servers.model import NewServer, ServerConfig, SessionMode
+from appliance.servers.model import CallLimits, NewServer, ServerConfig, SessionMode
 from appliance.sources.spec import parse_source
 
 #: Controls of each kind of source, the deciding one first.
@@ -22,12 +23,14 @@ TRANSPORTS = (
     ("auto", "Automatic"),
     ("stdio", "stdio"),
     ("streamable-http", "Streamable HTTP"),
+    ("sse", "HTTP+SSE (2024-11-05)"),
 )
 SESSION_MODES = (
     ("auto", "Automatic"),
     ("shared", "Shared by all clients"),
     ("per-session", "One for each session"),
 )
+TRACE_BODIES = (("yes", "What was asked and answered"), ("no", "Neither"))
 LISTED = (("no", "Only with a key"), ("yes", "To everybody"))
 _DEFAULT = ServerConfig()
 T = TypeVar("T")
@@ -57,7 +60,14 @@ def config_values(config: ServerConfig) -> dict[str, str]:
         "tools": NO_TOOL if config.tools == () else "\n".join(config.tools or ()),
         "session_mode": config.session_mode.value,
         "listed": "yes" if config.listed else "no",
+        "trace_bodies": "yes" if config.trace_bodies else "no",
+        **{name: _limit_text(config.limits, name) for name in BOUNDS},
     }
+
+
+def _limit_text(limits: CallLimits, name: str) -> str:
+    value = getattr(limits, name)
+    return "" if value is None else f"{value:.10g}"
 
 
 def memory_text(count: int) -> str:
@@ -102,6 +112,7 @@ def read_config(form: Mapping[str, str]) -> ServerConfig:
     )
     cpus = _number(form.get("cpu_limit", ""), "cpu_limit", _DEFAULT.cpu_limit, problems)
     port = _number(form.get("port", ""), "port", None, problems)
+    limits = _limits(form, problems)
     transport = form.get("transport") or "auto"
     if transport not in dict(TRANSPORTS):
         problems["transport"] = "choose one of the list"
@@ -121,6 +132,8 @@ def read_config(form: Mapping[str, str]) -> ServerConfig:
         tools=_tools(form),
         session_mode=SessionMode(session_mode),
         listed=form.get("listed") == "yes",
+        trace_bodies=form.get("trace_bodies") != "no",
+        limits=limits,
     )
     return _checked(config)
 
@@ -171,6 +184,27 @@ def _tools(form: Mapping[str, str]) -> tuple[str, ...] | None:
     return () if names == (NO_TOOL,) else names or None
 
 
+def _limits(form: Mapping[str, str], problems: dict[str, str]) -> CallLimits:
+    rate = _number(form.get("calls_per_second", ""), "calls_per_second", None, problems)
+    timeout_s = _number(form.get("timeout_s", ""), "timeout_s", None, problems)
+    return CallLimits(
+        calls_per_second=rate,
+        concurrency=_whole(form, "concurrency", problems),
+        body_bytes=_whole(form, "body_bytes", problems),
+        timeout_s=timeout_s,
+    )
+
+
+def _whole(form: Mapping[str, str], name: str, problems: dict[str, str]) -> int | None:
+    text = form.get(name, "").strip()
+    if not text:
+        return None
+    if not (text.isascii() and text.isdigit()):
+        problems[name] = BOUNDS[name].help
+        return None
+    return int(text)
+
+
 def _checked(config: ServerConfig) -> ServerConfig:
     """Check bounds; what is wrong with one variable is told at the control that holds them all."""
     try:
@@ -179,7 +213,10 @@ def _checked(config: ServerConfig) -> ServerConfig:
         fields: dict[str, str] = {}
         for name, problem in error.fields.items():
             control, _, variable = name.partition(".")
-            fields[control] = f"{variable}: {problem}" if variable else problem
+            if control == "limits":  # each has a control of its own
+                fields[variable] = problem
+            else:
+                fields[control] = f"{variable}: {problem}" if variable else problem
         raise InvalidError(error.detail, fields=fields) from None
 
 

@@ -14,7 +14,7 @@ from appliance.servers.config import (
     name_from_source,
     parse_memory,
 )
-from appliance.servers.model import ServerConfig, SessionMode
+from appliance.servers.model import CallLimits, ServerConfig, SessionMode
 from appliance.sources.model import (
     Ecosystem,
     GitSource,
@@ -111,6 +111,31 @@ def test_a_configuration_survives_being_stored() -> None:
         path="/x",
         tools=("add", "subtract"),
         session_mode=SessionMode.PER_SESSION,
+        trace_bodies=False,
+        limits=CallLimits(calls_per_second=0.5, concurrency=3),
     )
 
     assert config_from_dict(config_as_dict(config)) == config
+
+
+@pytest.mark.parametrize(
+    ("limits", "named"),
+    [
+        (CallLimits(calls_per_second=0), "limits.calls_per_second"),
+        (CallLimits(calls_per_second=float("nan")), "limits.calls_per_second"),
+        (CallLimits(concurrency=0), "limits.concurrency"),
+        (CallLimits(body_bytes=1), "limits.body_bytes"),
+        (CallLimits(timeout_s=7200), "limits.timeout_s"),
+    ],
+)
+def test_a_limit_out_of_bounds_is_named(limits: CallLimits, named: str) -> None:
+    with pytest.raises(InvalidError) as caught:
+        check_config(ServerConfig(limits=limits))
+
+    assert set(caught.value.fields) == {named}
+
+
+def test_only_the_limits_that_there_are_are_stored() -> None:
+    config = ServerConfig(limits=CallLimits(concurrency=3))
+
+    assert config_as_dict(config)["limits"] == {"concurrency": 3}

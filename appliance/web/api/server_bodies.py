@@ -5,6 +5,7 @@ from typing import Annotated, Any, Literal
 from pydantic import ConfigDict, Field
 
 from appliance.runtimes.model import Transport
+from appliance.servers.call_limits import BOUNDS
 from appliance.servers.config import (
     MAX_ARGUMENTS,
     MAX_CPUS,
@@ -12,7 +13,13 @@ from appliance.servers.config import (
     MIN_MEMORY_BYTES,
     parse_memory,
 )
-from appliance.servers.model import NewServer, ServerConfig, SessionMode, Status
+from appliance.servers.model import (
+    CallLimits,
+    NewServer,
+    ServerConfig,
+    SessionMode,
+    Status,
+)
 from appliance.sources.spec import parse_source
 from appliance.web.parsing import Input
 
@@ -23,6 +30,37 @@ SOURCE_FIELDS = ("package", "repo_url", "branch", "subdirectory", "image", "remo
 VARIABLE_PATTERN = "^[A-Za-z_][A-Za-z0-9_]{0,127}$"
 MEMORY_PATTERN = "^[0-9]+(\\.[0-9]+)? *[kmgKMG]?[iI]?[bB]?$"
 PATH_PATTERN = "^/[A-Za-z0-9._~/-]{0,255}$"
+
+
+def _bounds(name: str) -> dict[str, Any]:
+    return {"minimum": BOUNDS[name].least, "maximum": BOUNDS[name].most}
+
+
+class LimitsBody(Input):
+    """What all clients together may ask of a server; what is absent is as the box's settings say."""
+
+    calls_per_second: float | None = Field(
+        None,
+        description="Calls a second.",
+        json_schema_extra=_bounds("calls_per_second"),
+    )
+    concurrency: int | None = Field(
+        None, description="Calls at once.", json_schema_extra=_bounds("concurrency")
+    )
+    body_bytes: int | None = Field(
+        None,
+        description="Bytes of one request's body; absent: `GW_MAX_BODY_BYTES`.",
+        json_schema_extra=_bounds("body_bytes"),
+    )
+    timeout_s: float | None = Field(
+        None,
+        description="Seconds a call may take, from the client's request to the answer; absent: `GW_TIMEOUT`.",
+        json_schema_extra=_bounds("timeout_s"),
+    )
+
+    def limits(self) -> CallLimits:
+        """Return the limits; the service checks their values."""
+        return CallLimits(**self.model_dump())
 
 
 class ConfigBody(Input):
@@ -48,9 +86,11 @@ class ConfigBody(Input):
         description="Bytes, or a size such as `512m` or `1g`.",
         json_schema_extra={"minimum": MIN_MEMORY_BYTES, "pattern": MEMORY_PATTERN},
     )
-    transport: Literal["auto", "stdio", "streamable-http"] = Field(
+    transport: Literal["auto", "stdio", "streamable-http", "sse"] = Field(
         "auto",
-        description="How the server speaks MCP; `auto`: as its image or its sources say, else stdio.",
+        description=(
+            "How the server speaks MCP; `sse` is HTTP+SSE of 2024-11-05; `auto`: as its image or its sources say, else stdio."
+        ),
     )
     port: int | None = Field(
         None,
@@ -73,6 +113,14 @@ class ConfigBody(Input):
         ServerConfig.listed,
         description="Whether discovery shows the server to those who hold no key; its endpoint stays closed to them.",
     )
+    trace_bodies: bool = Field(
+        ServerConfig.trace_bodies,
+        description="Whether invocations keep what was asked and answered: the first bytes, secrets redacted.",
+    )
+    limits: LimitsBody = Field(
+        default_factory=LimitsBody,
+        description="What all clients together may ask of the server.",
+    )
     path: str = Field(
         ServerConfig.path,
         description="Path of an HTTP server's MCP endpoint.",
@@ -92,6 +140,8 @@ class ConfigBody(Input):
             tools=None if self.tools is None else tuple(self.tools),
             session_mode=self.session_mode,
             listed=self.listed,
+            trace_bodies=self.trace_bodies,
+            limits=self.limits.limits(),
         )
 
 

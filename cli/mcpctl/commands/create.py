@@ -17,6 +17,7 @@ SOURCES = {
     "image": "image",
     "remote": "remote_url",
 }
+LIMITS = ("calls_per_second", "concurrency", "body_bytes", "timeout_s")
 
 
 @click.command()
@@ -53,7 +54,9 @@ SOURCES = {
 )
 @click.option("--cpu", "cpu_limit", type=float, help="CPUs, such as 0.5.")
 @click.option("--memory", "memory_limit", help="Memory, such as 512m.")
-@click.option("--transport", type=click.Choice(["auto", "stdio", "streamable-http"]))
+@click.option(
+    "--transport", type=click.Choice(["auto", "stdio", "streamable-http", "sse"])
+)
 @click.option("--port", type=int, help="Port of an HTTP server inside its container.")
 @click.option("--path", help="Path of an HTTP server's MCP endpoint.")
 @click.option(
@@ -73,6 +76,17 @@ SOURCES = {
     default=None,
     help="Show it in discovery to those who hold no key, too.",
 )
+@click.option(
+    "--trace-bodies/--no-trace-bodies",
+    default=None,
+    help="Whether invocations keep what was asked and answered.",
+)
+@click.option(
+    "--calls-per-second", type=float, help="Calls a second, of all clients together."
+)
+@click.option("--concurrency", type=int, help="Calls at once, of all clients together.")
+@click.option("--body-bytes", type=int, help="Largest request.")
+@click.option("--time-limit", "timeout_s", type=float, help="Seconds a call may take.")
 @click.option(
     "--wait", is_flag=True, help="Show the build and wait until the server runs."
 )
@@ -114,10 +128,14 @@ def _body(name: str | None, options: dict[str, Any]) -> dict[str, Any]:
         "path",
         "session_mode",
         "listed",
+        "trace_bodies",
     )
     body |= {field: options[field] for field in plain if options[field] is not None}
     if name:
         body["name"] = name
+    limits = {field: options[field] for field in LIMITS if options[field] is not None}
+    if limits:
+        body["limits"] = limits
     body |= {
         field: list(options[field])
         for field in ("arguments", "tools")
