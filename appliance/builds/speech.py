@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 HTTP = "streamable-http"
+SSE = "sse"
 
 _SAYS_HTTP = re.compile(
     r"streamable[-_]?http|StreamableHTTP|http_app\(|transport\s*[=:]\s*[\"']http[\"']",
@@ -16,6 +17,9 @@ _SAYS_HTTP = re.compile(
 )
 _SAYS_STDIO = re.compile(
     r"StdioServerTransport|stdio_server|run_stdio|[\"']stdio[\"']|transport-io|mcp\.run\(\s*\)"
+)
+_SAYS_SSE = re.compile(
+    r"SSEServerTransport|SseServerTransport|sse_app\(|transport\s*[=:]\s*[\"']sse[\"']"
 )
 _PORT = re.compile(
     r"(?:\bport\b[\"']?\s*[:=]\s*|\.listen\(\s*|PORT\b[^\n]{0,24}?(?:\|\||\?\?|,)\s*[\"']?)(\d{4,5})\b",
@@ -31,21 +35,24 @@ def from_sources(
 ) -> dict[str, Any]:
     """Return ``transport`` and ``port`` for what the source files say; empty means stdio.
 
-    Sources that know both are started over stdio as a rule, and HTTP by an argument.
+    Sources that know several are started over stdio as a rule, and HTTP by an argument; HTTP+SSE is spoken by those that
+    know nothing else.
     """
-    says_http = says_stdio = False
+    says_http = says_stdio = says_sse = False
     ports: set[int] = set()
     for text in texts:
         says_http = says_http or bool(_SAYS_HTTP.search(text))
+        says_sse = says_sse or bool(_SAYS_SSE.search(text))
         says_stdio = says_stdio or bool(_SAYS_STDIO.search(text))
         ports.update(int(item) for item in _PORT.findall(text))
     from_image = usual_port(exposed)
-    if says_stdio and not (says_http and from_image):
+    if says_stdio and not ((says_http or says_sse) and from_image):
         return {}
-    if not says_http and from_image is None:
+    if not says_http and not says_sse and from_image is None:
         return {}
+    transport = SSE if says_sse and not says_http else HTTP
     port = from_image or (ports.pop() if len(ports) == 1 else None)
-    return {"transport": HTTP} | ({"port": port} if port else {})
+    return {"transport": transport} | ({"port": port} if port else {})
 
 
 def from_image(config: Mapping[str, Any]) -> dict[str, Any]:

@@ -1,10 +1,12 @@
 """From a deployment to what an executor is asked to run. Pure."""
 
 from appliance.runtimes.model import Instance, InstanceSpec, Limits, Transport
-from appliance.servers.model import Deployment, InstanceRecord, Server
+from appliance.servers.model import Deployment, InstanceRecord, Server, ServerConfig
 from appliance.sources.model import RemoteSource
 
 DEFAULT_PORT = 8000
+#: Where servers of HTTP+SSE open their stream by custom.
+SSE_PATH = "/sse"
 
 
 def transport_of(deployment: Deployment) -> Transport:
@@ -26,11 +28,16 @@ def instance_spec(server: Server, deployment: Deployment) -> InstanceSpec:
         image=deployment.image or "",
         transport=transport_of(deployment),
         port=config.port or int(deployment.resolved.get("port") or DEFAULT_PORT),
-        path=config.path,
+        path=_path(config, transport_of(deployment)),
         arguments=config.arguments,
         environment=dict(config.environment),
         limits=Limits(cpus=config.cpu_limit, memory_bytes=config.memory_limit_bytes),
     )
+
+
+def _path(config: ServerConfig, transport: Transport) -> str:
+    is_custom = config.path != ServerConfig.path
+    return SSE_PATH if transport is Transport.SSE and not is_custom else config.path
 
 
 def record_of(

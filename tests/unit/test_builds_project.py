@@ -172,6 +172,14 @@ def test_what_is_not_recognised_says_what_was_looked_for(
             {"transport": "streamable-http", "port": 3000},
         ),
         (["StdioServerTransport"], [3000], {}),
+        (["mcp.run(transport='sse')"], [], {"transport": "sse"}),
+        (["new SSEServerTransport(res)"], [3000], {"transport": "sse", "port": 3000}),
+        (["SSEServerTransport", "StdioServerTransport"], [], {}),
+        (
+            ["SSEServerTransport", "StreamableHTTPServerTransport"],
+            [],
+            {"transport": "streamable-http"},
+        ),
         ([], [7000, 8000], {"transport": "streamable-http", "port": 8000}),
     ],
 )

@@ -30,6 +30,7 @@ KINDS = {
     "both": ("streamable-http", "streamable-http", ("legacy", "modern")),
     "sse": ("sse", "sse", ("legacy",)),
     "sse, called something else": ("sse", "streamable-http", ("legacy",)),
+    "sse, looked for elsewhere": ("sse", "streamable-http", ("legacy",)),
 }
 
 
@@ -51,7 +52,11 @@ def kind(request: pytest.FixtureRequest) -> Iterator[tuple[str, str]]:
     port = 5430 + list(KINDS).index(request.param)
     era = "both" if len(eras) > 1 else eras[0]
     with sdk_server(transport, port, era) as address:
-        yield request.param, address
+        is_elsewhere = request.param.endswith("elsewhere")
+        yield (
+            request.param,
+            address.replace("/sse", "/mcp") if is_elsewhere else address,
+        )
 
 
 async def test_every_kind_is_found_out_and_serves(kind: tuple[str, str]) -> None:

@@ -28,6 +28,8 @@ HTTP, SSE = "streamable-http", "sse"
 LEGACY, MODERN = "legacy", "modern"
 #: A server that answered ``initialize`` should answer the second question soon, or does not understand it.
 SECOND_WITHIN_S = 3.0
+#: Where servers are asked that run here and were not said to be elsewhere, and where those of HTTP+SSE are by custom.
+CUSTOMARY_PATH, SSE_PATH = "/mcp", "/sse"
 
 
 @dataclass(frozen=True)
@@ -38,6 +40,8 @@ class Finding:
     eras: tuple[str, ...]
     #: What it said of itself.
     opened: Mapping[str, Any]
+    #: Where it answered.
+    door: Door
 
 
 async def detect(door: Door, within_s: float) -> Finding:
@@ -50,9 +54,7 @@ async def detect(door: Door, within_s: float) -> Finding:
         DomainError: It does not answer, or nothing that is understood here.
     """
     if door.route.transport == SSE:
-        return Finding(
-            SSE, (LEGACY,), await _opened(SseSession(door, Hello(), within_s))
-        )
+        return await _http_sse(door, within_s)
     eras: list[str] = []
     opened: Mapping[str, Any] = {}
     refusal: DomainError | None = None
@@ -69,11 +71,22 @@ async def detect(door: Door, within_s: float) -> Finding:
         opened = opened or modern
         eras.append(MODERN)
     if refusal is None or eras:
-        return Finding(HTTP, tuple(eras), opened)
-    with contextlib.suppress(DomainError):
-        session_opened = await _opened(SseSession(door, Hello(), within_s))
-        return Finding(SSE, (LEGACY,), session_opened)
+        return Finding(HTTP, tuple(eras), opened, door)
+    for other in _doors_of_sse(door):
+        with contextlib.suppress(DomainError):
+            return await _http_sse(other, within_s)
     raise refusal
+
+
+def _doors_of_sse(door: Door) -> list[Door]:
+    """Return where a server that does not speak streamable HTTP may have its stream; an address that was given is final."""
+    is_ours = door.route.container_id and door.route.address.endswith(CUSTOMARY_PATH)
+    return [door, door.at(SSE_PATH)] if is_ours else [door]
+
+
+async def _http_sse(door: Door, within_s: float) -> Finding:
+    opened = await _opened(SseSession(door, Hello(), within_s))
+    return Finding(SSE, (LEGACY,), opened, door)
 
 
 async def _opened(session: Session) -> Mapping[str, Any]:

@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator, Iterable
 from dataclasses import replace
 from http import HTTPStatus
+from urllib.parse import urlsplit
 
 import msgspec
 from multidict import CIMultiDict
@@ -37,6 +38,12 @@ class Door:
         self._upstreams = upstreams
         self.route = route
         self.limit = limit
+
+    def at(self, path: str) -> "Door":
+        """Return another door of the same server."""
+        address = urlsplit(self.route.address)._replace(path=path, query="").geturl()
+        route = replace(self.route, address=address)
+        return Door(self._upstreams, route, self.limit)
 
     async def ask(
         self,

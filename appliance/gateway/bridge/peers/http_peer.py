@@ -124,11 +124,11 @@ class HttpPeer:
 
     def _make(self, found: Finding) -> SessionPeer | ModernPeer:
         if LEGACY not in found.eras:
-            return ModernPeer(HttpLine(self._door), found.opened, self._contradicted)
+            return ModernPeer(HttpLine(found.door), found.opened, self._contradicted)
         kind = SseSession if found.transport == SSE else HttpSession
 
         def session(hello: Hello) -> Session:
-            made = kind(self._door, hello, self._open_within_s)
+            made = kind(found.door, hello, self._open_within_s)
             made.refused = self._contradicted
             return made
 
