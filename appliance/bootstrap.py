@@ -33,6 +33,7 @@ from appliance.infra.docker import Engine
 from appliance.infra.identity import installation_id
 from appliance.infra.postgres import database_url
 from appliance.jobs.clock import Clock
+from appliance.jobs.model import Handler
 from appliance.jobs.queue import JobQueue
 from appliance.jobs.worker import JobWorker
 from appliance.observability import logs
@@ -43,6 +44,13 @@ from appliance.runtimes.docker import DockerExecutor
 from appliance.servers.catalog import Catalog
 from appliance.servers.mcp import McpClient
 from appliance.servers.reconciler import Reconciler
+from appliance.servers.refresh import EVERY_S as REFRESH_EVERY_S
+from appliance.servers.refresh import (
+    REFRESH,
+    RefreshSweep,
+    RefreshTask,
+    watch_changes,
+)
 from appliance.servers.service import RECONCILE, ServerService
 from appliance.servers.steps import Steps
 from appliance.servers.tasks import ReconcileTask, Sweep, watch_executor
@@ -152,9 +160,11 @@ async def make_hub(  # noqa: PLR0915 - one object after another, which is the po
     sweep = Sweep(database)
 
     queue = JobQueue(database)
-    worker = JobWorker(database, {RECONCILE: reconcile}, metrics=metrics)
+    handlers: dict[str, Handler] = {RECONCILE: reconcile, REFRESH: RefreshTask(database, mcp)}
+    worker = JobWorker(database, handlers, metrics=metrics)
     clock = Clock(database, metrics=metrics)
     clock.every(SWEEP_EVERY_S, "servers.sweep", sweep)
+    clock.every(REFRESH_EVERY_S, "servers.refresh_manifests", RefreshSweep(database))
     clock.every(PRUNE_EVERY_S, "jobs.prune", queue.prune)
     clock.every(PRUNE_EVERY_S, "events.prune", events.prune)
     clock.every(PRUNE_EVERY_S, "accounts.prune", accounts.prune)
@@ -185,14 +195,20 @@ async def make_hub(  # noqa: PLR0915 - one object after another, which is the po
     async def running(_app: web.Application) -> AsyncIterator[None]:
         await worker.start()
         await clock.start()
-        watcher = asyncio.create_task(
-            watch_executor(executor.events(), database, sweep), name="executor-events"
-        )
+        watchers = [
+            asyncio.create_task(
+                watch_executor(executor.events(), database, sweep),
+                name="executor-events",
+            ),
+            asyncio.create_task(watch_changes(database), name="manifest-changes"),
+        ]
         log.info("hub.started", port=settings.bind_port)
         yield
-        watcher.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await watcher
+        for watcher in watchers:
+            watcher.cancel()
+        for watcher in watchers:
+            with contextlib.suppress(asyncio.CancelledError):
+                await watcher
         await clock.stop()
         await worker.stop()
 

@@ -4,6 +4,7 @@ It goes through the gateway as any client does, so what it sees is what clients 
 a server that keeps sessions keeps none of ours.
 """
 
+import asyncio
 import itertools
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
@@ -20,6 +21,16 @@ MODERN_REVISION = "2026-07-28"
 CLIENT_INFO = {"name": "mcp-host", "version": "1"}
 PROBE_TIMEOUT_S = 20.0
 MAX_PAGES = 100
+#: Of one list; what a server lists beyond is not kept.
+MAX_ENTRIES = 5000
+#: Seconds for each list besides the tools.
+MORE_S = 5.0
+#: Capability, method and member of the lists besides the tools.
+_MORE = (
+    ("prompts", "prompts/list", "prompts"),
+    ("resources", "resources/list", "resources"),
+    ("resources", "resources/templates/list", "resourceTemplates"),
+)
 _META = "io.modelcontextprotocol/"
 _UNAVAILABLE = {502, 503, 504}
 _NO_SUCH_METHOD = -32601
@@ -58,6 +69,11 @@ class Manifest:
     capabilities: dict[str, Any]
     instructions: str | None
     tools: tuple[dict[str, Any], ...]
+    prompts: tuple[dict[str, Any], ...] = ()
+    resources: tuple[dict[str, Any], ...] = ()
+    resource_templates: tuple[dict[str, Any], ...] = ()
+    #: Lists that were announced and asked for, and not answered.
+    unread: tuple[str, ...] = ()
 
     def as_dict(self) -> dict[str, Any]:
         """Return it in the protocol's own names."""
@@ -67,6 +83,10 @@ class Manifest:
             "capabilities": self.capabilities,
             "instructions": self.instructions,
             "tools": list(self.tools),
+            "prompts": list(self.prompts),
+            "resources": list(self.resources),
+            "resourceTemplates": list(self.resource_templates),
+            "unread": list(self.unread),
         }
 
 
@@ -88,7 +108,10 @@ class McpClient:
         self._key = key
 
     async def probe(self, name: str, *, instance_id: int | None = None) -> Manifest:
-        """Open the server, list its tools and return what it said.
+        """Open the server, list what it announces and return what it said.
+
+        Its tools it must list. Prompts and resources that it announces and does not list are told as unread: a server whose
+        tools work is not held back by them.
 
         Args:
             name: Of the server.
@@ -99,17 +122,23 @@ class McpClient:
             McpCallError: It answers, but refuses to be opened or to list its tools.
         """
         async with self._open(name, PROBE_TIMEOUT_S, instance_id) as (exchange, opened):
+            capabilities = opened.get("capabilities") or {}
             tools = (
-                await _all_tools(exchange)
-                if "tools" in opened.get("capabilities", {})
+                await _all(exchange, "tools/list", "tools")
+                if "tools" in capabilities
                 else ()
             )
+            more, unread = await _more(exchange, capabilities)
         return Manifest(
             protocol_version=str(opened.get("protocolVersion", exchange.revision)),
             server_info=opened.get("serverInfo") or _modern_server_info(opened),
             capabilities=opened.get("capabilities") or {},
             instructions=opened.get("instructions"),
             tools=tools,
+            prompts=more.get("prompts", ()),
+            resources=more.get("resources", ()),
+            resource_templates=more.get("resourceTemplates", ()),
+            unread=unread,
         )
 
     async def call_tool(
@@ -268,23 +297,46 @@ class _Exchange:
             raise McpUnavailableError("The gateway does not know the new instance yet.")
 
 
-async def _all_tools(exchange: _Exchange) -> tuple[dict[str, Any], ...]:
-    tools: list[dict[str, Any]] = []
+async def _more(
+    exchange: _Exchange, capabilities: Mapping[str, Any]
+) -> tuple[dict[str, tuple[dict[str, Any], ...]], tuple[str, ...]]:
+    """Return the lists besides tools that the server announces, and the names of those that it did not give."""
+    found: dict[str, tuple[dict[str, Any], ...]] = {}
+    unread: list[str] = []
+    for capability, method, member in _MORE:
+        if capability not in capabilities:
+            continue
+        try:
+            async with asyncio.timeout(MORE_S):
+                found[member] = await _all(exchange, method, member)
+        except (McpCallError, McpUnavailableError, TimeoutError, aiohttp.ClientError):
+            unread.append(member)
+    return found, tuple(unread)
+
+
+async def _all(
+    exchange: _Exchange, method: str, member: str
+) -> tuple[dict[str, Any], ...]:
+    """Return every page of a list, within bounds."""
+    entries: list[dict[str, Any]] = []
     cursor: str | None = None
     for _ in range(MAX_PAGES):
         try:
-            page = await exchange.ask(
-                "tools/list", {"cursor": cursor} if cursor else {}
-            )
+            page = await exchange.ask(method, {"cursor": cursor} if cursor else {})
         except McpCallError as error:
             if error.rpc_code == _NO_SUCH_METHOD:
                 break
             raise
-        tools += [tool for tool in page.get("tools", ()) if isinstance(tool, dict)]
+        listed = page.get(member)
+        entries += [
+            entry
+            for entry in (listed if isinstance(listed, list) else ())
+            if isinstance(entry, dict)
+        ]
         cursor = page.get("nextCursor")
-        if not cursor:
+        if not cursor or len(entries) >= MAX_ENTRIES:
             break
-    return tuple(tools)
+    return tuple(entries[:MAX_ENTRIES])
 
 
 async def _from_events(

@@ -138,6 +138,8 @@ class Deployment:
     requested_by: str
     created_at: datetime
     finished_at: datetime | None
+    #: When the manifest was read last, changed or not.
+    manifest_at: datetime | None = None
 
 
 @dataclass(frozen=True)

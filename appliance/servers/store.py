@@ -9,6 +9,7 @@ from peewee import Case, IntegrityError, fn
 from appliance.core.clock import now
 from appliance.observability.events import publish_in_transaction
 from appliance.runtimes.model import Transport
+from appliance.servers import manifest_store
 from appliance.servers.config import config_as_dict, config_from_dict
 from appliance.servers.errors import ServerNameTakenError, ServerNotFoundError
 from appliance.servers.model import (
@@ -57,6 +58,7 @@ def _deployment(row: DeploymentRow) -> Deployment:
         image=row.image,
         resolved=row.resolved,
         manifest=row.manifest,
+        manifest_at=row.manifest_at,
         requested_by=row.requested_by,
         created_at=row.created_at,
         finished_at=row.finished_at,
@@ -159,7 +161,8 @@ def published(  # noqa: PLR0913 - each is a condition of the query
         rows = rows.where(fn.CONCAT(prefix, ServerRow.name).contains(query))
     if since is not None:
         rows = rows.where(DeploymentRow.finished_at >= since)
-    return [(_server(row), _deployment(row.live)) for row in rows]
+    joined: Any = rows  # peewee's types do not know the attribute that a join adds
+    return [(_server(row), _deployment(row.live)) for row in joined]
 
 
 def all_ids() -> list[int]:
@@ -414,9 +417,9 @@ def promote(deployment: Deployment, manifest: Mapping[str, Any]) -> None:
     DeploymentRow.update(
         state=DeploymentState.LIVE.value,
         reason="",
-        manifest=dict(manifest),
         finished_at=now(),
     ).where(DeploymentRow.id == deployment.id).execute()
+    manifest_store.keep(deployment.id, manifest)
 
 
 def fail_deployment(

@@ -50,12 +50,26 @@ class DeploymentRow(Table):
     image = TextField(null=True)
     resolved = BinaryJSONField(index=False)
     manifest = BinaryJSONField(index=False, null=True)
+    manifest_at = DateTimeTZField(null=True)
     requested_by = TextField()
     created_at = DateTimeTZField()
     finished_at = DateTimeTZField(null=True)
 
     class Meta:
         table_name = "deployments"
+
+
+class ManifestChangeRow(Table):
+    """What one reading of a manifest found changed (migration 0009)."""
+
+    id = BigAutoField()
+    server_id = BigIntegerField()
+    deployment_id = BigIntegerField()
+    at = DateTimeTZField()
+    changes = BinaryJSONField(index=False)
+
+    class Meta:
+        table_name = "manifest_changes"
 
 
 class InstanceRow(Table):

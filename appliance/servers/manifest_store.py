@@ -1,0 +1,99 @@
+"""Manifests as rows: the one that holds, and what changed on the way to it. Every function runs inside ``database.run``."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from appliance.core.clock import now
+from appliance.observability.events import publish_in_transaction
+from appliance.servers.manifests import (
+    Change,
+    ManifestChange,
+    changes,
+    merged,
+    summary,
+)
+from appliance.servers.tables import DeploymentRow, ManifestChangeRow
+
+#: Of each server; with whole definitions in them, older ones go.
+KEEP = 50
+
+
+def keep(deployment_id: int, read: Mapping[str, Any]) -> None:
+    """Write what a deployment says of itself now; what changed is noted, and told as an event.
+
+    It is compared with what the deployment said last, a new one with what its server said last. An unchanged manifest is not
+    written again, so that nobody is told of it.
+    """
+    row = DeploymentRow.get_by_id(deployment_id)
+    before = row.manifest or _last_of(row.server_id, row.number)
+    manifest = merged(before, read)
+    found = changes(before, manifest) if before else ()
+    values: dict[str, Any] = {"manifest_at": now()}
+    if manifest != row.manifest:
+        values["manifest"] = manifest
+    DeploymentRow.update(values).where(DeploymentRow.id == deployment_id).execute()
+    if found:
+        _note(row, found)
+
+
+def of_server(
+    server_id: int, *, before: int | None = None, limit: int = 20
+) -> list[ManifestChange]:
+    """Return what changed, newest first; ``before`` (a change's id) is the cursor."""
+    rows = (
+        ManifestChangeRow.select(ManifestChangeRow, DeploymentRow.number)
+        .join(
+            DeploymentRow,
+            on=DeploymentRow.id == ManifestChangeRow.deployment_id,
+            attr="deployment",
+        )
+        .where(ManifestChangeRow.server_id == server_id)
+        .order_by(ManifestChangeRow.id.desc())
+        .limit(limit)
+    )
+    if before is not None:
+        rows = rows.where(ManifestChangeRow.id < before)
+    joined: Any = rows  # peewee's types do not know the attribute that a join adds
+    return [
+        ManifestChange(
+            id=row.id,
+            deployment=row.deployment.number,
+            at=row.at,
+            changes=tuple(Change.from_dict(item) for item in row.changes),
+        )
+        for row in joined
+    ]
+
+
+def _last_of(server_id: int, number: int) -> dict[str, Any] | None:
+    row = (
+        DeploymentRow.select(DeploymentRow.manifest)
+        .where(
+            DeploymentRow.server_id == server_id,
+            DeploymentRow.number < number,
+            DeploymentRow.manifest.is_null(is_null=False),
+        )
+        .order_by(DeploymentRow.number.desc())
+        .first()
+    )
+    return dict(row.manifest) if row else None
+
+
+def _note(row: DeploymentRow, found: tuple[Change, ...]) -> None:
+    ManifestChangeRow.create(
+        server_id=row.server_id,
+        deployment_id=row.id,
+        at=now(),
+        changes=[change.as_dict() for change in found],
+    )
+    kept = (
+        ManifestChangeRow.select(ManifestChangeRow.id)
+        .where(ManifestChangeRow.server_id == row.server_id)
+        .order_by(ManifestChangeRow.id.desc())
+        .limit(KEEP)
+    )
+    ManifestChangeRow.delete().where(
+        ManifestChangeRow.server_id == row.server_id,
+        ManifestChangeRow.id.not_in(kept),
+    ).execute()
+    publish_in_transaction("server.manifest", row.server_id, summary(found))

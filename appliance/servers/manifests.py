@@ -1,0 +1,146 @@
+"""What changed between two manifests of a server. Pure.
+
+A hash says that something changed, never what: a change keeps the whole definition from before and from after, so that
+whoever looks later can read what a client was told.
+"""
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from difflib import ndiff
+from enum import StrEnum
+from typing import Any, Self
+
+#: Each list of a manifest: what one entry is called, and which member tells entries apart.
+LISTS = {
+    "tools": ("tool", "name"),
+    "prompts": ("prompt", "name"),
+    "resources": ("resource", "uri"),
+    "resourceTemplates": ("resource template", "uriTemplate"),
+}
+#: Members that say what the server is, in the order in which they are told.
+ABOUT = ("protocolVersion", "serverInfo", "capabilities", "instructions")
+#: Lists that were asked for without an answer; what was known of them stays.
+UNREAD = "unread"
+
+
+class What(StrEnum):
+    """What became of an entry."""
+
+    ADDED = "added"
+    REMOVED = "removed"
+    CHANGED = "changed"
+
+
+@dataclass(frozen=True)
+class Change:
+    """One entry that is not what it was."""
+
+    #: ``tool``, ``prompt``, ``resource``, ``resource template`` or ``server``.
+    kind: str
+    name: str
+    what: What
+    before: Any
+    after: Any
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return it as it is stored."""
+        return {
+            "kind": self.kind,
+            "name": self.name,
+            "what": self.what.value,
+            "before": self.before,
+            "after": self.after,
+        }
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Self:
+        """Return what ``as_dict`` stored."""
+        return cls(**{**data, "what": What(data["what"])})
+
+
+@dataclass(frozen=True)
+class ManifestChange:
+    """What one reading of a manifest found changed."""
+
+    id: int
+    #: Of the deployment that was asked.
+    deployment: int
+    at: datetime
+    changes: tuple[Change, ...]
+
+
+def merged(before: Mapping[str, Any] | None, read: Mapping[str, Any]) -> dict[str, Any]:
+    """Return ``read`` with what ``before`` knew of the lists that were not answered this time."""
+    unread = read.get(UNREAD) or []
+    kept = {name: (before or {}).get(name) or [] for name in unread}
+    return {**read, **kept}
+
+
+def changes(before: Mapping[str, Any], after: Mapping[str, Any]) -> tuple[Change, ...]:
+    """Return what is different, the server itself first, then each list in the order of its entries."""
+    found = [
+        Change("server", name, _what(before.get(name), after.get(name)), before.get(name), after.get(name))
+        for name in ABOUT
+        if _plain(before.get(name)) != _plain(after.get(name))
+    ]  # fmt: skip
+    for member, (kind, key) in LISTS.items():
+        # A list that one of the two was never asked for says nothing.
+        if member in before and member in after:
+            found += _entries(kind, _by(before[member], key), _by(after[member], key))
+    return tuple(found)
+
+
+def summary(found: Iterable[Change]) -> dict[str, list[str]]:
+    """Return names by what became of them, such as ``{"added": ["tool clock"]}``; for events, which stay small."""
+    told: dict[str, list[str]] = {}
+    for change in found:
+        told.setdefault(change.what.value, []).append(f"{change.kind} {change.name}")
+    return {what: names[:20] for what, names in told.items()}
+
+
+def lines(change: Change) -> list[tuple[str, str]]:
+    """Return the definition line by line, each with ``+``, ``-`` or a space before it."""
+    before = _text(change.before) if change.what is not What.ADDED else []
+    after = _text(change.after) if change.what is not What.REMOVED else []
+    return [
+        (line[0], line[2:]) for line in ndiff(before, after) if not line.startswith("?")
+    ]
+
+
+def _entries(
+    kind: str, before: Mapping[str, Any], after: Mapping[str, Any]
+) -> list[Change]:
+    names = [*before, *(name for name in after if name not in before)]
+    return [
+        Change(kind, name, _what(before.get(name), after.get(name)), before.get(name), after.get(name))
+        for name in names
+        if before.get(name) != after.get(name)
+    ]  # fmt: skip
+
+
+def _what(before: object, after: object) -> What:
+    if before is None:
+        return What.ADDED
+    return What.REMOVED if after is None else What.CHANGED
+
+
+def _by(entries: object, key: str) -> dict[str, Any]:
+    """Return entries by their name; of several with one name the first counts, as for clients."""
+    found: dict[str, Any] = {}
+    for entry in entries if isinstance(entries, list) else []:
+        if isinstance(entry, dict) and isinstance(entry.get(key), str):
+            found.setdefault(entry[key], entry)
+    return found
+
+
+def _plain(value: object) -> object:
+    # Absent and empty say the same of a server.
+    return value or None
+
+
+def _text(value: object) -> list[str]:
+    if isinstance(value, str):
+        return value.splitlines()
+    return json.dumps(value, indent=2, sort_keys=True, ensure_ascii=False).splitlines()

@@ -1,0 +1,123 @@
+"""Keeping manifests fresh: a job a server, every few minutes, and as soon as the server says that its lists changed."""
+
+import random
+from collections.abc import Mapping
+from datetime import timedelta
+from typing import Any
+
+import structlog
+
+from appliance.core.clock import now
+from appliance.infra.database import Database, DatabaseUnavailableError
+from appliance.jobs.model import Again, JobContext
+from appliance.jobs.queue import enqueue
+from appliance.servers import manifest_store, store
+from appliance.servers.mcp import McpCallError, McpClient, McpUnavailableError
+from appliance.servers.model import DeploymentState, InstanceRecord, Status
+from appliance.servers.service import lane_of
+
+log = structlog.get_logger("servers.refresh")
+
+REFRESH = "servers.refresh_manifest"
+#: NOTIFY by the gateway, with the name of the server whose lists changed.
+CHANNEL = "manifests"
+EVERY_S = 600.0
+#: Servers are asked spread over this time, not all at once.
+SPREAD_S = 540.0
+#: A burst of changes is read once, when it is over.
+DEBOUNCE_S = 1.0
+_ANSWERING = {Status.RUNNING, Status.DEGRADED}
+
+
+class RefreshTask:
+    """Reads one server's manifest again, as a job."""
+
+    def __init__(self, database: Database, mcp: McpClient) -> None:
+        """Keep the two."""
+        self._database = database
+        self._mcp = mcp
+
+    async def __call__(
+        self, _context: JobContext, payload: Mapping[str, Any]
+    ) -> Again | None:
+        """Ask ``payload["server_id"]`` what it can do, and keep the answer.
+
+        A server that does not answer is the reconciler's business; what it said last stays.
+        """
+        server_id = int(payload["server_id"])
+        asked = await self._database.run(_asked, server_id)
+        if asked is None:
+            return None
+        name, record = asked
+        try:
+            manifest = await self._mcp.probe(name, instance_id=record.id)
+        except (McpUnavailableError, McpCallError) as error:
+            log.info("manifest.not_read", server_id=server_id, reason=error.reason)
+            return None
+        await self._database.run(
+            _keep, server_id, record.deployment_id, manifest.as_dict()
+        )
+        return None
+
+
+def _asked(server_id: int) -> tuple[str, InstanceRecord] | None:
+    """Return the server's name and the instance to ask, if a live one answers."""
+    server = store.find_by_id(server_id)
+    live = store.deployment_in(server_id, DeploymentState.LIVE)
+    if server is None or live is None or server.status not in _ANSWERING:
+        return None
+    for record in store.records(server_id):
+        if record.deployment_id == live.id == server.deployment_id:
+            return server.name, record
+    return None
+
+
+def _keep(server_id: int, deployment_id: int, manifest: dict[str, Any]) -> None:
+    live = store.deployment_in(server_id, DeploymentState.LIVE)
+    # It may have been replaced while it was asked.
+    if live is not None and live.id == deployment_id:
+        manifest_store.keep(deployment_id, manifest)
+
+
+class RefreshSweep:
+    """Asks for a fresh manifest of every server, each at a moment of its own."""
+
+    def __init__(self, database: Database) -> None:
+        """Keep the database."""
+        self._database = database
+
+    async def __call__(self) -> None:
+        """Enqueue one job a server; servers that have one waiting get no second."""
+        await self._database.run(_enqueue_all)
+
+
+def _enqueue_all() -> None:
+    for server_id in store.all_ids():
+        _enqueue(server_id, random.uniform(0, SPREAD_S))  # noqa: S311 - spreads work
+
+
+def _enqueue(server_id: int, after_s: float) -> None:
+    enqueue(
+        REFRESH,
+        {"server_id": server_id},
+        lane=lane_of(server_id),
+        run_at=now() + timedelta(seconds=after_s),
+        max_attempts=2,
+    )
+
+
+def _enqueue_named(name: str) -> None:
+    server = store.find(name)
+    if server is not None:
+        _enqueue(server.id, DEBOUNCE_S)
+
+
+async def watch_changes(database: Database) -> None:
+    """Turn what the gateway says of changed lists into jobs, for ever; what is missed, the next sweep finds."""
+    async for channel, name in database.listen(CHANNEL):
+        if channel != CHANNEL:
+            continue
+        try:
+            await database.run(_enqueue_named, name)
+        except DatabaseUnavailableError as error:
+            log.warning("manifest.change_missed", server=name, reason=error.reason)
