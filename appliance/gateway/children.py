@@ -65,6 +65,7 @@ def run_scribe(config: GatewayConfig, counters: CounterRow) -> None:
 
 async def _worker(config: GatewayConfig, place: WorkerPlace) -> None:
     stop = told_to_stop()
+    worker: Worker | None = None
 
     def enough() -> None:
         place.retire()
@@ -73,6 +74,8 @@ async def _worker(config: GatewayConfig, place: WorkerPlace) -> None:
     def changed(table: RoutingTable) -> None:
         place.counters.add(Counter.ROUTE_LOADS)
         place.snapshot.save(table)
+        if worker is not None:
+            worker.forget_heads()
 
     table = LiveTable(config.database, known=place.snapshot.load(), changed=changed)
     async with (
@@ -91,7 +94,7 @@ async def _worker(config: GatewayConfig, place: WorkerPlace) -> None:
         # Clients are better served by workers that know their way; without any, a 503 tells more than a silent port.
         await table.known(within_s=LOAD_WITHIN_S)
         async with served(
-            HandlerSite(worker.handle, config.max_body_bytes),
+            worker,
             place.listener,
             keepalive_s=config.keepalive_s,
             graceful_timeout_s=config.graceful_timeout_s,

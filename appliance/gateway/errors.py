@@ -114,19 +114,3 @@ class BodyTooLargeError(FailedError):
     """The request's body is longer than allowed."""
 
     code = "body_too_large"
-
-
-class TooManyCallsError(LimitedError):
-    """A key or a server has met its limit.
-
-    Args:
-        detail: Whose limit it is.
-        retry_after_s: Whole seconds until it is worth trying again.
-    """
-
-    code = "limited"
-
-    def __init__(self, detail: str, retry_after_s: int) -> None:
-        """Keep both."""
-        super().__init__(detail)
-        self.retry_after_s = retry_after_s

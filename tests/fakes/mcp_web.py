@@ -83,9 +83,10 @@ async def stream_and_hang(request: web.Request) -> web.StreamResponse:
 
 
 async def cut(request: web.Request) -> web.StreamResponse:
-    """Promise more than is sent."""
+    """Promise more than is sent: as many bytes as the query says."""
+    length = request.query.get("bytes", "10000000")
     response = web.StreamResponse(
-        headers={"Content-Type": "application/json", "Content-Length": "1000000"}
+        headers={"Content-Type": "application/json", "Content-Length": length}
     )
     await response.prepare(request)
     await response.write(b'{"jsonrpc":')

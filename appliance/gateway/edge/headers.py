@@ -25,7 +25,6 @@ _RESPONSE = frozenset(
         "cache-control",
         "retry-after",
         "allow",
-        "x-accel-buffering",
     }
 )
 _MCP = "mcp-"

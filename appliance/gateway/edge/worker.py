@@ -1,80 +1,139 @@
 """A worker: speaks HTTP to clients, checks keys in memory, forwards. What strangers send is read here, away from the engine."""
 
 import asyncio
+import logging
 import random
-import re
 import time
 from collections.abc import Callable
 from http import HTTPStatus
 
-import structlog
-
 from appliance.core.cards import Site
 from appliance.gateway.config import GatewayConfig
-from appliance.gateway.counters import Counter, CounterRow
+from appliance.gateway.counters import CounterRow
+from appliance.gateway.edge import failures
 from appliance.gateway.edge.cards import Discovery
-from appliance.gateway.edge.forward import LISTEN, Forwarder
+from appliance.gateway.edge.desk import Desk
+from appliance.gateway.edge.eras import Eras
 from appliance.gateway.edge.guard import Guard, is_loopback
-from appliance.gateway.edge.keys import Admission, Denial, admit, presented_key
+from appliance.gateway.edge.keys import Admission, presented_key
+from appliance.gateway.edge.limits import Limiter
+from appliance.gateway.edge.places import METHODS, place_of
+from appliance.gateway.edge.plan import CallPlan
 from appliance.gateway.edge.sessions import SessionSigner
+from appliance.gateway.edge.states import StateBinder
+from appliance.gateway.http import heads
 from appliance.gateway.http import messages as http
-from appliance.gateway.http.handling import peer_address
+from appliance.gateway.http.handling import HandlerPlan, peer_address
+from appliance.gateway.http.listener import Connection, Known, Plan
+from appliance.gateway.http.requests import RequestHead
 from appliance.gateway.http.upstream import Upstreams
 from appliance.gateway.protocol import wire
 from appliance.gateway.routes import LiveTable
 from appliance.gateway.traces.record import NoRecorder, Recorder
 
-log = structlog.get_logger("gateway.worker")
-
-_ENDPOINT = re.compile(r"/servers/([a-z0-9-]{1,63})/mcp/?")
-_METHODS = {"POST", "GET", "DELETE"}
-_SERVER_ERROR = 500
-_CLIENT_ERROR = 400
+#: Of a request that is refused by its head: read, so that the connection can be kept, and dropped.
+REFUSED_BODY_BYTES = 64 * 1024
 
 
 class Worker:
-    """Answers clients.
+    """Answers clients. A ``Site``.
 
     Args:
-        recorder: Takes in what became of every call.
+        recorder: Takes what is kept of every call.
+        limiter: Counts how much keys and servers are asked; ``None``: nobody is limited.
         retire: Called once when the worker has answered as many requests as it may.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - one for each thing that the process has made before
         self,
         config: GatewayConfig,
         table: LiveTable,
         upstreams: Upstreams,
         counters: CounterRow,
         *,
-        recorder: Recorder = NoRecorder(),  # noqa: B008 - it holds nothing
+        recorder: Recorder | None = None,
+        limiter: Limiter | None = None,
         retire: Callable[[], None] = lambda: None,
     ) -> None:
         """Put together what every call uses."""
-        self._recorder = recorder
         self._table = table
         self._upstreams = upstreams
         self._counters = counters
+        self._limiter = limiter
         self._retire = retire
         self._guard = Guard(config.own_hosts)
-        self._internal_key_hash = bytes.fromhex(config.internal_key_hash)
-        self._discovery = Discovery(
-            Site(config.domain, config.public_url), self._internal_key_hash
-        )
-        self._forwarder = Forwarder(
-            upstreams,
-            SessionSigner(bytes.fromhex(config.session_key)),
-            timeout_s=config.timeout_s,
-            max_body_bytes=config.max_body_bytes,
-        )
+        key_hash = bytes.fromhex(config.internal_key_hash)
+        self._discovery = Discovery(Site(config.domain, config.public_url), key_hash)
         self._calls_left = _calls_to_live(config)
-        self._streams: set[asyncio.Task[object]] = set()
+        session_key = bytes.fromhex(config.session_key)
+        self._desk = Desk(
+            config=config,
+            table=table,
+            upstreams=upstreams,
+            counters=counters,
+            recorder=recorder or NoRecorder(),
+            signer=SessionSigner(session_key),
+            binder=StateBinder(session_key),
+            eras=Eras(upstreams.bridge),
+            limiter=limiter,
+            count_down=self._count_down,
+            is_debugging=logging.getLevelName(config.log_level.upper())
+            <= logging.DEBUG,
+        )
+        #: Heads of requests to a loopback address, and to any other: the guard tells them apart.
+        self._known: dict[bool, dict[bytes, Known]] = {True: {}, False: {}}
 
-    async def handle(self, request: http.Request) -> http.Answer:
-        """Answer one request."""
-        match = _ENDPOINT.fullmatch(request.path)
-        if match is not None:
-            return await self._endpoint(request, match[1])
+    # -- the site
+
+    def known(self, connection: Connection) -> dict[bytes, Known]:
+        """Return where the heads of this connection's requests are remembered."""
+        return self._known[is_loopback(peer_address(connection, "sockname"))]
+
+    def forget_heads(self) -> None:
+        """Decide about every head anew: keys or routes have changed."""
+        for known in self._known.values():
+            known.clear()
+
+    def plan(self, head: RequestHead, connection: Connection) -> Plan:
+        """Decide what a request's head alone can decide."""
+        place = place_of(head.path)
+        if place is None:
+            return HandlerPlan(self._page, head, REFUSED_BODY_BYTES)
+        if self._is_foreign(head, connection):
+            return self._refusal(HTTPStatus.FORBIDDEN, failures.foreign(), [])
+        admission = self._desk.admit(head, place)
+        if not isinstance(admission, Admission):
+            return self._refusal(*failures.denied(admission))
+        if head.method not in METHODS[place.door]:
+            allow = [("Allow", ", ".join(METHODS[place.door]))]
+            return self._refusal(HTTPStatus.METHOD_NOT_ALLOWED, b"", allow)
+        return CallPlan(self._desk, head, place, admission)
+
+    def end_streams(self) -> None:
+        """End the open streams in order; their clients open them again, elsewhere."""
+        for call in list(self._desk.streams):
+            call.end_stream()
+
+    def _refusal(
+        self, status: int, body: bytes, headers: list[tuple[str, str]]
+    ) -> "_RefusalPlan":
+        shown = [("Content-Type", http.JSON), *headers]
+        return _RefusalPlan(
+            self._desk, status, heads.head(status, shown, len(body)), body
+        )
+
+    def _is_foreign(self, head: RequestHead, connection: Connection) -> bool:
+        if self._guard.refuses_origin(head.headers.get("Origin")):
+            return True
+        return self._guard.refuses_host(
+            head.headers.get("Host"),
+            local_address=peer_address(connection, "sockname") or None,
+            is_proxied="X-Forwarded-For" in head.headers,
+        )
+
+    # -- everything that is no call
+
+    async def _page(self, request: http.Request) -> http.Answer:
         if self._discovery.answers(request.path):
             return self._discover(request)
         if request.path == "/healthz":
@@ -90,7 +149,8 @@ class Worker:
     def _discover(self, request: http.Request) -> http.Answer:
         table = self._table.current
         if table is None:
-            return _not_loaded()
+            status, body, headers = failures.denied(None)
+            return http.json_answer(body, status=status, headers=dict(headers))
         found = self._discovery.document(
             request.method,
             request.path,
@@ -101,67 +161,6 @@ class Worker:
         )
         return http.document(
             found.body, found.content_type, status=found.status, headers=found.headers
-        )
-
-    def end_streams(self) -> None:
-        """Close the open GET streams; their clients open them again, elsewhere."""
-        for task in self._streams:
-            task.cancel()
-
-    async def _endpoint(self, request: http.Request, name: str) -> http.Answer:
-        started = time.perf_counter()
-        outcome = Counter.CALLS_FAILED
-        try:
-            response = await self._admitted(request, name)
-            outcome = _outcome(response.status)
-            return response
-        finally:
-            duration_s = time.perf_counter() - started
-            self._counters.call(outcome, duration_s)
-            log.debug(
-                "call",
-                server=name,
-                method=request.method,
-                outcome=outcome.name.lower(),
-                milliseconds=round(duration_s * 1000, 3),
-            )
-            self._count_down()
-
-    async def _admitted(self, request: http.Request, name: str) -> http.Answer:
-        if self._is_foreign(request):
-            return _forbidden()
-        table = self._table.current
-        if table is None:
-            return _not_loaded()
-        key = presented_key(request.headers)
-        admission = admit(table, self._internal_key_hash, key, name, at=time.time())
-        if isinstance(admission, Denial):
-            return _denied(admission)
-        if request.method not in _METHODS:
-            return http.empty(405, headers={"Allow": ", ".join(sorted(_METHODS))})
-        if request.method == "GET" or request.headers.get("Mcp-Method") == LISTEN:
-            return await self._stream(request, admission)
-        return await self._forwarder.forward(request, admission)
-
-    async def _stream(self, request: http.Request, admission: Admission) -> http.Answer:
-        task = asyncio.current_task()
-        assert task is not None  # noqa: S101 - a handler runs in a task
-        self._streams.add(task)
-        self._counters.add(Counter.STREAMS_OPENED)
-        try:
-            return await self._forwarder.forward(request, admission)
-        finally:
-            self._streams.discard(task)
-            self._counters.add(Counter.STREAMS_CLOSED)
-
-    def _is_foreign(self, request: http.Request) -> bool:
-        if self._guard.refuses_origin(request.headers.get("Origin")):
-            return True
-        address = peer_address(request.connection, "sockname")
-        return self._guard.refuses_host(
-            request.headers.get("Host"),
-            local_address=address or None,
-            is_proxied="X-Forwarded-For" in request.headers,
         )
 
     async def _ready(self) -> http.Answer:
@@ -190,7 +189,26 @@ class Worker:
         if self._calls_left > 0:
             self._calls_left -= 1
             if self._calls_left == 0:
+                if self._limiter is not None:
+                    self._limiter.detach()
                 self._retire()
+
+
+class _RefusalPlan:
+    """The same answer to every request with one head."""
+
+    is_kept = False
+    body_limit = REFUSED_BODY_BYTES
+
+    def __init__(self, desk: Desk, status: int, head: bytes, body: bytes) -> None:
+        self._desk = desk
+        self._status = status
+        self._answer = head, body
+
+    def begin(self, connection: Connection, _body: bytes | None) -> None:
+        started = time.monotonic()
+        connection.answer(*self._answer)
+        self._desk.refused(self._status, started)
 
 
 def _calls_to_live(config: GatewayConfig) -> int:
@@ -200,50 +218,6 @@ def _calls_to_live(config: GatewayConfig) -> int:
     return config.max_requests + random.randint(0, config.max_requests_jitter)  # noqa: S311 - spreads restarts
 
 
-def _outcome(status: int) -> Counter:
-    if status >= _SERVER_ERROR:
-        return Counter.CALLS_FAILED
-    return Counter.CALLS_REFUSED if status >= _CLIENT_ERROR else Counter.CALLS_OK
-
-
 def _is_local(request: http.Request) -> bool:
     """Whether somebody on this box asks, and not through a proxy."""
     return is_loopback(request.remote) and "X-Forwarded-For" not in request.headers
-
-
-def _forbidden() -> http.Answer:
-    body = wire.error_body(
-        wire.NULL,
-        wire.REFUSED,
-        "This Origin or Host may not call the gateway; PUBLIC_URL names its own.",
-    )
-    return http.json_answer(body, status=403)
-
-
-def _not_loaded() -> http.Answer:
-    body = wire.error_body(
-        wire.NULL,
-        wire.UNAVAILABLE,
-        "The gateway has just started and does not know its servers yet.",
-    )
-    return http.json_answer(body, status=503, headers={"Retry-After": "1"})
-
-
-def _denied(denial: Denial) -> http.Answer:
-    if denial is Denial.NOT_FOUND:
-        body = wire.error_body(
-            wire.NULL,
-            wire.REFUSED,
-            "There is no such server, or this key does not open it.",
-        )
-        return http.json_answer(body, status=404)
-    challenge = 'Bearer realm="mcp-host"'
-    if denial is Denial.UNKNOWN_KEY:
-        challenge += ', error="invalid_token"'
-    text = (
-        "A key is needed: Authorization: Bearer <key>."
-        if denial is Denial.NO_KEY
-        else "The key is not known or has expired."
-    )
-    body = wire.error_body(wire.NULL, wire.REFUSED, text)
-    return http.json_answer(body, status=401, headers={"WWW-Authenticate": challenge})

@@ -180,6 +180,8 @@ class HandlerExchange:
 class HandlerPlan:
     """Start the handler with every body."""
 
+    is_kept = True
+
     def __init__(self, handler: Handler, head: RequestHead, body_limit: int) -> None:
         """Keep what every request with this head needs."""
         self._handler = handler

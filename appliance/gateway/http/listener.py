@@ -55,6 +55,11 @@ class Plan(Protocol):
     """What is to be done about requests with one head."""
 
     @property
+    def is_kept(self) -> bool:
+        """Whether it holds for later requests with the same head."""
+        ...
+
+    @property
     def body_limit(self) -> int:
         """Bytes that the body may have."""
         ...
@@ -231,7 +236,7 @@ class Connection(asyncio.Protocol):
     def _learn(self, text: bytes) -> Known:
         head = parse_head(text)
         known = Known(head, self._site.plan(head, self))
-        if len(text) <= HEAD_KEPT_BYTES:
+        if known.plan.is_kept and len(text) <= HEAD_KEPT_BYTES:
             if len(self._known) >= HEADS_KEPT:
                 self._known.clear()
             self._known[text] = known

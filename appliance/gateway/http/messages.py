@@ -26,6 +26,12 @@ VERSION_HEADER = "MCP-Protocol-Version"
 PRINCIPAL_HEADER = "X-Gateway-Principal"
 #: To the hub alone: which instance answered. Right after a change the routing table may still name the one before.
 INSTANCE_HEADER = "X-Gateway-Instance"
+#: Worker to bridge: what the session's client said of itself at ``initialize``, as JSON.
+CLIENT_HEADER = "X-Gateway-Client"
+#: Worker to bridge: where a client of HTTP+SSE is to post to.
+ENDPOINT_HEADER = "X-Gateway-Endpoint"
+#: Bridge to worker: the member of a bundle that answered.
+SERVER_HEADER = "X-Gateway-Server"
 JSON = "application/json"
 EVENT_STREAM = "text/event-stream"
 #: Proxies between us and the client close what is silent; a comment a quarter minute keeps them from it.
@@ -63,6 +69,18 @@ def text_answer(text: str, *, status: int = 200) -> Answer:
     """Return an answer in plain words."""
     headers = {"Content-Type": "text/plain; charset=utf-8"}
     return Answer(text.encode(), status=status, headers=headers)
+
+
+def document(
+    body: bytes,
+    content_type: str,
+    *,
+    status: int = 200,
+    headers: Mapping[str, str] | None = None,
+) -> Answer:
+    """Return ``body`` under its media type."""
+    shown = {"Content-Type": content_type, **(headers or {})}
+    return Answer(body, status=status, headers=shown)
 
 
 def json_answer(

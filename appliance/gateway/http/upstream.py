@@ -4,6 +4,7 @@ Three ways, because their doors differ: the bridge's socket, servers on this box
 must not lead to private addresses.
 """
 
+import asyncio
 import ipaddress
 import socket
 from collections.abc import AsyncIterator
@@ -17,7 +18,11 @@ from aiohttp.abc import AbstractResolver, ResolveResult
 from aiohttp.resolver import DefaultResolver
 from multidict import CIMultiDict
 
-from appliance.gateway.http.client import CONNECT_TIMEOUT_S, NotConnectedError, Origin
+from appliance.gateway.http.client import (
+    CONNECT_TIMEOUT_S,
+    NotConnectedError,
+    Origin,
+)
 from appliance.gateway.http.responses import Head
 from appliance.gateway.routes import Route
 
@@ -125,9 +130,6 @@ class Upstreams:
             ConnectionError: The connection broke.
             PermissionError: The address is remote and private.
         """
-        if route.transport == "stdio":
-            target = f"/instances/{route.container_id}/mcp"
-            return await self.bridge.request(method, target, headers.items(), body)
         local = self.local(route)
         if local is not None:
             origin, target = local
@@ -177,6 +179,78 @@ class Upstreams:
             raise PermissionError(
                 f"{host} is a private address; REMOTE_ALLOW_PRIVATE=true would allow it"
             )
+
+
+class RemoteReceiver(Protocol):
+    """Who asked a remote server: is told what comes back, as it comes."""
+
+    @property
+    def is_over(self) -> bool:
+        """Whether nobody wants the rest."""
+        ...
+
+    def started(self, head: Head) -> None:
+        """The head; the body follows by ``piece``."""
+        ...
+
+    def piece(self, data: bytes) -> None:
+        """A piece of the body."""
+        ...
+
+    def finished(self) -> None:
+        """The body is complete."""
+        ...
+
+    def failed(self, error: OSError) -> None:
+        """There is no answer, or it broke off."""
+        ...
+
+
+class RemotePass:
+    """Passes what a remote server answers on to callbacks.
+
+    Args:
+        upstreams: To ask with.
+        receiver: To tell.
+    """
+
+    def __init__(self, upstreams: Upstreams, receiver: RemoteReceiver) -> None:
+        """Ask nothing yet."""
+        self._upstreams = upstreams
+        self._receiver = receiver
+        self._may_go_on = asyncio.Event()
+        self._may_go_on.set()
+
+    def abort(self) -> None:
+        """Let who waits go on; the task is cancelled by whoever started it."""
+        self._may_go_on.set()
+
+    def pause(self) -> None:
+        """Read no more for now."""
+        self._may_go_on.clear()
+
+    def resume(self) -> None:
+        """Read on."""
+        self._may_go_on.set()
+
+    async def carry(
+        self, route: Route, method: str, headers: CIMultiDict[str], body: bytes
+    ) -> None:
+        """Ask, and tell what comes back."""
+        receiver = self._receiver
+        try:
+            async with await self._upstreams.request(
+                route, method, headers, body
+            ) as answer:
+                receiver.started(answer.head)
+                async for piece in answer.pieces():
+                    if receiver.is_over:
+                        return
+                    receiver.piece(piece)
+                    await self._may_go_on.wait()
+                receiver.finished()
+        except OSError as error:
+            receiver.failed(error)
 
 
 class RemoteAnswer:

@@ -202,6 +202,15 @@ def test_an_answer_that_is_cut_off_does_not_pass_for_whole(
         box.post("web", tool_call("x"), key=box.key)
 
 
+def test_a_small_answer_that_is_cut_off_is_an_error(box: Box, web_server: str) -> None:
+    box.host_http("web", f"{web_server}/cut?bytes=1000")
+
+    status, answer = box.post("web", tool_call("x", request_id=4), key=box.key)
+
+    assert (status, answer["id"]) == (502, 4)
+    assert answer["error"]["data"]["code"] == "connection_lost"
+
+
 def test_a_port_where_nothing_listens_says_so(box: Box) -> None:
     box.host_http("web", f"http://127.0.0.1:{free_port()}/mcp")
 

@@ -147,7 +147,7 @@ def test_a_stop_of_the_whole_process_group_is_a_clean_one(
 def test_children_do_not_outlive_a_killed_master(make_box: Callable[..., Box]) -> None:
     box = make_box(gw_graceful_timeout=1)
     children = list(box.children().values())
-    assert len(children) == 3
+    assert len(children) == 4
     assert box.process is not None
 
     box.process.kill()

@@ -1,0 +1,108 @@
+"""What every call of a worker uses; made once."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import structlog
+
+from appliance.gateway.config import GatewayConfig
+from appliance.gateway.counters import Counter, CounterRow
+from appliance.gateway.edge import headers
+from appliance.gateway.edge.eras import Eras
+from appliance.gateway.edge.keys import Admission, Denial, admit, presented_key
+from appliance.gateway.edge.limits import Limiter
+from appliance.gateway.edge.places import Place
+from appliance.gateway.edge.sessions import SessionSigner
+from appliance.gateway.edge.states import StateBinder
+from appliance.gateway.http import heads
+from appliance.gateway.http.requests import RequestHead
+from appliance.gateway.http.responses import Head
+from appliance.gateway.http.upstream import Upstreams
+from appliance.gateway.routes import LiveTable
+from appliance.gateway.traces.record import Invocation, Recorder
+
+if TYPE_CHECKING:
+    from appliance.gateway.edge.call import Call
+
+log = structlog.get_logger("gateway.call")
+
+_SHOWN_KEPT = 512
+_SERVER_ERROR = 500
+_CLIENT_ERROR = 400
+
+
+@dataclass(eq=False, slots=True)
+class Desk:
+    """What every call uses."""
+
+    config: GatewayConfig
+    table: LiveTable
+    upstreams: Upstreams
+    counters: CounterRow
+    recorder: Recorder
+    signer: SessionSigner
+    binder: StateBinder
+    eras: Eras
+    #: ``None``: nobody is limited.
+    limiter: Limiter | None
+    #: Called after every call.
+    count_down: Callable[[], None]
+    is_debugging: bool
+    #: Open streams, which end when the worker does.
+    streams: "set[Call]" = field(default_factory=set)
+    _shown: dict[Head, bytes] = field(default_factory=dict)
+
+    def admit(self, head: RequestHead, place: Place) -> Admission | Denial | None:
+        """Return who asks and for what; ``None``: there is no routing table yet."""
+        table = self.table.current
+        if table is None:
+            return None
+        return admit(
+            table,
+            bytes.fromhex(self.config.internal_key_hash),
+            presented_key(head.headers),
+            place.name,
+            at=time.time(),
+            is_bundle=place.is_bundle,
+        )
+
+    def shown(self, head: Head) -> bytes:
+        """Return what clients get to see of a server's head, but for length and session."""
+        found = self._shown.get(head)
+        if found is None:
+            found = heads.head(head.status, headers.to_client(head.headers))
+            if len(self._shown) >= _SHOWN_KEPT:
+                self._shown.clear()
+            self._shown[head] = found
+        return found
+
+    def over(self, invocation: Invocation) -> None:
+        """A call is over, however it ended."""
+        self.counters.call(outcome(invocation.http_status), invocation.duration_s)
+        self.recorder.add(invocation)
+        if self.is_debugging:
+            log.debug(
+                "call",
+                server_id=invocation.server_id,
+                method=invocation.method,
+                status=invocation.http_status,
+                outcome=invocation.error_class or "ok",
+                milliseconds=round(invocation.duration_s * 1000, 3),
+            )
+        self.count_down()
+
+    def refused(self, status: int, started: float) -> None:
+        """A call was refused at the door: counted, but nobody's."""
+        self.counters.call(outcome(status), time.monotonic() - started)
+        if self.is_debugging:
+            log.debug("call", status=status, outcome="refused")
+        self.count_down()
+
+
+def outcome(status: int) -> Counter:
+    """Return what a call counts as."""
+    if status >= _SERVER_ERROR:
+        return Counter.CALLS_FAILED
+    return Counter.CALLS_REFUSED if status >= _CLIENT_ERROR else Counter.CALLS_OK

@@ -1,0 +1,116 @@
+"""Which eras of the protocol a server speaks, and what became of its sessions. The bridge finds out; workers remember.
+
+A bridge that cannot be asked keeps nobody from a server that workers reach by themselves: it is taken to speak what its client
+speaks, as it most often does.
+"""
+
+import asyncio
+import time
+from collections.abc import Mapping
+from typing import Any, Final
+
+import msgspec
+import structlog
+
+from appliance.gateway.edge.agreement import Era
+from appliance.gateway.http.client import Origin
+from appliance.gateway.http.messages import INSTANCE_HEADER, JSON
+from appliance.gateway.routes import Route
+
+log = structlog.get_logger("gateway.eras")
+
+BOTH: Final[frozenset[Era]] = frozenset({"legacy", "modern"})
+KNOWN_FOR_S = 600.0
+#: How long what is only assumed is believed.
+ASSUMED_FOR_S = 5.0
+#: The first question may have to wait for a server that is just starting.
+ASK_WITHIN_S = 15.0
+REVIVED_KEPT = 10_000
+_OK = 200
+
+
+class Eras:
+    """What is known of servers, by instance.
+
+    Args:
+        bridge: Where to ask.
+    """
+
+    def __init__(self, bridge: Origin) -> None:
+        """Know nothing yet."""
+        self._bridge = bridge
+        self._known: dict[int, tuple[frozenset[Era], float]] = {}
+        self._questions: dict[int, asyncio.Task[frozenset[Era]]] = {}
+        self._revived: dict[tuple[int, str], str] = {}
+
+    def known(self, route: Route) -> frozenset[Era] | None:
+        """Return what the server speaks, or ``None``: it has to be asked for."""
+        found = self._known.get(route.instance_id or 0)
+        return found[0] if found is not None and found[1] > time.monotonic() else None
+
+    def forget(self, route: Route) -> None:
+        """The server has contradicted what is known."""
+        self._known.pop(route.instance_id or 0, None)
+
+    async def ask(self, route: Route) -> frozenset[Era]:
+        """Find out; many who ask at once make one question."""
+        instance = route.instance_id or 0
+        task = self._questions.get(instance)
+        if task is None:
+            task = asyncio.create_task(self._ask(route))
+            self._questions[instance] = task
+            task.add_done_callback(lambda _: self._questions.pop(instance, None))
+        return await asyncio.shield(task)
+
+    def session(self, route: Route, upstream_id: str) -> str:
+        """Return the id under which a server knows a session now."""
+        return self._revived.get((route.instance_id or 0, upstream_id), upstream_id)
+
+    async def revive(self, route: Route, session: str, client: str) -> str | None:
+        """Have a session that the server forgot opened anew; ``None``: it cannot be.
+
+        Args:
+            route: Where it was.
+            session: The id that the server no longer knows.
+            client: What its client said of itself, as JSON.
+        """
+        question = {"session": session, "client": msgspec.Raw(client.encode())}
+        answer = await self._call(
+            "POST", route, "revive", msgspec.json.encode(question)
+        )
+        new = None if answer is None else answer.get("session")
+        return new if isinstance(new, str) and new != session else None
+
+    def revived(self, route: Route, upstream_id: str, new: str) -> None:
+        """Remember what a server knows a session as from now on."""
+        if len(self._revived) >= REVIVED_KEPT:
+            self._revived.pop(next(iter(self._revived)))
+        self._revived[route.instance_id or 0, upstream_id] = new
+
+    async def _ask(self, route: Route) -> frozenset[Era]:
+        answer = await self._call("GET", route, "eras", b"")
+        found: Any = None if answer is None else answer.get("eras")
+        eras = frozenset(found) & BOTH if isinstance(found, list) else frozenset()
+        lives_s = KNOWN_FOR_S if eras else ASSUMED_FOR_S
+        if len(self._known) >= REVIVED_KEPT:
+            self._known.clear()
+        self._known[route.instance_id or 0] = (eras or BOTH, time.monotonic() + lives_s)
+        return eras or BOTH
+
+    async def _call(
+        self, method: str, route: Route, what: str, body: bytes
+    ) -> Mapping[str, Any] | None:
+        headers = [(INSTANCE_HEADER, str(route.instance_id)), ("Content-Type", JSON)]
+        try:
+            async with asyncio.timeout(ASK_WITHIN_S):
+                target = f"/servers/{route.name}/{what}"
+                async with await self._bridge.request(
+                    method, target, headers, body
+                ) as answer:
+                    if answer.head.status != _OK:
+                        return None
+                    found = msgspec.json.decode(await answer.read())
+        except (OSError, msgspec.DecodeError) as error:  # TimeoutError is one
+            log.info("bridge_not_asked", what=what, server=route.name, error=str(error))
+            return None
+        return found if isinstance(found, dict) else None

@@ -1,0 +1,55 @@
+"""How a call went, by a cheap look at its answer. Pure."""
+
+from typing import Final
+
+import msgspec
+
+_MARKS: Final = (b'"error"', b'"isError":true', b'"isError": true')
+_CLIENT_ERROR: Final = 400
+TOOL_ERROR: Final = "tool_error"
+RPC_ERROR: Final = "rpc_error"
+HTTP_ERROR: Final = "http_error"
+
+
+class _Error(msgspec.Struct):
+    code: int = 0
+
+
+class _Result(msgspec.Struct):
+    is_error: bool = msgspec.field(name="isError", default=False)
+
+
+class _Answer(msgspec.Struct):
+    error: _Error | None = None
+    result: _Result | None = None
+
+
+_decode = msgspec.json.Decoder(_Answer).decode
+
+
+def of(status: int, body: bytes) -> tuple[str, int]:
+    """Return the error class, empty if all went well, and the code of the JSON-RPC error, or 0.
+
+    Args:
+        status: Of the answer over HTTP.
+        body: JSON, or event stream, or the end of one.
+    """
+    found, code = "", 0
+    if any(mark in body for mark in _MARKS):
+        found, code = _looked_into(body)
+    if not found and status >= _CLIENT_ERROR:
+        found = HTTP_ERROR
+    return found, code
+
+
+def _looked_into(body: bytes) -> tuple[str, int]:
+    if not body.lstrip().startswith(b"{"):
+        body = body.rpartition(b"data:")[2]
+    try:
+        answer = _decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return "", 0
+    if answer.error is not None:
+        return RPC_ERROR, answer.error.code
+    is_error = answer.result is not None and answer.result.is_error
+    return (TOOL_ERROR if is_error else ""), 0

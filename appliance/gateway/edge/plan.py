@@ -1,0 +1,157 @@
+"""What a request's head alone decides, so that it is decided once for all requests with the same head."""
+
+import secrets
+import time
+from functools import cached_property
+from urllib.parse import parse_qs
+
+from multidict import CIMultiDict
+
+from appliance.gateway.edge import failures, headers
+from appliance.gateway.edge.agreement import RoutingHeaders, routing_headers
+from appliance.gateway.edge.call import Call
+from appliance.gateway.edge.desk import Desk
+from appliance.gateway.edge.keys import Admission, Denial
+from appliance.gateway.edge.limits import Limit, limits_of
+from appliance.gateway.edge.places import Place
+from appliance.gateway.edge.sessions import Session, unpack
+from appliance.gateway.edge.states import Owner
+from appliance.gateway.http import heads
+from appliance.gateway.http import messages as http
+from appliance.gateway.http.client import Origin
+from appliance.gateway.http.listener import Connection
+from appliance.gateway.http.requests import RequestHead
+from appliance.gateway.routes import Route
+
+LISTEN = "subscriptions/listen"
+_SESSION_QUERY = "session_id"
+
+
+class CallPlan:
+    """Where requests with one head go, on whose behalf, and what is added on the way.
+
+    Args:
+        desk: What every call uses.
+        head: Of the requests.
+        place: That they name.
+        admission: Of their key.
+    """
+
+    def __init__(
+        self, desk: Desk, head: RequestHead, place: Place, admission: Admission
+    ) -> None:
+        """Decide."""
+        route = admission.route
+        #: A stream of HTTP+SSE has a session of its own.
+        self.is_kept = place.door != "sse"
+        self.desk = desk
+        self.head = head
+        self.place = place
+        self.route: Route = route
+        self.admission = admission
+        self.principal = admission.principal
+        self.table = desk.table.current
+        key = admission.user_key
+        self.expires_at = None if key is None else key.expires_at
+        self.owner = Owner(_place_id(route), admission.principal)
+        self.limits: tuple[Limit, ...] = limits_of(admission, desk.config.key_limits)
+        own = route.limits
+        self.body_limit = int(own.get("body_bytes") or desk.config.max_body_bytes)
+        self.timeout_s = float(own.get("timeout_s") or desk.config.timeout_s)
+        self.said: RoutingHeaders = routing_headers(head.headers)
+        self.traceparent = head.headers.get("traceparent", "")
+        self.session, self.is_foreign_session = self._read_session()
+        self.is_forwardable = (
+            place.door == "mcp" and route.transport == "streamable-http"
+        )
+        self.is_stream = head.method == "GET"
+        self.kept_bytes = desk.config.trace_body_bytes if route.trace_bodies else 0
+        #: Lines for the client that do not come from the server.
+        self.extra = b""
+        if admission.principal == "hub":
+            self.extra = f"{http.INSTANCE_HEADER}: {route.instance_id}\r\n".encode()
+
+    def begin(self, connection: Connection, body: bytes | None) -> None:
+        """Carry a request, unless the key has expired since the head was decided about."""
+        if self.expires_at is not None and self.expires_at <= time.time():
+            status, text, lines = failures.denied(Denial.UNKNOWN_KEY)
+            shown = [("Content-Type", http.JSON), *lines]
+            connection.answer(heads.head(status, shown, len(text)), text)
+            self.desk.refused(status, time.monotonic())
+            return
+        Call(self, connection, body).begin()
+
+    @cached_property
+    def direct(self) -> tuple[Origin, bytes] | None:
+        """The server on this box, and the head for it; ``None``: it is remote."""
+        local = self.desk.upstreams.local(self.route)
+        if local is None:
+            return None
+        origin, target = local
+        return origin, origin.request_head(
+            self.head.method, target, self.onward.items()
+        )
+
+    @cached_property
+    def bridge(self) -> tuple[Origin, bytes]:
+        """The bridge, and the head for it."""
+        origin, lines = self.desk.upstreams.bridge, self.onward.copy()
+        lines[http.PRINCIPAL_HEADER] = self.principal
+        lines[http.INSTANCE_HEADER] = str(self.route.instance_id)
+        if self.session.packed:
+            lines[http.CLIENT_HEADER] = unpack(self.session.packed)
+        if self.place.door == "sse":
+            lines[http.SESSION_HEADER] = session_id = secrets.token_hex(16)
+            signed = self.wrap(session_id, "")
+            lines[http.ENDPOINT_HEADER] = (
+                f"{self.place.base}/messages?{_SESSION_QUERY}={signed}"
+            )
+        return origin, origin.request_head(
+            self.head.method, self.place.path, lines.items()
+        )
+
+    @cached_property
+    def onward(self) -> CIMultiDict[str]:
+        """The headers for the server."""
+        onward = CIMultiDict(headers.to_server(self.head.headers.items()))
+        if self.session.upstream_id:
+            now = self.desk.eras.session(self.route, self.session.upstream_id)
+            onward[http.SESSION_HEADER] = now
+        return onward
+
+    def is_still_open(self) -> bool:
+        """Whether the key still opens the endpoint, by the routing table of now."""
+        if self.desk.table.current is self.table:
+            return True
+        admission = self.desk.admit(self.head, self.place)
+        if not isinstance(admission, Admission):
+            return False
+        self.table = self.desk.table.current
+        return admission.principal == self.principal
+
+    def forget_session(self) -> None:
+        """The server knows the session under another id now."""
+        for name in ("onward", "direct", "bridge"):
+            self.__dict__.pop(name, None)
+
+    def wrap(self, upstream_id: str, packed: str) -> str:
+        """Return a session id for the client."""
+        signer, owner = self.desk.signer, self.owner
+        return signer.wrap(upstream_id, owner.place, owner.principal, packed)
+
+    def _read_session(self) -> tuple[Session, bool]:
+        """Return the session that is named, and whether it is not this principal's."""
+        if self.place.door == "messages":
+            found = parse_qs(self.head.query_string).get(_SESSION_QUERY, [""])
+            given: str | None = found[0]
+        else:
+            given = self.head.headers.get(http.SESSION_HEADER)
+        if given is None or self.place.door == "sse":
+            return Session("", ""), False
+        owner = self.owner
+        session = self.desk.signer.unwrap(given, owner.place, owner.principal)
+        return session or Session("", ""), session is None
+
+
+def _place_id(route: Route) -> str:
+    return f"b{route.bundle_id}" if route.bundle_id else str(route.server_id)
