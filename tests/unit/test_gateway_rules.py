@@ -9,7 +9,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from appliance.core.ids import internal_key, key_hash
-from appliance.gateway.bridge import eras
 from appliance.gateway.config import GatewayConfig, from_settings
 from appliance.gateway.counters import Counter, Counters
 from appliance.gateway.edge import headers
@@ -17,6 +16,7 @@ from appliance.gateway.edge.guard import Guard
 from appliance.gateway.edge.keys import Admission, Denial, admit, presented_key
 from appliance.gateway.edge.sessions import SessionSigner
 from appliance.gateway.http.upstream import is_public
+from appliance.gateway.protocol.header_values import header_value
 from appliance.gateway.routes import Route, RoutingTable, UserKey
 from appliance.gateway.snapshot import Snapshot
 from appliance.settings import load_settings
@@ -205,7 +205,7 @@ def test_the_configuration_survives_its_way_to_the_lean_process_without_the_secr
 def test_packed_header_values_are_unpacked(value: str) -> None:
     packed = f"=?base64?{base64.b64encode(value.encode()).decode()}?="
 
-    assert eras.header_value(packed) == value
+    assert header_value(packed) == value
 
 
 @pytest.mark.parametrize(
@@ -213,4 +213,4 @@ def test_packed_header_values_are_unpacked(value: str) -> None:
     ["=?base64?%%?=", "=?base64?ZWNobw?=", "=?base64?/w==?=", "=?base64?ZWNobx==?="],
 )
 def test_damaged_header_values_match_nothing(damaged: str) -> None:
-    assert eras.header_value(damaged) is None
+    assert header_value(damaged) is None

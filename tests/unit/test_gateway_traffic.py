@@ -24,8 +24,8 @@ def request(
     )
 
 
-def says(traffic: Traffic, **message: Any) -> bytes | None:
-    return traffic.receive(
+def says(traffic: Traffic, **message: Any) -> None:
+    traffic.receive(
         wire.decode_line(json.dumps({"jsonrpc": "2.0", **message}).encode())
     )
 
@@ -41,6 +41,7 @@ async def heard(stream: Stream) -> list[Any]:
     stream.close()
     found = []
     while (body := await stream.get()) is not None:
+        assert isinstance(body, bytes)
         found.append(json.loads(body))
     return found
 
@@ -124,12 +125,36 @@ async def test_a_log_message_while_one_principal_waits_goes_to_that_one() -> Non
     traffic = Traffic()
     anna, ben = traffic.open_stream(ANNA), traffic.open_stream(BEN)
     begin(traffic, ANNA)
-    begin(traffic, ANNA)
+    begin(traffic, Caller(ANNA.principal, "another"))
 
     says(traffic, method="notifications/message", params={"data": "hers"})
 
     assert len(await heard(anna)) == 1
     assert await heard(ben) == []
+
+
+async def test_a_log_message_while_one_session_waits_goes_to_its_latest_call() -> None:
+    traffic = Traffic()
+    stream = traffic.open_stream(ANNA)
+    first, latest = begin(traffic, ANNA)[0], begin(traffic, ANNA)[0]
+
+    says(traffic, method="notifications/message", params={"data": "hers"})
+
+    assert (len(first.take_notes()), len(latest.take_notes())) == (0, 1)
+    assert await heard(stream) == []
+
+
+async def test_a_log_message_between_calls_goes_to_nobody_once_two_principals_came() -> (
+    None
+):
+    traffic = Traffic()
+    anna = traffic.open_stream(ANNA)
+    says(traffic, method="notifications/message", params={"data": 1})
+    traffic.open_stream(BEN)
+
+    says(traffic, method="notifications/message", params={"data": 2})
+
+    assert [item["params"]["data"] for item in await heard(anna)] == [1]
 
 
 async def test_a_slow_reader_loses_its_stream_and_not_single_messages() -> None:

@@ -1,4 +1,4 @@
-"""The two ways in which a client waits for what a stdio server says: a call, and an open stream."""
+"""The two ways in which a client waits for what a server says: a call, and an open stream."""
 
 import asyncio
 import contextlib
@@ -25,6 +25,14 @@ class Caller:
     session: str = ""
     #: What the client can be asked for (``sampling``, ``elicitation``, ``roots``), in the words of its ``initialize``.
     capabilities: Mapping[str, Any] = field(default_factory=dict, compare=False)
+    #: Who the client says it is: ``name`` and ``version``.
+    client_info: Mapping[str, Any] = field(default_factory=dict, compare=False)
+    #: The revision that the client speaks; empty: not known.
+    revision: str = field(default="", compare=False)
+    #: The least level of log messages that a call without a session wants; empty: none.
+    log_level: str = field(default="", compare=False)
+    #: Of one subscription of a client without a session, so that it hears of its own resources alone.
+    listener: str = ""
 
 
 @dataclass(eq=False)
@@ -38,12 +46,19 @@ class Ask:
     #: Called once, with the client's result or error, or with an error of ours when no answer will come.
     reply: Callable[[Envelope], None]
 
+    def refuse(self, code: int, message: str, data: Any = None) -> None:
+        """Answer with an error of ours."""
+        error = {"code": code, "message": message} | ({"data": data} if data else {})
+        self.reply(Envelope(error=Raw(wire.encode(error))))
+
 
 @dataclass(eq=False)
 class Call:
     """One request in flight."""
 
     caller: Caller
+    #: The client's own id and progress token. Both change when a client without a session comes back with what it was
+    #: asked for.
     client_id: bytes
     method: str
     #: Ours, as it stands on the wire, quotes included.
@@ -55,6 +70,8 @@ class Call:
     asks: list[Ask] = field(default_factory=list)
     answer: Envelope | None = None
     error: DomainError | None = None
+    #: Which member of a bundle it went to; 0: none, or it is no bundle.
+    server_id: int = 0
     _changed: asyncio.Event = field(default_factory=asyncio.Event)
 
     @property
@@ -94,6 +111,13 @@ class Call:
         self.asks.append(ask)
         self._changed.set()
 
+    def withdraw(self, key: str, reason: str = "") -> None:
+        """Take back what was asked under ``key``: the server does not want to know any more."""
+        left = [ask for ask in self.asks if ask.key != key]
+        if len(left) == len(self.asks):
+            self.note(cancellation(key, reason))
+        self.asks = left
+
     def note(self, body: bytes) -> None:
         """Add a notification, unless too many wait."""
         if len(self.notes) < WAITING_LIMIT:
@@ -110,20 +134,26 @@ class Call:
 
 
 class Stream:
-    """A client's open GET stream."""
+    """A client's open stream of what belongs to no call."""
 
     def __init__(self, caller: Caller) -> None:
         """Start empty."""
         self.caller = caller
-        self._queue: asyncio.Queue[bytes | None] = asyncio.Queue(WAITING_LIMIT)
+        self._queue: asyncio.Queue[bytes | Ask | None] = asyncio.Queue(WAITING_LIMIT)
         self._is_closed = False
 
-    def put(self, body: bytes) -> None:
-        """Send ``body``; a reader that is too slow loses the stream, and knows it, instead of single messages."""
+    def put(self, item: bytes | Ask) -> None:
+        """Send ``item``; a reader that is too slow loses the stream, and knows it, instead of single messages."""
         if self._queue.full():
             self.close()
-        elif not self._is_closed:
-            self._queue.put_nowait(body)
+        if not self._is_closed:
+            self._queue.put_nowait(item)
+        elif isinstance(item, Ask):
+            item.refuse(wire.INVALID_REQUEST, "The client went away.")
+
+    def withdraw(self, key: str, reason: str = "") -> None:
+        """Tell the client that the server does not want to know any more what it asked under ``key``."""
+        self.put(cancellation(key, reason))
 
     def close(self) -> None:
         """End the stream after what is queued."""
@@ -131,8 +161,16 @@ class Stream:
         if not self._queue.full():
             self._queue.put_nowait(None)
 
-    async def get(self) -> bytes | None:
+    async def get(self) -> bytes | Ask | None:
         """Return the next message; ``None`` at the end."""
         if self._is_closed and self._queue.empty():
             return None
         return await self._queue.get()
+
+
+def cancellation(key: str, reason: str = "") -> bytes:
+    """Return the notification that takes back the request that the client knows as ``key``."""
+    params = {"requestId": key} | ({"reason": reason} if reason else {})
+    return wire.encode(
+        Envelope(method="notifications/cancelled", params=Raw(wire.encode(params)))
+    )

@@ -1,68 +1,88 @@
-"""The bridge: makes a streamable-HTTP server of every server that workers cannot forward to, on a socket of its own.
+"""The bridge: makes one kind of server of every kind, for the workers, on a socket of its own.
 
 The only gateway process that talks to the engine. It believes the workers (who is calling, which session ids are real) and
 nobody else can reach its socket.
 """
 
 import asyncio
-import contextlib
 import re
-from collections.abc import Awaitable, Callable, Iterator
-
-from msgspec import UNSET
+from collections.abc import Mapping
 
 from appliance.core.errors import DomainError
-from appliance.gateway.bridge import answers, eras
-from appliance.gateway.bridge.calls import Caller, Stream
+from appliance.gateway.bridge import inquiries
+from appliance.gateway.bridge.fronts.asked import Asked
+from appliance.gateway.bridge.fronts.callers import Callers
+from appliance.gateway.bridge.fronts.http_sse import HttpSseFront
+from appliance.gateway.bridge.fronts.parking import Parking
+from appliance.gateway.bridge.fronts.sessions import SessionFront
+from appliance.gateway.bridge.fronts.stateless import StatelessFront
+from appliance.gateway.bridge.fronts.streams import Streams
 from appliance.gateway.bridge.peer import Describes, Peer
 from appliance.gateway.bridge.peers.registry import Peers
-from appliance.gateway.errors import NotRunningError, UnknownSessionError
+from appliance.gateway.errors import NotRunningError
 from appliance.gateway.http import messages as http
-from appliance.gateway.protocol import wire
+from appliance.gateway.protocol import modern, wire
+from appliance.gateway.protocol.modern import RefusalError
 from appliance.gateway.protocol.wire import Envelope
 from appliance.gateway.routes import LiveTable, Route, RoutingTable
 
-_ENDPOINT = re.compile(r"/(servers|bundles)/([a-z0-9-]{1,63})/mcp/?")
+_ENDPOINT = re.compile(
+    r"/(servers|bundles)/([a-z0-9-]{1,63})/(mcp|sse|messages|eras|revive)/?"
+)
 _INSTANCE = re.compile(r"/instances/([0-9a-f]{12,64})(/mcp)?")
-ENDED_SESSIONS_KEPT = 10_000
 #: Workers hear of a change a moment before or after the bridge does.
 ROUTED_WITHIN_S = 2.0
 CLOSE_IDLE_EVERY_S = 30.0
+#: A person answers, or a model does.
+ASK_WITHIN_S = 300.0
+_METHODS = {
+    "mcp": "POST, GET, DELETE",
+    "sse": "GET",
+    "messages": "POST",
+    "eras": "GET",
+    "revive": "POST",
+}
 
 
 class Bridge:
-    """Serves ``/servers/<name>/mcp`` and ``/bundles/<name>/mcp``.
+    """Serves ``/servers/<name>/mcp`` and its like.
 
     Args:
         body_limit: Bytes that a client's message may have.
+        ask_within_s: Seconds that a client has to answer what a server asks.
     """
 
-    def __init__(self, peers: Peers, table: LiveTable, *, body_limit: int) -> None:
-        """Know no session yet."""
+    def __init__(
+        self,
+        peers: Peers,
+        table: LiveTable,
+        *,
+        body_limit: int,
+        ask_within_s: float = ASK_WITHIN_S,
+    ) -> None:
+        """Put together what every request uses."""
         self._peers = peers
         self._table = table
         self._body_limit = body_limit
-        self._ended: dict[str, None] = {}
-        self._streams: set[Stream] = set()
+        self._streams = Streams()
+        self._parking = Parking()
+        callers, asked = Callers(), Asked(ask_within_s)
+        self._sessions = SessionFront(callers, asked, self._streams)
+        self._stateless = StatelessFront(peers, self._parking, self._streams)
+        self._http_sse = HttpSseFront(callers, asked, self._streams, self._sessions)
 
     async def handle(self, request: http.Request) -> http.Answer:
         """Answer one request of a worker."""
         if request.path == "/healthz":
             return http.text_answer("ok\n")
         try:
-            route = await self._route(request)
-            if route is None:
+            if (match := _INSTANCE.fullmatch(request.path)) is not None:
+                return await self._instance(request, match)
+            match = _ENDPOINT.fullmatch(request.path)
+            if match is None:
                 return http.empty(404)
-            with self._peers.leased(route) as peer:
-                if (
-                    request.path.startswith("/instances/")
-                    and request.path[-4:] != "/mcp"
-                ):
-                    return _description(peer)
-                handler = self._methods().get(request.method)
-                if handler is None:
-                    return http.empty(405, headers={"Allow": "POST, GET, DELETE"})
-                return await handler(request, peer)
+            route = await self._route(match[1], match[2], request.headers)
+            return await self._endpoint(request, route, match[3])
         except DomainError as error:
             return http.failure(wire.NULL, error)
 
@@ -75,26 +95,63 @@ class Bridge:
                 self._peers.keep_to(table.all_routes())
 
     def end_streams(self) -> None:
-        """Close the open streams; calls go on."""
-        for stream in list(self._streams):
-            stream.close()
+        """Close the open streams and give up what waits for a client; calls go on."""
+        self._streams.end()
+        self._http_sse.end_streams()
+        self._parking.close()
 
-    async def _route(self, request: http.Request) -> Route | None:
-        """Return where ``request`` goes; ``None``: there is no such path.
+    async def _endpoint(
+        self, request: http.Request, route: Route, kind: str
+    ) -> http.Answer:
+        if request.method not in _METHODS[kind].split(", "):
+            return http.empty(405, headers={"Allow": _METHODS[kind]})
+        with self._peers.leased(route) as peer:
+            if kind == "eras":
+                return await inquiries.eras(route, peer)
+            if kind == "revive":
+                return await inquiries.revive(request, peer)
+            if request.method == "POST":
+                return await self._post(request, route, peer, is_sse=kind != "mcp")
+            if kind == "sse":
+                return await self._http_sse.get(request, route, peer)
+            if request.headers.get(http.VERSION_HEADER) in wire.MODERN_REVISIONS:
+                return http.empty(405, headers={"Allow": "POST"})
+            if request.method == "GET":
+                return await self._sessions.get(request, peer)
+            return await self._sessions.delete(request, peer)
+
+    async def _post(
+        self, request: http.Request, route: Route, peer: Peer, *, is_sse: bool
+    ) -> http.Answer:
+        message: Envelope | None = None
+        try:
+            body = await http.read_body(request, self._body_limit)
+            if is_sse:
+                return await self._http_sse.post(request, route, peer, body)
+            messages = wire.decode_batch(body)
+            message = messages[0] if len(messages) == 1 else None
+            revision = request.headers.get(http.VERSION_HEADER)
+            if message is not None and modern.is_modern(revision, message):
+                return await self._stateless.post(request, message, route, peer)
+            return await self._sessions.post(request, messages, peer)
+        except wire.WireError as error:
+            return http.refusal(wire.id_of(message), error)
+        except RefusalError as refusal:
+            body = refusal.body(wire.id_of(message))
+            return http.json_answer(body, status=refusal.status)
+        except DomainError as error:
+            return http.failure(wire.id_of(message), error)
+
+    async def _route(self, kind: str, name: str, headers: Mapping[str, str]) -> Route:
+        """Return where a request goes.
 
         Raises:
             NotRunningError: The worker knows an instance that has not been heard of here.
         """
-        if (match := _INSTANCE.fullmatch(request.path)) is not None:
-            return self._route_of_container(match[1])
-        match = _ENDPOINT.fullmatch(request.path)
-        if match is None:
-            return None
-        wanted = request.headers.get(http.INSTANCE_HEADER)
+        wanted = headers.get(http.INSTANCE_HEADER)
 
         def look(table: RoutingTable) -> Route | None:
-            routes = table.bundles if match[1] == "bundles" else table.routes
-            found = routes.get(match[2])
+            found = (table.routes if kind == "servers" else table.bundles).get(name)
             is_it = found is not None and wanted in {None, str(found.instance_id)}
             return found if is_it else None
 
@@ -102,6 +159,17 @@ class Bridge:
         if route is None:
             raise NotRunningError("The bridge has not heard of that instance yet.")
         return route
+
+    async def _instance(
+        self, request: http.Request, match: re.Match[str]
+    ) -> http.Answer:
+        route = self._route_of_container(match[1])
+        if match[2] is not None:
+            return await self._endpoint(request, route, "mcp")
+        peer = self._peers.of(route)
+        if not isinstance(peer, Describes):
+            return http.empty(404)
+        return http.json_answer(wire.encode(peer.describe()))
 
     def _route_of_container(self, container_id: str) -> Route:
         table = self._table.current
@@ -117,113 +185,3 @@ class Bridge:
             container_id=container_id,
             transport="stdio",
         )
-
-    def _methods(
-        self,
-    ) -> dict[str, Callable[[http.Request, Peer], Awaitable[http.Answer]]]:
-        return {"POST": self._post, "GET": self._get, "DELETE": self._delete}
-
-    async def _post(self, request: http.Request, server: Peer) -> http.Answer:
-        message: Envelope | None = None
-        try:
-            message = wire.decode_body(await http.read_body(request, self._body_limit))
-            return await self._message(request, message, server)
-        except wire.WireError as error:
-            return http.refusal(wire.NULL, error)
-        except eras.RefusalError as refusal:
-            answer = refusal.answer(wire.id_of(message))
-            return http.json_answer(answer.body, status=answer.status)
-        except DomainError as error:
-            return http.failure(wire.id_of(message), error)
-
-    async def _message(
-        self, request: http.Request, message: Envelope, server: Peer
-    ) -> http.Answer:
-        caller = self._caller(request)
-        revision = request.headers.get(http.VERSION_HEADER)
-        if message.method is UNSET:  # an answer to a request, of which none was made
-            return http.empty(202)
-        opened = await server.opened()
-        if eras.is_modern(revision, message):
-            return await self._modern(request, message, server, caller)
-        if message.id is UNSET:
-            http.acknowledge(request)
-            await server.notify(message, caller)
-            return http.empty(202)
-        if message.method == "initialize":
-            return answers.initialized(message, opened)
-        http.acknowledge(request)
-        call = await server.begin(message, caller)
-        return await answers.call(request, call, server, eras.Legacy())
-
-    async def _modern(
-        self,
-        request: http.Request,
-        message: Envelope,
-        server: Peer,
-        caller: Caller,
-    ) -> http.Answer:
-        if (
-            message.id is UNSET
-        ):  # the modern era has no notifications for servers: to hang up is to cancel
-            eras.check_revision(request.headers.get(http.VERSION_HEADER))
-            return http.empty(202)
-        modern = eras.read_modern(message, request.headers.items())
-        if message.method == "server/discover":
-            result = eras.discover_result(await server.opened())
-            return http.json_answer(wire.result_body(wire.id_of(message), result))
-        if message.method == "subscriptions/listen":
-            with self._stream(server, caller) as stream:
-                return await answers.listen(request, modern, server, stream)
-        http.acknowledge(request)
-        call = await server.begin(modern.onward, caller)
-        return await answers.call(request, call, server, modern)
-
-    @contextlib.contextmanager
-    def _stream(self, peer: Peer, caller: Caller) -> Iterator[Stream]:
-        stream = peer.open_stream(caller)
-        self._streams.add(stream)
-        try:
-            yield stream
-        finally:
-            self._streams.discard(stream)
-            peer.close_stream(stream)
-
-    def _caller(self, request: http.Request) -> Caller:
-        """Return on whose behalf ``request`` is.
-
-        Raises:
-            UnknownSessionError: It names a session that was ended.
-        """
-        session = request.headers.get(http.SESSION_HEADER, "")
-        if session in self._ended:
-            raise UnknownSessionError("Session not found; initialize again.")
-        return Caller(request.headers.get(http.PRINCIPAL_HEADER, ""), session)
-
-    async def _get(self, request: http.Request, server: Peer) -> http.Answer:
-        try:
-            caller = self._caller(request)
-            await server.opened()
-        except DomainError as error:
-            return http.failure(wire.NULL, error)
-        with self._stream(server, caller) as stream:
-            return await answers.notifications(request, stream, lambda body: body)
-
-    async def _delete(self, request: http.Request, server: Peer) -> http.Answer:
-        try:
-            caller = self._caller(request)
-        except UnknownSessionError as error:
-            return http.failure(wire.NULL, error)
-        if not caller.session:
-            return http.empty(400)
-        self._ended[caller.session] = None
-        if len(self._ended) > ENDED_SESSIONS_KEPT:
-            del self._ended[next(iter(self._ended))]
-        server.end_session(caller)
-        return http.empty(200)
-
-
-def _description(peer: Peer) -> http.Answer:
-    if not isinstance(peer, Describes):
-        return http.empty(404)
-    return http.json_answer(wire.encode(peer.describe()))

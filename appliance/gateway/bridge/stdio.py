@@ -10,9 +10,14 @@ from appliance.core.errors import DomainError
 from appliance.gateway.bridge import frames
 from appliance.gateway.bridge.calls import Call, Caller, Stream
 from appliance.gateway.bridge.engine import Attachment, Container, Engine
-from appliance.gateway.bridge.handshake import HandshakeFiles, shake_hands
+from appliance.gateway.bridge.handshake import (
+    SHARED,
+    Announced,
+    HandshakeFiles,
+    shake_hands,
+)
 from appliance.gateway.bridge.output import KEPT_LINES, ServerOutput
-from appliance.gateway.bridge.traffic import Traffic
+from appliance.gateway.bridge.traffic import OURSELVES, Traffic
 from appliance.gateway.errors import (
     ConnectionLostError,
     EngineAwayError,
@@ -20,13 +25,10 @@ from appliance.gateway.errors import (
     InstanceGoneError,
     SilentServerError,
 )
-from appliance.gateway.protocol import wire
+from appliance.gateway.protocol import discovery, wire
 from appliance.gateway.protocol.wire import Envelope
 
 log = structlog.get_logger("gateway.stdio")
-
-#: The bridge's own requests (``initialize``) are nobody else's.
-OURSELVES = Caller("bridge")
 
 
 class StdioServer:
@@ -36,6 +38,7 @@ class StdioServer:
         container_id: Full or short id.
         line_limit: Bytes a line may have.
         start_timeout_s: Seconds a call waits for the server to answer ``initialize``.
+        owner: The session that has the server for itself; ``None``: all clients share it.
     """
 
     def __init__(
@@ -46,6 +49,7 @@ class StdioServer:
         *,
         line_limit: int,
         start_timeout_s: float,
+        owner: Caller | None = None,
     ) -> None:
         """Attach to nothing yet; the first call does."""
         self.container_id = container_id
@@ -58,7 +62,12 @@ class StdioServer:
         self._reading: asyncio.Task[None] | None = None
         self._opened: dict[str, Any] | None = None
         self._failure: DomainError | None = None
-        self.traffic = Traffic()
+        self._announced = (
+            SHARED
+            if owner is None
+            else Announced(owner.capabilities, owner.client_info)
+        )
+        self.traffic = Traffic(owner, self._send_soon)
         self._output = ServerOutput(line_limit)
 
     async def opened(self) -> dict[str, Any]:
@@ -111,15 +120,7 @@ class StdioServer:
 
     async def notify(self, notification: Envelope, caller: Caller) -> None:
         """Pass a client's notification on, cancellations under our id."""
-        if notification.method == "notifications/initialized":
-            return
-        line: bytes | None
-        if notification.method == "notifications/cancelled":
-            line = self.traffic.cancelled_by_client(notification.params, caller)
-        else:
-            line = wire.one_line(
-                Envelope(method=notification.method, params=notification.params)
-            )
+        line = self.traffic.notified(notification, caller)
         if line is not None:
             await self._send(line)
 
@@ -133,7 +134,16 @@ class StdioServer:
 
     def end_session(self, caller: Caller) -> None:
         """Close the streams and forget the subscriptions of a session that its client ended."""
-        self.traffic.end_session(caller)
+        self._send_soon(self.traffic.end_session(caller))
+
+    def adopt_stream(self, stream: Stream) -> None:
+        """Take over a stream that was made before the server was there."""
+        self.traffic.adopt_stream(stream)
+
+    @property
+    def asks(self) -> bool:
+        """Whether the server has asked for something that only a client can answer."""
+        return self.traffic.asks
 
     def describe(self) -> dict[str, Any]:
         """Return what is known of the server, for people and tests."""
@@ -148,6 +158,7 @@ class StdioServer:
             "calls_in_flight": self.traffic.in_flight,
             "streams": self.traffic.open_streams,
             "stray_messages": self.traffic.dropped,
+            "asks": self.traffic.asks,
             "garbage_lines": self._output.garbage_lines,
             "garbage": list(self._output.garbage),
             "stderr": list(self._output.stderr),
@@ -174,6 +185,7 @@ class StdioServer:
             await self._attach(container)
             if known is None:
                 known = await self._shake_hands(container)
+                await self._send(self.traffic.renewals())
             else:
                 # A predecessor may have died in the middle of a line; this ends it, and alone it is an empty line.
                 await self._send(b"\n")
@@ -215,8 +227,11 @@ class StdioServer:
         self._reading = asyncio.create_task(self._read(attachment))
 
     async def _shake_hands(self, container: Container) -> dict[str, Any]:
-        opened = await shake_hands(self._ask)
-        await self._send(wire.one_line(Envelope(method="notifications/initialized")))
+        opened = await shake_hands(self._ask, self._announced)
+        if not discovery.is_modern(opened):
+            await self._send(
+                wire.one_line(Envelope(method="notifications/initialized"))
+            )
         await asyncio.to_thread(
             self._files.save, container.container_id, container.started_at, opened
         )
@@ -238,27 +253,29 @@ class StdioServer:
             attachment.send(line)
             await attachment.drained()
 
+    def _send_soon(self, line: bytes) -> None:
+        if line and self._attachment is not None:
+            self._attachment.send(line)
+
     async def _read(self, attachment: Attachment) -> None:
         try:
             while chunk := await attachment.read():
                 for line in self._output.lines(chunk):
-                    self._take(line, attachment)
+                    self._take(line)
         except frames.FrameError:
             log.warning("impossible_frame", container_id=self.container_id)
         await self._lost(attachment)
 
-    def _take(self, line: bytes | frames.Overlong, attachment: Attachment) -> None:
+    def _take(self, line: bytes | frames.Overlong) -> None:
         if isinstance(line, frames.Overlong):
             if not self.traffic.overlong(line, self._line_limit):
                 self._output.count_garbage(line)
             return
         try:
-            reply = self.traffic.receive(wire.decode_line(line))
+            for message in wire.decode_lines(line):
+                self.traffic.receive(message)
         except wire.WireError:
             self._output.count_garbage(line)
-            return
-        if reply is not None:
-            attachment.send(reply)
 
     async def _lost(self, attachment: Attachment) -> None:
         """Tell everybody who waits why nothing will come, and attach again if the server still runs."""

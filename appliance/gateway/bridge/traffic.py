@@ -7,50 +7,82 @@ A notification that names no request belongs to nobody in particular, and may st
 
 - progress goes to the call whose token it carries;
 - ``resources/updated`` goes to the streams of those who subscribed to that resource;
-- a log message goes to the only call in flight; with several calls of one principal in flight, to that principal's streams;
-  with calls of several principals, to nobody, because it cannot be known whose it is; with none, to every stream;
+- what speaks of a task or of an elicitation goes to whom it was made for;
+- a log message goes to the only call in flight, or to the latest of the only session that has any; with several calls of
+  one principal in flight, to that principal's streams; with none, to every stream as long as one principal alone has used
+  the server; otherwise to nobody, because it cannot be known whose it is;
 - the rest (``…/list_changed``) goes to every stream.
+
+A server that one session has for itself (``owner``) speaks to that session alone, and none of this is in question.
 """
 
 import secrets
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import msgspec
-from msgspec import UNSET, Raw
+from msgspec import UNSET, Raw, UnsetType
 
 from appliance.core.errors import DomainError
+from appliance.gateway.bridge.belongings import Belongings
 from appliance.gateway.bridge.calls import Call, Caller, Stream
 from appliance.gateway.bridge.frames import Overlong
+from appliance.gateway.bridge.questions import Questions, whom
+from appliance.gateway.bridge.subscribers import Subscribers
 from appliance.gateway.errors import OverlongAnswerError
 from appliance.gateway.protocol import wire
+from appliance.gateway.protocol.capabilities import ASKABLE
+from appliance.gateway.protocol.levels import LogLevels
 from appliance.gateway.protocol.wire import Envelope
 
-#: Resources that are remembered as subscribed to; beyond it the oldest is forgotten.
-SUBSCRIPTIONS_LIMIT = 10_000
+#: The bridge's own requests are nobody else's.
+OURSELVES = Caller("bridge")
+_SET_LEVEL = "logging/setLevel"
+_SUBSCRIPTION_ID = b'"io.modelcontextprotocol/subscriptionId"'
 
 
 class _Target(msgspec.Struct):
-    uri: str = ""
     requestId: Raw = Raw(b"null")  # noqa: N815 - the protocol's own name
 
 
-class Traffic:
-    """The calls and streams of one attached server."""
+class _Tagged(msgspec.Struct):
+    meta: dict[str, Raw] = msgspec.field(default_factory=dict, name="_meta")
 
-    def __init__(self) -> None:
+
+class Traffic:
+    """The calls and streams of one attached server.
+
+    Args:
+        owner: The session that has the server for itself; ``None``: it is shared.
+        send: Takes a line that is to be sent without being asked for.
+    """
+
+    def __init__(
+        self,
+        owner: Caller | None = None,
+        send: Callable[[bytes], None] = lambda _: None,
+    ) -> None:
         """Draw a prefix."""
+        self._owner = owner
+        self._send = send
         self._prefix = secrets.token_hex(6).encode()
         self._count = 0
         self._calls: dict[bytes, Call] = {}
         self._streams: set[Stream] = set()
-        self._subscribers: dict[str, set[Caller]] = {}
+        self._subscribers = Subscribers()
+        self._levels = LogLevels()
+        self._belongings = Belongings()
+        self._questions = Questions(send)
+        #: Who has used the server, as far as it matters: nobody, one, or several.
+        self._principals: set[str] = set()
         self.dropped = 0
+        #: Whether the server has asked for something that only a client can answer.
+        self.asks = False
 
     @property
     def in_flight(self) -> int:
-        """Calls that wait for an answer."""
-        return len(self._calls)
+        """Calls of clients that wait for an answer."""
+        return len(self._clients_calls())
 
     @property
     def open_streams(self) -> int:
@@ -58,19 +90,27 @@ class Traffic:
         return len(self._streams)
 
     def begin(self, request: Envelope, caller: Caller) -> tuple[Call, bytes]:
-        """Register ``request`` and return the call and the line to send."""
-        self._count += 1
-        wire_id = b'"%b-%d"' % (self._prefix, self._count)
-        params, token = _with_token(request.params, wire_id)
+        """Register ``request`` and return the call and what to send, which may be nothing."""
         method = "" if request.method is UNSET else request.method
-        call = Call(caller, wire.id_of(request), method, wire_id, token)
-        self._calls[wire_id] = call
-        self._note_subscription(method, request.params, caller)
-        line = wire.one_line(Envelope(id=Raw(wire_id), method=method, params=params))
-        return call, line
+        call, line = self._register(request, method, caller)
+        if not self._belongings.may_use(method, request.params, caller):
+            self._end_here(call, error=(wire.INVALID_PARAMS, "Unknown task."))
+            return call, b""
+        if not self._subscribers.needs(method, request.params, caller):
+            self._end_here(call)
+            return call, b""
+        return call, self._level_for(caller) + line
+
+    def renewals(self) -> bytes:
+        """Return what a server that was opened anew must be asked again: subscriptions, and the level of its log."""
+        again = [("resources/subscribe", item) for item in self._subscribers.params()]
+        if (level := self._levels.now()) is not None:
+            again.append((_SET_LEVEL, level))
+        return b"".join(self._own_request(*item) for item in again)
 
     def abandon(self, call: Call) -> bytes | None:
         """Forget ``call``; return the line that tells the server, unless it has answered already."""
+        self._questions.end_of(call)
         if self._calls.pop(call.wire_id, None) is None:
             return None
         params = b'{"requestId":%b,"reason":"The client went away."}' % call.wire_id
@@ -78,8 +118,24 @@ class Traffic:
             Envelope(method="notifications/cancelled", params=Raw(params))
         )
 
+    def notified(self, notification: Envelope, caller: Caller) -> bytes | None:
+        """Return what to send for a client's notification; ``None``: it is not for this server."""
+        method, params = notification.method, notification.params
+        if method == "notifications/initialized":
+            return None
+        if method == "notifications/cancelled":
+            return self.cancelled_by_client(params, caller)
+        if method == "notifications/progress" and not self._questions.may_report(
+            params, caller
+        ):
+            return None
+        # A server that several share was told of nobody's roots.
+        if method == "notifications/roots/list_changed" and self._owner is None:
+            return None
+        return wire.one_line(Envelope(method=method, params=params))
+
     def cancelled_by_client(
-        self, params: Raw | msgspec.UnsetType, caller: Caller
+        self, params: Raw | UnsetType, caller: Caller
     ) -> bytes | None:
         """Return the line that cancels the call that ``caller`` names by its own id; ``None`` if there is no such call.
 
@@ -100,13 +156,19 @@ class Traffic:
         )
 
     def open_stream(self, caller: Caller) -> Stream:
-        """Return a new stream for notifications that belong to no call."""
+        """Return a new stream for what belongs to no call."""
         stream = Stream(caller)
-        self._streams.add(stream)
+        self.adopt_stream(stream)
         return stream
+
+    def adopt_stream(self, stream: Stream) -> None:
+        """Take over a stream that was made before the server was there."""
+        self._note_principal(stream.caller)
+        self._streams.add(stream)
 
     def close_stream(self, stream: Stream) -> None:
         """Forget ``stream``."""
+        self._questions.end_of(stream)
         self._streams.discard(stream)
 
     def close_streams(self) -> None:
@@ -114,32 +176,35 @@ class Traffic:
         for stream in self._streams:
             stream.close()
 
-    def end_session(self, caller: Caller) -> None:
-        """Close the streams and forget the subscriptions of a session."""
+    def end_session(self, caller: Caller) -> bytes:
+        """Close the streams and forget the subscriptions of a session; return what the server is told."""
         for stream in [item for item in self._streams if item.caller == caller]:
             stream.close()
-        for callers in self._subscribers.values():
-            callers.discard(caller)
+        self._levels.forget(caller)
+        left = self._subscribers.forget(caller)
+        return b"".join(
+            self._own_request("resources/unsubscribe", item) for item in left
+        )
 
     def fail(self, error: DomainError) -> None:
         """End every call with ``error``."""
+        self._questions.forget()
         calls, self._calls = self._calls, {}
         for call in calls.values():
             call.finish(error=error)
 
-    def receive(self, message: Envelope) -> bytes | None:
-        """Hand ``message`` to whom it belongs; return the line that answers it if it is a request of the server's."""
+    def receive(self, message: Envelope) -> None:
+        """Hand ``message`` to whom it belongs, or answer it."""
         if message.method is UNSET:
             self._answer(message)
-            return None
-        if message.id is not UNSET:
-            return _reply(message)
-        body = _notification_body(message)
-        if message.method == "notifications/progress":
+        elif message.id is not UNSET:
+            self._asked(message)
+        elif message.method == "notifications/progress":
             self._progress(message)
-        elif message.method != "notifications/cancelled":
-            self._spread(message, body)
-        return None
+        elif message.method == "notifications/cancelled":
+            self._questions.withdraw(message)
+        else:
+            self._spread(message)
 
     def overlong(self, line: Overlong, limit: int) -> bool:
         """Fail the call that an overlong line answers; return whether there was one."""
@@ -154,12 +219,79 @@ class Traffic:
                 return True
         return False
 
+    # -- towards the server
+
+    def _register(
+        self, request: Envelope, method: str, caller: Caller
+    ) -> tuple[Call, bytes]:
+        self._count += 1
+        wire_id = b'"%b-%d"' % (self._prefix, self._count)
+        params, token = _with_token(request.params, wire_id)
+        if method == _SET_LEVEL:
+            params = self._levels.set(caller, params)
+        call = Call(caller, wire.id_of(request), method, wire_id, token)
+        self._calls[wire_id] = call
+        self._note_principal(caller)
+        line = wire.one_line(Envelope(id=Raw(wire_id), method=method, params=params))
+        return call, line
+
+    def _own_request(self, method: str, params: Raw) -> bytes:
+        return self._register(Envelope(params=params), method, OURSELVES)[1]
+
+    def _level_for(self, caller: Caller) -> bytes:
+        """Return what lowers the server's level to what a client without a session wants of its call."""
+        level = self._levels.lower(caller.log_level) if caller.log_level else None
+        return b"" if level is None else self._own_request(_SET_LEVEL, level)
+
+    def _end_here(self, call: Call, error: tuple[int, str] | None = None) -> None:
+        """End ``call`` with an answer of ours; the server is not asked."""
+        del self._calls[call.wire_id]
+        if error is None:
+            call.finish(answer=Envelope(result=Raw(b"{}")))
+        else:
+            words = {"code": error[0], "message": error[1]}
+            call.finish(answer=Envelope(error=Raw(wire.encode(words))))
+
+    def _note_principal(self, caller: Caller) -> None:
+        if caller is not OURSELVES and len(self._principals) <= 1:
+            self._principals.add(caller.principal)
+
+    # -- towards the clients
+
     def _answer(self, message: Envelope) -> None:
         call = self._calls.pop(wire.id_of(message), None)
         if call is None:
             self.dropped += 1
             return
-        call.finish(answer=message)
+        self._questions.end_of(call)
+        call.finish(answer=self._belongings.made(call.method, message, call.caller))
+
+    def _asked(self, message: Envelope) -> None:
+        if message.method == "ping":
+            self._send(wire.result_body(wire.id_of(message), b"{}") + b"\n")
+            return
+        if message.method not in ASKABLE:
+            self._questions.refuse(message, f"No client answers {message.method} here.")
+            return
+        self.asks = True
+        place = self._place()
+        if place is None:
+            self._questions.refuse(
+                message,
+                "It cannot be told which call this belongs to, and so which client is to answer it.",
+            )
+        elif (ask := self._questions.ask(message, place)) is not None:
+            self._belongings.asked(ask, place.caller)
+
+    def _place(self) -> Call | Stream | None:
+        """Return where a client hears of what the server asks without saying for which call."""
+        calls = self._clients_calls()
+        if self._owner is None:
+            return whom(calls)
+        return calls[-1] if calls else next(iter(self._streams), None)
+
+    def _clients_calls(self) -> list[Call]:
+        return [call for call in self._calls.values() if call.caller is not OURSELVES]
 
     def _progress(self, message: Envelope) -> None:
         try:
@@ -174,45 +306,56 @@ class Traffic:
         params = Raw(wire.encode(fields))
         call.note(_notification_body(Envelope(method=message.method, params=params)))
 
-    def _spread(self, message: Envelope, body: bytes) -> None:
-        if message.method == "notifications/message" and len(self._calls) == 1:
-            next(iter(self._calls.values())).note(body)
+    def _spread(self, message: Envelope) -> None:
+        body = _notification_body(message)
+        if (call := self._subscription(message)) is not None:
+            call.note(body)
+            return
+        if message.method == "notifications/message":
+            self._log(message, body)
             return
         for stream in list(self._recipients(message)):
             stream.put(body)
 
-    def _recipients(self, message: Envelope) -> Iterator[Stream]:
-        if message.method == "notifications/resources/updated":
-            subscribed = self._subscribers.get(
-                _decode_target(message.params).uri, set()
-            )
-            return (stream for stream in self._streams if stream.caller in subscribed)
-        if message.method == "notifications/message" and self._calls:
-            principals = {call.caller.principal for call in self._calls.values()}
-            if len(principals) > 1:
-                self.dropped += 1
-                return iter(())
-            return (
-                stream
-                for stream in self._streams
-                if stream.caller.principal in principals
-            )
-        return iter(self._streams)
+    def _subscription(self, message: Envelope) -> Call | None:
+        """Return the ``subscriptions/listen`` of a stateless server that ``message`` belongs to."""
+        if message.params is UNSET or _SUBSCRIPTION_ID not in bytes(message.params):
+            return None
+        meta = msgspec.json.decode(message.params, type=_Tagged).meta
+        return self._calls.get(
+            bytes(meta.get("io.modelcontextprotocol/subscriptionId", Raw(b"")))
+        )
 
-    def _note_subscription(
-        self, method: str, params: Raw | msgspec.UnsetType, caller: Caller
-    ) -> None:
-        if method == "resources/subscribe":
-            if len(self._subscribers) >= SUBSCRIPTIONS_LIMIT:
-                del self._subscribers[next(iter(self._subscribers))]
-            self._subscribers.setdefault(_decode_target(params).uri, set()).add(caller)
-        elif method == "resources/unsubscribe":
-            self._subscribers.get(_decode_target(params).uri, set()).discard(caller)
+    def _log(self, message: Envelope, body: bytes) -> None:
+        calls = self._clients_calls()
+        call = whom(calls) if self._owner is None else calls[-1] if calls else None
+        if call is not None:
+            if self._levels.wants(call.caller, message.params):
+                call.note(body)
+            return
+        principals = {item.caller.principal for item in calls} or self._principals
+        if len(principals) > 1 and self._owner is None:
+            self.dropped += 1
+            return
+        for stream in list(self._streams):
+            is_theirs = stream.caller.principal in principals
+            if is_theirs and self._levels.wants(stream.caller, message.params):
+                stream.put(body)
+
+    def _recipients(self, message: Envelope) -> Iterator[Stream]:
+        method = str(message.method)
+        if method == "notifications/resources/updated":
+            subscribed = self._subscribers.of(message.params)
+            return (stream for stream in self._streams if stream.caller in subscribed)
+        if self._owner is None and self._belongings.is_owned(method):
+            owner = self._belongings.owner(message)
+            return (stream for stream in self._streams if stream.caller == owner)
+        return iter(self._streams)
 
 
 def _with_token(
-    params: Raw | msgspec.UnsetType, wire_id: bytes
-) -> tuple[Raw | msgspec.UnsetType, Raw | None]:
+    params: Raw | UnsetType, wire_id: bytes
+) -> tuple[Raw | UnsetType, Raw | None]:
     """Return ``params`` with our id as progress token, and the client's own token."""
     # Nearly no call carries a token; looking for the word spares the others a parse. A token spelled with escapes passes
     # unseen and simply gets no progress: the server then names a token that is none of ours.
@@ -227,11 +370,11 @@ def _with_token(
     return Raw(wire.encode(fields)), token
 
 
-def _bytes(params: Raw | msgspec.UnsetType) -> bytes:
+def _bytes(params: Raw | UnsetType) -> bytes:
     return b"{}" if params is UNSET else bytes(params)
 
 
-def _decode_target(params: Raw | msgspec.UnsetType) -> _Target:
+def _decode_target(params: Raw | UnsetType) -> _Target:
     try:
         return msgspec.json.decode(_bytes(params), type=_Target)
     except msgspec.DecodeError:
@@ -240,16 +383,3 @@ def _decode_target(params: Raw | msgspec.UnsetType) -> _Target:
 
 def _notification_body(message: Envelope) -> bytes:
     return wire.encode(Envelope(method=message.method, params=message.params))
-
-
-def _reply(message: Envelope) -> bytes:
-    """Answer a request of the server's; this gateway offers servers no sampling, elicitation or roots."""
-    request_id = wire.id_of(message)
-    if message.method == "ping":
-        return wire.result_body(request_id, b"{}") + b"\n"
-    if message.method == "roots/list":
-        return wire.result_body(request_id, b'{"roots":[]}') + b"\n"
-    refusal = wire.error_body(
-        request_id, wire.METHOD_NOT_FOUND, f"No client answers {message.method} here."
-    )
-    return refusal + b"\n"

@@ -21,6 +21,7 @@ INVALID_REQUEST = -32600
 METHOD_NOT_FOUND = -32601
 INVALID_PARAMS = -32602
 HEADER_MISMATCH = -32020
+MISSING_CAPABILITY = -32021
 UNSUPPORTED_VERSION = -32022
 #: The gateway's own: nothing runs behind the endpoint, it ended in mid-call, it took too long, the caller may not.
 UNAVAILABLE = -32050
@@ -29,6 +30,8 @@ TIMED_OUT = -32052
 REFUSED = -32053
 
 NULL = b"null"
+#: Messages in one JSON-RPC batch.
+BATCH_LIMIT = 100
 
 
 class Envelope(msgspec.Struct):
@@ -62,6 +65,23 @@ _encoder = msgspec.json.Encoder()
 encode = _encoder.encode
 
 
+def decode_batch(body: bytes) -> list[Envelope]:
+    """Return the messages in ``body``: one, or those of a JSON-RPC batch.
+
+    Raises:
+        WireError: It is neither, or one of them is no message.
+    """
+    if body.lstrip()[:1] != b"[":
+        return [decode_body(body)]
+    try:
+        items = msgspec.json.decode(body, type=list[Raw])
+    except (ValueError, RecursionError) as error:
+        raise WireError(PARSE_ERROR, f"The body is not JSON: {error}.") from error
+    if not 0 < len(items) <= BATCH_LIMIT:
+        raise WireError(INVALID_REQUEST, f"A batch has 1 to {BATCH_LIMIT} messages.")
+    return [decode_body(bytes(item)) for item in items]
+
+
 def decode_line(line: bytes) -> Envelope:
     """Return the message on one line that a server printed.
 
@@ -72,6 +92,21 @@ def decode_line(line: bytes) -> Envelope:
         return _decoder.decode(line)
     except (msgspec.DecodeError, RecursionError):
         return _decode_leniently(line)
+
+
+def decode_lines(line: bytes) -> list[Envelope]:
+    """Return the messages on one line: one, or those of a JSON-RPC batch, as servers of 2025-03-26 may print.
+
+    Raises:
+        WireError: Something else was printed.
+    """
+    if line[:1] != b"[":
+        return [decode_line(line)]
+    try:
+        items = msgspec.json.decode(line, type=list[Raw])
+    except (msgspec.DecodeError, RecursionError) as error:
+        raise WireError(PARSE_ERROR, f"not JSON-RPC: {error}") from error
+    return [decode_line(bytes(item)) for item in items]
 
 
 def _decode_leniently(line: bytes) -> Envelope:
@@ -139,6 +174,15 @@ def id_of(envelope: Envelope | None) -> bytes:
     if envelope is None or envelope.id is UNSET:
         return NULL
     return bytes(envelope.id)
+
+
+def string_of(raw: Raw | UnsetType) -> str:
+    """Return what ``raw`` says if it is a string, else nothing."""
+    try:
+        found = "" if raw is UNSET else msgspec.json.decode(raw)
+    except msgspec.DecodeError:
+        return ""
+    return found if isinstance(found, str) else ""
 
 
 def id_of_body(body: bytes) -> bytes:

@@ -1,26 +1,24 @@
-"""The two eras of the protocol in front of a stdio server that knows only the older one. Pure.
+"""Requests of the era in which each stands alone. Pure.
 
-Legacy (2024-11-05 to 2025-11-25): ``initialize`` opens a session. Modern (2026-07-28): every request stands alone, says in
-``_meta`` who asks and repeats in headers what it is, so that a gateway can route without reading; header and body must
-agree.
+Legacy (2024-11-05 to 2025-11-25): ``initialize`` opens a session. Modern (2026-07-28): every request says in ``_meta`` who
+asks and repeats in headers what it is, so that a gateway can route without reading; header and body must agree.
 """
 
-import base64
-import binascii
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 import msgspec
 from msgspec import UNSET, Raw
 
-from appliance.gateway.bridge.calls import Call
 from appliance.gateway.protocol import wire
+from appliance.gateway.protocol.header_values import header_value
 from appliance.gateway.protocol.wire import Envelope
 
 _PREFIX = "io.modelcontextprotocol/"
 PROTOCOL_VERSION = f"{_PREFIX}protocolVersion"
 CLIENT_CAPABILITIES = f"{_PREFIX}clientCapabilities"
+CLIENT_INFO = f"{_PREFIX}clientInfo"
 LOG_LEVEL = f"{_PREFIX}logLevel"
 SERVER_INFO = f"{_PREFIX}serverInfo"
 #: What an older server has no use for.
@@ -28,8 +26,10 @@ _OF_THE_ENVELOPE = (
     PROTOCOL_VERSION,
     CLIENT_CAPABILITIES,
     LOG_LEVEL,
-    f"{_PREFIX}clientInfo",
+    CLIENT_INFO,
 )
+#: Of a client that comes back with answers.
+_OF_THE_RETRY = ("requestState", "inputResponses")
 _ROUTING_HEADERS = ("mcp-protocol-version", "mcp-method", "mcp-name")
 _NAME_OF = {"tools/call": "name", "prompts/get": "name", "resources/read": "uri"}
 #: Methods that the modern era no longer has.
@@ -40,65 +40,15 @@ _GONE = {
     "resources/subscribe",
     "resources/unsubscribe",
 }
-#: Results that say how long they may be kept; an older server cannot tell, so they may not.
-_CACHEABLE = {
-    "tools/list",
-    "prompts/list",
-    "resources/list",
-    "resources/templates/list",
-    "resources/read",
-}
-_LEVELS = (
-    "debug",
-    "info",
-    "notice",
-    "warning",
-    "error",
-    "critical",
-    "alert",
-    "emergency",
-)
 _STATUS = {
     wire.PARSE_ERROR: 400,
     wire.INVALID_REQUEST: 400,
     wire.INVALID_PARAMS: 400,
     wire.HEADER_MISMATCH: 400,
     wire.UNSUPPORTED_VERSION: 400,
+    wire.MISSING_CAPABILITY: 400,
     wire.METHOD_NOT_FOUND: 404,
 }
-_RESOURCE_NOT_FOUND = -32002
-
-
-@dataclass(frozen=True)
-class Answer:
-    """What a client is told, and under which HTTP status."""
-
-    status: int
-    body: bytes
-
-
-class Era(Protocol):
-    """How answers and notifications look to one client."""
-
-    def answer(self, call: Call) -> Answer:
-        """Return the end of ``call``."""
-        ...
-
-    def note(self, body: bytes) -> bytes | None:
-        """Return a notification in mid-call; ``None``: this client does not want it."""
-        ...
-
-
-class Legacy:
-    """As the server says it."""
-
-    def answer(self, call: Call) -> Answer:
-        """Return the server's answer under the client's id."""
-        return Answer(200, call.answer_body())
-
-    def note(self, body: bytes) -> bytes | None:
-        """Return the notification unchanged."""
-        return body
 
 
 @dataclass(frozen=True)
@@ -108,34 +58,29 @@ class Modern:
     request: Envelope
     #: The request for the server, without what it would not understand.
     onward: Envelope
+    #: What the client can be asked for, and who it says it is.
+    capabilities: Mapping[str, Any]
+    client_info: Mapping[str, Any]
     #: Of ``subscriptions/listen``: what the client wants to hear of.
     wanted: Mapping[str, Any]
-    #: The least level of log messages that the client wants; ``None``: none.
-    log_level: str | None
+    #: The least level of log messages that the client wants; empty: none.
+    log_level: str
+    #: Of a client that comes back: what it was given to come back with, and what it answers.
+    request_state: str | None
+    input_responses: Mapping[str, Raw]
 
-    def answer(self, call: Call) -> Answer:
-        """Return the server's answer with what the modern era adds."""
-        answer = call.answer
-        if answer is None:
-            return Answer(200, call.answer_body())
-        if answer.error is not UNSET:
-            return _modern_error(call.client_id, answer.error)
-        fields = _fields(answer.result)
-        fields.setdefault("resultType", Raw(b'"complete"'))
-        if call.method in _CACHEABLE:
-            fields.setdefault("ttlMs", Raw(b"0"))
-            fields.setdefault("cacheScope", Raw(b'"private"'))
-        return Answer(200, wire.result_body(call.client_id, wire.encode(fields)))
+    @property
+    def method(self) -> str:
+        """What is asked for."""
+        return "" if self.request.method is UNSET else self.request.method
 
-    def note(self, body: bytes) -> bytes | None:
-        """Return the notification, unless it is a log message that the client did not ask for."""
-        message = wire.decode_line(body)
-        if message.method != "notifications/message":
-            return body
-        level = _value(_fields(message.params).get("level"))
-        if self.log_level not in _LEVELS or level not in _LEVELS:
-            return None
-        return body if _LEVELS.index(level) >= _LEVELS.index(self.log_level) else None
+    @property
+    def target(self) -> str:
+        """The tool, prompt or resource that it is about; empty: none."""
+        name = value_of(
+            fields_of(self.onward.params).get(_NAME_OF.get(self.method, ""))
+        )
+        return name if isinstance(name, str) else ""
 
 
 class RefusalError(Exception):
@@ -156,10 +101,19 @@ class RefusalError(Exception):
         self.message = message
         self.data = data
 
-    def answer(self, request_id: bytes) -> Answer:
+    @property
+    def status(self) -> int:
+        """The HTTP status that goes with it."""
+        return status_of(self.rpc_code)
+
+    def body(self, request_id: bytes) -> bytes:
         """Return it as a client is told."""
-        body = wire.error_body(request_id, self.rpc_code, self.message, self.data)
-        return Answer(_STATUS.get(self.rpc_code, 200), body)
+        return wire.error_body(request_id, self.rpc_code, self.message, self.data)
+
+
+def status_of(rpc_code: object) -> int:
+    """Return the HTTP status under which a JSON-RPC error is sent."""
+    return _STATUS.get(rpc_code, 200) if isinstance(rpc_code, int) else 200
 
 
 def is_modern(revision: str | None, message: Envelope) -> bool:
@@ -196,8 +150,8 @@ def read_modern(request: Envelope, headers: Iterable[tuple[str, str]]) -> Modern
         RefusalError: It does not; the first rule that it breaks.
     """
     method = "" if request.method is UNSET else request.method
-    fields = _fields(request.params)
-    meta = _value(fields.get("_meta"))
+    fields = fields_of(request.params)
+    meta = value_of(fields.get("_meta"))
     if (
         not isinstance(meta, dict)
         or not {PROTOCOL_VERSION, CLIENT_CAPABILITIES} <= meta.keys()
@@ -212,13 +166,16 @@ def read_modern(request: Envelope, headers: Iterable[tuple[str, str]]) -> Modern
         raise RefusalError(
             wire.METHOD_NOT_FOUND, f"{meta[PROTOCOL_VERSION]} has no {method}."
         )
-    wanted = _value(fields.get("notifications"))
-    level = meta.get(LOG_LEVEL)
+    level, state = meta.get(LOG_LEVEL), value_of(fields.get("requestState"))
     return Modern(
         request=request,
         onward=_without_envelope(request, fields, meta),
-        wanted=wanted if isinstance(wanted, dict) else {},
-        log_level=level if isinstance(level, str) else None,
+        capabilities=_object(meta[CLIENT_CAPABILITIES]),
+        client_info=_object(meta.get(CLIENT_INFO)),
+        wanted=_object(value_of(fields.get("notifications"))),
+        log_level=level if isinstance(level, str) else "",
+        request_state=state if isinstance(state, str) else None,
+        input_responses=fields_of(fields.get("inputResponses", UNSET)),
     )
 
 
@@ -227,7 +184,12 @@ def discover_result(opened: Mapping[str, Any]) -> bytes:
     result: dict[str, Any] = {
         "resultType": "complete",
         "supportedVersions": [*wire.MODERN_REVISIONS, *wire.LEGACY_REVISIONS],
-        "capabilities": opened.get("capabilities", {}),
+        "capabilities": {
+            # Tasks are another protocol in this era.
+            name: value
+            for name, value in _object(opened.get("capabilities")).items()
+            if name != "tasks"
+        },
         "ttlMs": 0,
         "cacheScope": "private",
         "_meta": {SERVER_INFO: opened.get("serverInfo", {})},
@@ -257,7 +219,7 @@ def _check_headers(
         raise RefusalError(
             wire.HEADER_MISMATCH, "Mcp-Method and the body's method do not agree."
         )
-    name_in_body = _value(fields.get(_NAME_OF.get(method, "")))
+    name_in_body = value_of(fields.get(_NAME_OF.get(method, "")))
     if name_in_body is not None and header_value(found.get("mcp-name")) != name_in_body:
         raise RefusalError(
             wire.HEADER_MISMATCH,
@@ -265,25 +227,12 @@ def _check_headers(
         )
 
 
-def header_value(value: str | None) -> str | None:
-    """Return what a header stands for: itself, or what ``=?base64?…?=`` holds; ``None`` if that is damaged."""
-    if value is None or not (value.startswith("=?base64?") and value.endswith("?=")):
-        return value
-    packed = value[len("=?base64?") : -len("?=")]
-    try:
-        unpacked = base64.b64decode(packed, validate=True)
-        return (
-            unpacked.decode() if base64.b64encode(unpacked).decode() == packed else None
-        )
-    except (binascii.Error, UnicodeDecodeError):
-        return None
-
-
 def _without_envelope(
     request: Envelope, fields: dict[str, Raw], meta: dict[str, Any]
 ) -> Envelope:
     kept = {key: value for key, value in meta.items() if key not in _OF_THE_ENVELOPE}
-    params = {key: value for key, value in fields.items() if key != "_meta"}
+    left_out = ("_meta", *_OF_THE_RETRY)
+    params = {key: value for key, value in fields.items() if key not in left_out}
     if kept:
         params["_meta"] = Raw(wire.encode(kept))
     return Envelope(
@@ -291,19 +240,7 @@ def _without_envelope(
     )
 
 
-def _modern_error(request_id: bytes, raw: Raw) -> Answer:
-    error = _value(raw)
-    code = error.get("code") if isinstance(error, dict) else None
-    if code == _RESOURCE_NOT_FOUND:
-        code = error["code"] = wire.INVALID_PARAMS
-        raw = Raw(wire.encode(error))
-    status = _STATUS.get(code, 200) if isinstance(code, int) else 200
-    return Answer(
-        status, b'{"jsonrpc":"2.0","id":%b,"error":%b}' % (request_id, bytes(raw))
-    )
-
-
-def _fields(raw: Raw | msgspec.UnsetType) -> dict[str, Raw]:
+def fields_of(raw: Raw | msgspec.UnsetType) -> dict[str, Raw]:
     """Return the members of an object, their values as they were written; what is no object has none."""
     try:
         return msgspec.json.decode(b"{}" if raw is UNSET else raw, type=dict[str, Raw])
@@ -311,5 +248,10 @@ def _fields(raw: Raw | msgspec.UnsetType) -> dict[str, Raw]:
         return {}
 
 
-def _value(raw: Raw | None) -> Any:
+def value_of(raw: Raw | None) -> Any:
+    """Return what ``raw`` says; ``None`` if it is missing."""
     return None if raw is None else msgspec.json.decode(raw)
+
+
+def _object(value: object) -> Mapping[str, Any]:
+    return value if isinstance(value, dict) else {}
