@@ -16,6 +16,12 @@ from appliance.core import labels
 from appliance.infra.docker import CONTROL_TIMEOUT_S, Engine, is_missing, words
 from appliance.runtimes import inspection
 from appliance.runtimes.container import container_config
+from appliance.runtimes.docker_sessions import (
+    is_sessions,
+    session,
+    sessions_of,
+    stop_all,
+)
 from appliance.runtimes.docker_space import Space
 from appliance.runtimes.errors import EngineUnavailableError, StartFailedError
 from appliance.runtimes.frames import FrameReader
@@ -26,6 +32,7 @@ from appliance.runtimes.model import (
     InstanceSpec,
     InstanceState,
     LogLine,
+    SessionContainer,
 )
 
 log = structlog.get_logger(__name__)
@@ -153,11 +160,14 @@ class DockerExecutor:
             except aiodocker.DockerError as error:
                 if not is_missing(error):
                     raise
+            await stop_all(await sessions_of(client, self._owner, instance=name))
 
     async def remove(self, name: str) -> None:
-        """Remove the instance."""
+        """Remove the instance and the containers of its sessions."""
         async with self._engine.reach() as client:
             await _delete(client.containers.container(self._container_name(name)))
+            for container in await sessions_of(client, self._owner, instance=name):
+                await _delete(container)
 
     async def remove_server(self, server_id: int) -> None:
         """Remove every instance, the network, the volume and the built images of a server."""
@@ -212,10 +222,16 @@ class DockerExecutor:
                 return await _show(container)
 
         async with self._engine.reach() as client:
-            found = await asyncio.gather(
-                *map(look, await self._list(client, server_id))
-            )
+            listed = await self._list(client, server_id)
+            own = [item for item in listed if not is_sessions(item)]
+            found = await asyncio.gather(*map(look, own))
         return [inspection.instance(item) for item in found if item]
+
+    async def sessions(self, server_id: int) -> list[SessionContainer]:
+        """Return the containers that sessions of one server have for themselves."""
+        async with self._engine.reach() as client:
+            found = await sessions_of(client, self._owner, server=str(server_id))
+        return sorted(map(session, found), key=lambda item: item.created_at)
 
     async def tail(self, name: str, *, lines: int = 50) -> list[LogLine]:
         """Return the last lines that the instance printed, oldest first."""
@@ -273,7 +289,9 @@ class DockerExecutor:
             # The engine has answered, so from here on nothing is missed.
             yield ExecutorEvent(None, None, "reconnected")
             async for line in body:
-                yield inspection.event(json.loads(line))
+                event = json.loads(line)
+                if labels.SESSION not in event["Actor"]["Attributes"]:
+                    yield inspection.event(event)
 
 
 async def _show(container: Any) -> dict[str, Any] | None:

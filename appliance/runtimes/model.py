@@ -73,6 +73,19 @@ class Instance:
 
 
 @dataclass(frozen=True)
+class SessionContainer:
+    """A container that one session of a server has for itself; the gateway keeps it."""
+
+    #: Which session, unguessable from outside and no key to it.
+    session: str
+    #: The instance that it was made like.
+    instance: str
+    container_id: str
+    is_running: bool
+    created_at: datetime
+
+
+@dataclass(frozen=True)
 class LogLine:
     """One line that an instance printed."""
 

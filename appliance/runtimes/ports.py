@@ -9,6 +9,7 @@ from appliance.runtimes.model import (
     Instance,
     InstanceSpec,
     LogLine,
+    SessionContainer,
 )
 
 
@@ -40,11 +41,14 @@ class Executor(Protocol):
         ...
 
     async def stop(self, name: str, *, grace_s: float = 10) -> None:
-        """End the instance: its stdin is closed or it is told to terminate, then killed. Unknown or ended: nothing to do."""
+        """End the instance: its stdin is closed or it is told to terminate, then killed. Unknown or ended: nothing to do.
+
+        The containers of its sessions end with it.
+        """
         ...
 
     async def remove(self, name: str) -> None:
-        """Remove the instance, running or not. Unknown: nothing to do."""
+        """Remove the instance, running or not, and the containers of its sessions. Unknown: nothing to do."""
         ...
 
     async def remove_server(self, server_id: int) -> None:
@@ -57,6 +61,10 @@ class Executor(Protocol):
 
     async def instances(self, server_id: int | None = None) -> list[Instance]:
         """Return all instances of this appliance, or of one server, whether they run or not."""
+        ...
+
+    async def sessions(self, server_id: int) -> list[SessionContainer]:
+        """Return the containers that sessions of one server have for themselves, oldest first; they are no instances."""
         ...
 
     async def tail(self, name: str, *, lines: int = 50) -> list[LogLine]:

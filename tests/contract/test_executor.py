@@ -13,6 +13,9 @@ from pathlib import Path
 
 import pytest
 
+from appliance.gateway.bridge import engine as gateway_engine
+from appliance.gateway.bridge.containers import SessionContainers
+from appliance.gateway.bridge.handshake import HandshakeFiles
 from appliance.infra.docker import Engine
 from appliance.runtimes.docker import DockerExecutor
 from appliance.runtimes.errors import (
@@ -29,7 +32,7 @@ from appliance.runtimes.model import (
     Transport,
 )
 from appliance.runtimes.ports import Executor
-from tests.engine import SUBNET_POOL, Box, docker
+from tests.engine import SUBNET_POOL, Box, docker, inspect
 from tests.fakes.mcp_engine import EngineDoor
 
 EXECUTORS = ["docker_executor"]
@@ -568,6 +571,28 @@ async def watching(executor: Executor) -> AsyncIterator[AsyncIterator[ExecutorEv
         yield events
 
 
+async def test_a_sessions_container_is_no_instance_and_goes_with_its_instance(
+    executor: Executor, spec: InstanceSpec, tmp_path: Path
+) -> None:
+    instance = await executor.start(spec)
+    files = await asyncio.to_thread(HandshakeFiles, tmp_path)
+    containers = SessionContainers(gateway_engine.Engine(), files, "contract")
+    container_id = await containers.start(instance.container_id, "0123456789abcdef")
+
+    (kept,) = await executor.sessions(spec.server_id)
+
+    assert (kept.container_id, kept.session) == (container_id, "0123456789abcdef")
+    assert (kept.instance, kept.is_running) == (spec.name, True)
+    assert await executor.instances() == [instance]
+    own = await asyncio.to_thread(inspect, instance.container_id)
+    its = await asyncio.to_thread(inspect, container_id)
+    assert own["HostConfig"] == its["HostConfig"]
+    await executor.stop(spec.name)
+    assert not (await executor.sessions(spec.server_id))[0].is_running
+    await executor.remove(spec.name)
+    assert await executor.sessions(spec.server_id) == []
+
+
 async def test_another_installation_is_left_alone(
     executor: Executor, spec: InstanceSpec, engine: Engine
 ) -> None:
@@ -594,6 +619,7 @@ async def test_an_engine_that_is_away_is_said_to_be(spec: InstanceSpec) -> None:
         executor.remove_server(1),
         executor.remove_image("x"),
         executor.instances(),
+        executor.sessions(1),
         executor.tail("x"),
         anext(executor.follow("x")),
     ):

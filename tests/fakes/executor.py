@@ -9,6 +9,7 @@ from appliance.runtimes.model import (
     Instance,
     InstanceSpec,
     LogLine,
+    SessionContainer,
 )
 
 PRINTED = [
@@ -20,6 +21,14 @@ PRINTED = [
 #: What a stdio server says to its clients, between the others.
 TRAFFIC = LogLine(
     datetime(2026, 1, 1, 12, 0, 0, 2, tzinfo=UTC), "stdout", '{"jsonrpc":"2.0"}'
+)
+#: The container that one session of every server has.
+SESSION = SessionContainer(
+    "5e55105e55105e55",
+    "mcp-clock-1",
+    "c0ffee" * 10,
+    is_running=True,
+    created_at=datetime(2026, 1, 1, 12, tzinfo=UTC),
 )
 ALL = [*PRINTED[:2], TRAFFIC, PRINTED[2]]
 
@@ -51,6 +60,9 @@ class IdleExecutor:
 
     async def instances(self, server_id: int | None = None) -> list[Instance]:  # noqa: ARG002 - the port
         return []
+
+    async def sessions(self, server_id: int) -> list[SessionContainer]:  # noqa: ARG002 - the port
+        return [SESSION]
 
     async def tail(self, name: str, *, lines: int = 50) -> list[LogLine]:  # noqa: ARG002 - the port
         return ALL[-lines:]
