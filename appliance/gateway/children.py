@@ -14,7 +14,7 @@ from appliance.gateway.bridge.clones import gateway_label
 from appliance.gateway.bridge.containers import SessionContainers
 from appliance.gateway.bridge.engine import Engine
 from appliance.gateway.bridge.handshake import HandshakeFiles, forget_gone_containers
-from appliance.gateway.bridge.peers.kinds import Means, make_peers
+from appliance.gateway.bridge.kinds import Means, make_peers
 from appliance.gateway.bridge.service import Bridge
 from appliance.gateway.config import GatewayConfig, handshake_directory
 from appliance.gateway.counters import Counter, CounterRow

@@ -21,10 +21,8 @@ from appliance.gateway.errors import (
     HandshakeError,
     InstanceGoneError,
 )
-from appliance.gateway.protocol import wire
+from appliance.gateway.protocol import discovery, wire
 from appliance.gateway.protocol.wire import Envelope
-
-CLIENT_INFO = {"name": "mcp-host-gateway", "version": "1"}
 
 #: Sends one request and returns the server's answer.
 Ask = Callable[[Envelope], Awaitable[Envelope]]
@@ -41,7 +39,7 @@ class Announced:
 #: Of a server that several share. Whether the client that a question goes to can answer it is known only then; roots are
 #: one client's, so nobody's here.
 SHARED = Announced(
-    {"sampling": {}, "elicitation": {"form": {}, "url": {}}}, CLIENT_INFO
+    {"sampling": {}, "elicitation": {"form": {}, "url": {}}}, discovery.GATEWAY_INFO
 )
 
 
@@ -49,7 +47,8 @@ async def shake_hands(ask: Ask, announced: Announced = SHARED) -> dict[str, Any]
     """Open the server and return its ``initialize`` result.
 
     The newest revision is asked for first. A server that answers with an error instead of its own revision, which it
-    should not, is asked for older ones; one that says it is open already is taken at its word when it lists its tools.
+    should not, is asked for older ones, and then for what it is in the words of the stateless revision; one that says it is
+    open already is taken at its word when it lists its tools.
 
     Raises:
         HandshakeError: It refuses everything; carries its own words.
@@ -59,7 +58,10 @@ async def shake_hands(ask: Ask, announced: Announced = SHARED) -> dict[str, Any]
         answer = await ask(_initialize(revision, announced))
         if answer.error is UNSET:
             return _result(answer)
-        refusal = _message(answer)
+        refusal = refusal or _message(answer)
+    stateless = discovery.opened_by(await ask(discovery.request()))
+    if stateless is not None:
+        return stateless
     answer = await ask(Envelope(method="tools/list", params=Raw(b"{}")))
     if answer.error is not UNSET:
         raise HandshakeError(f"The server refuses to be opened: {refusal}")
@@ -138,7 +140,7 @@ def _initialize(revision: str, announced: Announced) -> Envelope:
     params = {
         "protocolVersion": revision,
         "capabilities": announced.capabilities,
-        "clientInfo": announced.client_info or CLIENT_INFO,
+        "clientInfo": announced.client_info or discovery.GATEWAY_INFO,
     }
     return Envelope(method="initialize", params=Raw(wire.encode(params)))
 

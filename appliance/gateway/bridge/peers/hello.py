@@ -8,9 +8,9 @@ import msgspec
 from msgspec import UNSET, Raw
 
 from appliance.gateway.bridge.calls import Caller
-from appliance.gateway.bridge.handshake import CLIENT_INFO
 from appliance.gateway.errors import HandshakeError
 from appliance.gateway.protocol import wire
+from appliance.gateway.protocol.discovery import GATEWAY_INFO
 from appliance.gateway.protocol.wire import Envelope
 
 
@@ -20,7 +20,7 @@ class Hello:
 
     revision: str = wire.LEGACY_REVISIONS[0]
     capabilities: Mapping[str, Any] = field(default_factory=dict)
-    client_info: Mapping[str, Any] = field(default_factory=lambda: CLIENT_INFO)
+    client_info: Mapping[str, Any] = field(default_factory=lambda: GATEWAY_INFO)
 
     @property
     def revisions(self) -> list[str]:
@@ -46,7 +46,7 @@ def hello_for(caller: Caller) -> Hello:
     return Hello(
         revision=caller.revision if is_known else wire.LEGACY_REVISIONS[0],
         capabilities=caller.capabilities,
-        client_info=caller.client_info or CLIENT_INFO,
+        client_info=caller.client_info or GATEWAY_INFO,
     )
 
 

@@ -18,6 +18,7 @@ from appliance.gateway.bridge.peers.param_headers import (
     headers_of,
     marks_of,
 )
+from appliance.gateway.bridge.traffic import OURSELVES
 from appliance.gateway.errors import ConnectionLostError
 from appliance.gateway.http import messages as http
 from appliance.gateway.protocol import wire
@@ -29,7 +30,6 @@ log = structlog.get_logger("gateway.peers")
 TOOLS_KEPT = 10_000
 #: Pages of a list of tools that are read in search of one tool.
 PAGES = 100
-_OURSELVES = Caller("bridge")
 
 
 class HttpLine:
@@ -121,7 +121,7 @@ class HttpLine:
         self._marks.pop(str(name), None)
         for _ in range(PAGES):
             page = speech.request("tools/list", params, meta)
-            call, onward = self._flight.begin(page, _OURSELVES)
+            call, onward = self._flight.begin(page, OURSELVES)
             try:
                 answer = await self._exchange(call, onward)
             finally:

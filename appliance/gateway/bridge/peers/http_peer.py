@@ -96,6 +96,16 @@ class HttpPeer:
         if self._inner is not None:
             self._inner.end_session(caller)
 
+    @property
+    def is_needed(self) -> bool:
+        """Whether clients would lose something if this were closed: a session that is idle for long is opened again."""
+        return False
+
+    def retire(self) -> None:
+        """Nothing leads here any more: let those who listen connect anew."""
+        if self._inner is not None:
+            self._inner.retire()
+
     async def close(self) -> None:
         """Let go of the server."""
         await self._revivals.close()

@@ -10,13 +10,12 @@ from appliance.core.errors import DomainError
 from appliance.gateway.bridge.calls import Call, Caller, Stream
 from appliance.gateway.bridge.peers import speech
 from appliance.gateway.bridge.peers.flight import code_of, fields_of, value_of
+from appliance.gateway.bridge.traffic import OURSELVES
 from appliance.gateway.protocol import wire
 from appliance.gateway.protocol.wire import Envelope
 
 log = structlog.get_logger("gateway.peers")
 
-#: The bridge's own request: what a server tells here it tells to everybody.
-_OURSELVES = Caller("bridge")
 #: Resources that somebody wants to hear of; further ones are refused.
 RESOURCES_LIMIT = 1_000
 RETRY_S = 1.0
@@ -100,10 +99,14 @@ class Listening:
             except TimeoutError:
                 log.info("listening_not_acknowledged")
 
-    async def close(self) -> None:
-        """Stop listening."""
+    def close_streams(self) -> None:
+        """End every stream."""
         for stream in self._streams:
             stream.close()
+
+    async def close(self) -> None:
+        """Stop listening."""
+        self.close_streams()
         self._streams.clear()
         self._follow()
         if self._task is not None:
@@ -166,9 +169,9 @@ class Listening:
         before: asyncio.Task[None] | None,
     ) -> bool:
         """Listen until the server ends the stream; return whether it can tell anything at all."""
-        meta = speech.meta_of(_OURSELVES, None)
+        meta = speech.meta_of(OURSELVES, None)
         request = speech.request(speech.LISTEN, {"notifications": wanted}, meta)
-        call = await self._line.begin(request, _OURSELVES)
+        call = await self._line.begin(request, OURSELVES)
         try:
             while True:
                 for note in call.take_notes():

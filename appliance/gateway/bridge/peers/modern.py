@@ -12,15 +12,16 @@ from appliance.gateway.bridge.peers import speech
 from appliance.gateway.bridge.peers.flight import Flight, code_of, fields_of, value_of
 from appliance.gateway.bridge.peers.listening import Line, Listening
 from appliance.gateway.bridge.peers.questions import ask_all
+from appliance.gateway.bridge.traffic import OURSELVES
 from appliance.gateway.errors import (
     ConnectionLostError,
     HandshakeError,
     TooManyRoundsError,
 )
-from appliance.gateway.protocol import wire
+from appliance.gateway.protocol import discovery, wire
+from appliance.gateway.protocol.levels import LEVELS
 from appliance.gateway.protocol.wire import Envelope
 
-OURSELVES = Caller("bridge")
 #: A server may come back with questions so many times before a call is given up.
 ROUNDS = 16
 #: A call whose server asks nothing and wants to be asked again waits so long, and longer each time.
@@ -102,6 +103,10 @@ class ModernPeer:
         """Close the streams and forget the subscriptions of a session."""
         self._listening.end(caller)
         self._levels.pop(caller, None)
+
+    def retire(self) -> None:
+        """Nothing leads here any more: let those who listen connect anew."""
+        self._listening.close_streams()
 
     async def close(self) -> None:
         """Let go of the server."""
@@ -215,7 +220,7 @@ class ModernPeer:
         return True
 
     def _set_level(self, caller: Caller, level: object) -> Envelope | None:
-        if not isinstance(level, str) or level not in speech.LEVELS:
+        if not isinstance(level, str) or level not in LEVELS:
             return _error(wire.INVALID_PARAMS, "There is no such level.")
         self._levels[caller] = level
         if len(self._levels) > LEVELS_LIMIT:
@@ -241,8 +246,7 @@ async def discover(line: Line) -> dict[str, Any]:
     Raises:
         DomainError: It does not answer, or does not speak the modern era.
     """
-    request = speech.request(speech.DISCOVER, {}, speech.meta_of(OURSELVES, None))
-    call = await line.begin(request, OURSELVES)
+    call = await line.begin(discovery.request(), OURSELVES)
     try:
         while not call.is_over:
             await call.news()
@@ -250,7 +254,10 @@ async def discover(line: Line) -> dict[str, Any]:
         line.abandon(call)
     if call.answer is None:
         raise call.error or HandshakeError("The server gave no answer.")
-    return speech.opened_by(call.answer)
+    opened = discovery.opened_by(call.answer)
+    if opened is None:
+        raise HandshakeError(f"The server does not speak {discovery.REVISION}.")
+    return opened
 
 
 def _error(code: int, message: str) -> Envelope:

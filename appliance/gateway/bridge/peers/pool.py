@@ -88,6 +88,11 @@ class SessionPeer:
             for key in [key for key in self._kept if key[:2] == _key(caller)[:2]]:
                 self._close(key)
 
+    def retire(self) -> None:
+        """Nothing leads here any more: let those who listen connect anew."""
+        for kept in self._kept.values():
+            kept.session.close_streams()
+
     async def close(self) -> None:
         """End every session."""
         if self._sweeper is not None:

@@ -19,6 +19,7 @@ from appliance.gateway.bridge.peers.asks import Asks
 from appliance.gateway.bridge.peers.door import Door
 from appliance.gateway.bridge.peers.flight import Flight, fields_of, value_of
 from appliance.gateway.bridge.peers.hello import Hello
+from appliance.gateway.bridge.traffic import OURSELVES
 from appliance.gateway.errors import (
     ConnectionLostError,
     HandshakeError,
@@ -148,10 +149,14 @@ class Session(ABC):
         """Forget ``stream``."""
         self._streams.discard(stream)
 
-    async def close(self) -> None:
-        """End the session at the server, and everything that waits for it."""
+    def close_streams(self) -> None:
+        """End every stream."""
         for stream in self._streams:
             stream.close()
+
+    async def close(self) -> None:
+        """End the session at the server, and everything that waits for it."""
+        self.close_streams()
         self._streams.clear()
         self._flight.fail(ConnectionLostError("The session at the server was ended."))
         tasks = [*self._tasks, *self._carrying.values()]
@@ -232,7 +237,7 @@ class Session(ABC):
     async def _request(self, method: str, params: Raw) -> None:
         """Send a request of our own and wait until it is over."""
         call, onward = self._flight.begin(
-            Envelope(method=method, params=params), Caller("bridge")
+            Envelope(method=method, params=params), OURSELVES
         )
         try:
             await self._carry(call, onward)

@@ -9,33 +9,18 @@ import msgspec
 from msgspec import UNSET, Raw, UnsetType
 
 from appliance.gateway.bridge.calls import Caller
-from appliance.gateway.bridge.handshake import CLIENT_INFO
 from appliance.gateway.bridge.peers.flight import fields_of, value_of
-from appliance.gateway.bridge.peers.header_values import header_text
-from appliance.gateway.errors import HandshakeError
-from appliance.gateway.protocol import wire
+from appliance.gateway.protocol import discovery, wire
+from appliance.gateway.protocol.header_values import header_text
+from appliance.gateway.protocol.modern import LOG_LEVEL
 from appliance.gateway.protocol.wire import Envelope
 
-REVISION = wire.MODERN_REVISIONS[0]
 LISTEN = "subscriptions/listen"
-DISCOVER = "server/discover"
-_PREFIX = "io.modelcontextprotocol/"
-_SERVER_INFO = f"{_PREFIX}serverInfo"
-SUBSCRIPTION_ID = f"{_PREFIX}subscriptionId"
+SUBSCRIPTION_ID = "io.modelcontextprotocol/subscriptionId"
 #: How a server calls a question of its own; fronts whose clients know questions by name use it.
 INPUT_KEY = "mcp-host/inputKey"
 _NAME_OF = {"tools/call": "name", "prompts/get": "name", "resources/read": "uri"}
 _RESOURCE_NOT_FOUND = -32002
-LEVELS = (
-    "debug",
-    "info",
-    "notice",
-    "warning",
-    "error",
-    "critical",
-    "alert",
-    "emergency",
-)
 
 
 @dataclass(frozen=True)
@@ -50,13 +35,9 @@ class Questions:
 
 def meta_of(caller: Caller, level: str | None) -> dict[str, Any]:
     """Return what every request says of who asks, and from which level on it wants to hear log messages."""
-    meta: dict[str, Any] = {
-        f"{_PREFIX}protocolVersion": REVISION,
-        f"{_PREFIX}clientInfo": caller.client_info or CLIENT_INFO,
-        f"{_PREFIX}clientCapabilities": dict(caller.capabilities),
-    }
+    meta = discovery.meta(caller.client_info, caller.capabilities)
     if level is not None:
-        meta[f"{_PREFIX}logLevel"] = level
+        meta[LOG_LEVEL] = level
     return meta
 
 
@@ -72,36 +53,11 @@ def request(
 def headers_of(message: Envelope) -> list[tuple[str, str]]:
     """Return the headers that repeat what ``message`` is."""
     method = str(message.method)
-    headers = [("MCP-Protocol-Version", REVISION), ("Mcp-Method", method)]
+    headers = [("MCP-Protocol-Version", discovery.REVISION), ("Mcp-Method", method)]
     name = value_of(fields_of(message.params).get(_NAME_OF.get(method, "")))
     if isinstance(name, str):
         headers.append(("Mcp-Name", header_text(name)))
     return headers
-
-
-def opened_by(answer: Envelope) -> dict[str, Any]:
-    """Return what a server said at ``server/discover``, in the form of an ``initialize`` result.
-
-    Raises:
-        HandshakeError: It does not speak the modern era.
-    """
-    result = fields_of(answer.result)
-    versions = value_of(result.get("supportedVersions"))
-    if not isinstance(versions, list) or REVISION not in versions:
-        raise HandshakeError(f"The server does not speak {REVISION}.")
-    info = value_of(fields_of(result.get("_meta", UNSET)).get(_SERVER_INFO))
-    capabilities = value_of(result.get("capabilities"))
-    opened: dict[str, Any] = {
-        "protocolVersion": REVISION,
-        "capabilities": capabilities if isinstance(capabilities, dict) else {},
-        "serverInfo": info
-        if isinstance(info, dict)
-        else {"name": "unknown", "version": ""},
-    }
-    instructions = value_of(result.get("instructions"))
-    if isinstance(instructions, str):
-        opened["instructions"] = instructions
-    return opened
 
 
 def questions_in(answer: Envelope) -> Questions | None:

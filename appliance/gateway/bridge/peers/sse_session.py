@@ -12,17 +12,17 @@ from urllib.parse import urljoin, urlsplit, urlunsplit
 from msgspec import UNSET
 
 from appliance.core.errors import DomainError
-from appliance.gateway.bridge.calls import Call, Caller
+from appliance.gateway.bridge.calls import Call
 from appliance.gateway.bridge.peers.door import Door, is_stream, messages_in
 from appliance.gateway.bridge.peers.events import EventReader
 from appliance.gateway.bridge.peers.hello import Hello, opened_by
 from appliance.gateway.bridge.peers.session import Session
+from appliance.gateway.bridge.traffic import OURSELVES
 from appliance.gateway.errors import ConnectionLostError, HandshakeError
 from appliance.gateway.http import messages as http
 from appliance.gateway.protocol import wire
 from appliance.gateway.protocol.wire import Envelope
 
-_OURSELVES = Caller("bridge")
 _SUCCESS = range(200, 300)
 
 
@@ -57,7 +57,7 @@ class SseSession(Session):
 
     async def _said_hello(self, revision: str) -> Envelope:
         call, request = self._flight.begin(
-            self._hello.request(b"0", revision), _OURSELVES
+            self._hello.request(b"0", revision), OURSELVES
         )
         await self._carry(call, request)
         if call.answer is None:

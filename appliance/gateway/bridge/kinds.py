@@ -13,6 +13,7 @@ from appliance.gateway.bridge.peer import Peer
 from appliance.gateway.bridge.peers.door import Door
 from appliance.gateway.bridge.peers.http_peer import HttpPeer
 from appliance.gateway.bridge.peers.registry import Factory, Peers
+from appliance.gateway.bridge.peers.stdio_peer import StdioPeer
 from appliance.gateway.bridge.pool import StdioPool
 from appliance.gateway.bridge.sharing import Sharing
 from appliance.gateway.bridge.stdio import StdioServer
@@ -69,9 +70,10 @@ def _stdio(means: Means, route: Route) -> Peer:
         per_principal=config.sessions_per_principal,
         idle_s=config.session_idle_s,
     )
-    return StdioPool(
+    pool = StdioPool(
         server(route.container_id),
         Housing(route.container_id, means.containers, server),
         sharing,
         means.files,
     )
+    return StdioPeer(pool)
