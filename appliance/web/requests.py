@@ -106,6 +106,13 @@ def server_of(request: web.Request) -> int | str:
     return raw if number is None else number
 
 
+def bundle_of(request: web.Request) -> int | str:
+    """Return the bundle that the path names: digits are an id, anything else is a name."""
+    raw = request.match_info["bundle"]
+    number = row_id(raw)
+    return raw if number is None else number
+
+
 def row_id(text: str) -> int | None:
     """Return the id that ``text`` is, or ``None`` when it can be none: not digits, or more than Postgres' bigint holds."""
     is_id = text.isascii() and text.isdigit() and len(text) <= MAX_ID_DIGITS

@@ -94,6 +94,10 @@ class Routes:
         """Declare a replacing route."""
         return self._declare(hdrs.METH_PUT, path, spec)
 
+    def patch(self, path: str, **spec: Unpack[Spec]) -> Callable[[Declared], Handler]:
+        """Declare a route that changes what is given and leaves the rest."""
+        return self._declare(hdrs.METH_PATCH, path, spec)
+
     def delete(self, path: str, **spec: Unpack[Spec]) -> Callable[[Declared], Handler]:
         """Declare a removing route."""
         return self._declare(hdrs.METH_DELETE, path, spec)
