@@ -74,14 +74,6 @@ def page(*, owner_id: int | None, query: str, after: str, limit: int) -> list[Bu
     return _bundles(list(rows))
 
 
-def names(bundle_ids: Collection[int]) -> dict[int, str]:
-    """Return the names of bundles, by id; those that are gone have none."""
-    rows = BundleRow.select(BundleRow.id, BundleRow.name).where(
-        BundleRow.id.in_(list(bundle_ids))
-    )
-    return {row.id: row.name for row in rows}
-
-
 def add(new: NewBundle, *, owner_id: int, key_hash: bytes, key_prefix: str) -> int:
     """Insert a bundle without members and return its id.
 
