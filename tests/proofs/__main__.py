@@ -52,6 +52,11 @@ PROOFS = (
         1,
         "the official suite, both requirement sets, through the gateway before three builds of a server",
     ),
+    Proof(
+        "client-matrix",
+        3,
+        "nine ways of using clients of others, at three builds of a server: list, call, progress, cancel, ask back",
+    ),
 )
 
 
