@@ -254,6 +254,7 @@ class Box:
         status: str = "running",
         reason: str = "",
         tools: Any = None,
+        session_mode: str = "auto",
     ) -> str:
         """Add a server without an instance and return its endpoint key."""
         key = new_key("mcps_")
@@ -262,7 +263,10 @@ class Box:
             " endpoint_key_hash, endpoint_key_prefix) VALUES (%s, %s, '{}', %s, %s, %s, %s, '') RETURNING id",
             name,
             owner,
-            Json({} if tools is None else {"tools": tools}),
+            Json(
+                {"session_mode": session_mode}
+                | ({} if tools is None else {"tools": tools})
+            ),
             status,
             reason,
             key_hash(key),
@@ -423,7 +427,15 @@ class Box:
 
             yield next_event
 
-    def send(self, name: str, message: Any, *, cut: int | None = None) -> socket.socket:
+    def send(
+        self,
+        name: str,
+        message: Any,
+        *,
+        cut: int | None = None,
+        session: str = "",
+        key: str | None = None,
+    ) -> socket.socket:
         """Send a request, or as much of its body as ``cut`` leaves, and return the open connection.
 
         Without a message, a GET stream is asked for.
@@ -431,8 +443,9 @@ class Box:
         body = b"" if message is None else json.dumps(message).encode()
         head = (
             f"{'GET' if message is None else 'POST'} /servers/{name}/mcp HTTP/1.1\r\n"
-            f"Host: 127.0.0.1:{self.port}\r\nAuthorization: Bearer {self.internal_key}\r\n"
-            "Accept: application/json, text/event-stream\r\nContent-Type: application/json\r\n"
+            f"Host: 127.0.0.1:{self.port}\r\nAuthorization: Bearer {key or self.internal_key}\r\n"
+            + (f"Mcp-Session-Id: {session}\r\n" if session else "")
+            + "Accept: application/json, text/event-stream\r\nContent-Type: application/json\r\n"
             f"Content-Length: {len(body)}\r\n\r\n"
         )
         connection = socket.create_connection(("127.0.0.1", self.port))
