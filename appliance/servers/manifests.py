@@ -8,7 +8,7 @@ import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from difflib import ndiff
+from difflib import SequenceMatcher
 from enum import StrEnum
 from typing import Any, Self
 
@@ -23,6 +23,8 @@ LISTS = {
 ABOUT = ("protocolVersion", "serverInfo", "capabilities", "instructions")
 #: Lists that were asked for without an answer; what was known of them stays.
 UNREAD = "unread"
+#: Of a definition, when it is told line by line; comparing costs more than in proportion.
+MAX_LINES = 400
 
 
 class What(StrEnum):
@@ -104,9 +106,15 @@ def lines(change: Change) -> list[tuple[str, str]]:
     """Return the definition line by line, each with ``+``, ``-`` or a space before it."""
     before = _text(change.before) if change.what is not What.ADDED else []
     after = _text(change.after) if change.what is not What.REMOVED else []
-    return [
-        (line[0], line[2:]) for line in ndiff(before, after) if not line.startswith("?")
-    ]
+    told: list[tuple[str, str]] = []
+    for tag, *place in SequenceMatcher(None, before, after).get_opcodes():
+        start, end, new_start, new_end = place
+        if tag == "equal":
+            told += [(" ", line) for line in before[start:end]]
+        else:
+            told += [("-", line) for line in before[start:end]]
+            told += [("+", line) for line in after[new_start:new_end]]
+    return told
 
 
 def _entries(
@@ -142,5 +150,6 @@ def _plain(value: object) -> object:
 
 def _text(value: object) -> list[str]:
     if isinstance(value, str):
-        return value.splitlines()
-    return json.dumps(value, indent=2, sort_keys=True, ensure_ascii=False).splitlines()
+        return value.splitlines()[:MAX_LINES]
+    text = json.dumps(value, indent=2, sort_keys=True, ensure_ascii=False)
+    return text.splitlines()[:MAX_LINES]

@@ -122,7 +122,8 @@ class McpClient:
             McpCallError: It answers, but refuses to be opened or to list its tools.
         """
         async with self._open(name, PROBE_TIMEOUT_S, instance_id) as (exchange, opened):
-            capabilities = opened.get("capabilities") or {}
+            capabilities = _object(opened.get("capabilities"))
+            instructions = opened.get("instructions")
             tools = (
                 await _all(exchange, "tools/list", "tools")
                 if "tools" in capabilities
@@ -131,9 +132,10 @@ class McpClient:
             more, unread = await _more(exchange, capabilities)
         return Manifest(
             protocol_version=str(opened.get("protocolVersion", exchange.revision)),
-            server_info=opened.get("serverInfo") or _modern_server_info(opened),
-            capabilities=opened.get("capabilities") or {},
-            instructions=opened.get("instructions"),
+            server_info=_object(opened.get("serverInfo"))
+            or _modern_server_info(opened),
+            capabilities=capabilities,
+            instructions=instructions if isinstance(instructions, str) else None,
             tools=tools,
             prompts=more.get("prompts", ()),
             resources=more.get("resources", ()),
@@ -142,30 +144,42 @@ class McpClient:
         )
 
     async def call_tool(
-        self, name: str, tool: str, arguments: Mapping[str, Any], timeout_s: float
+        self,
+        name: str,
+        tool: str,
+        arguments: Mapping[str, Any],
+        timeout_s: float,
+        *,
+        place: str = "servers",
     ) -> dict[str, Any]:
         """Call one tool and return the JSON-RPC result; a tool's own failure is a result with ``isError``.
 
         Args:
-            name: Of the server.
+            name: Of the server, or of what else there is at ``place``.
             tool: Of the tool.
             arguments: As its input schema wants them.
             timeout_s: Seconds for the whole exchange.
+            place: ``servers`` or ``bundles``.
 
         Raises:
             McpUnavailableError: Nothing answers, or not in time.
             McpCallError: The server refused the call.
         """
-        async with self._open(name, timeout_s, None) as (exchange, _):
+        async with self._open(name, timeout_s, None, place=place) as (exchange, _):
             return await exchange.ask(
                 "tools/call", {"name": tool, "arguments": dict(arguments)}
             )
 
     @asynccontextmanager
     async def _open(
-        self, name: str, timeout_s: float, instance_id: int | None
+        self,
+        name: str,
+        timeout_s: float,
+        instance_id: int | None,
+        *,
+        place: str = "servers",
     ) -> AsyncIterator[tuple["_Exchange", dict[str, Any]]]:
-        url = f"{self._gateway_url}/servers/{name}/mcp"
+        url = f"{self._gateway_url}/{place}/{name}/mcp"
         exchange = _Exchange(
             self._session, url, self._key, timeout_s, instance_id=instance_id
         )
@@ -396,6 +410,10 @@ def _modern_meta() -> dict[str, Any]:
         f"{_META}clientInfo": CLIENT_INFO,
         f"{_META}clientCapabilities": {},
     }
+
+
+def _object(value: object) -> dict[str, Any]:
+    return value if isinstance(value, dict) else {}
 
 
 def _modern_server_info(opened: dict[str, Any]) -> dict[str, Any]:

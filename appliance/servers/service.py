@@ -19,7 +19,7 @@ from appliance.observability.audit import record as audit
 from appliance.observability.usage import UsageMetric, usage_of
 from appliance.runtimes.model import InstanceSpec, LogLine, Transport
 from appliance.runtimes.ports import Executor
-from appliance.servers import store
+from appliance.servers import manifest_store, store
 from appliance.servers.config import (
     check_config,
     check_name,
@@ -34,6 +34,7 @@ from appliance.servers.errors import (
     ServerNotRunningError,
 )
 from appliance.servers.instances import instance_spec
+from appliance.servers.manifests import ManifestChange
 from appliance.servers.mcp import McpCallError, McpClient
 from appliance.servers.model import (
     Deployment,
@@ -183,6 +184,22 @@ class ServerService:
 
         def read() -> list[UsageMetric]:
             return usage_of(_visible(principal, server).id, limit=limit)
+
+        return await self._database.run(read)
+
+    async def manifest_changes(
+        self,
+        principal: Principal,
+        server: int | str,
+        *,
+        before: int | None = None,
+        limit: int = 20,
+    ) -> list[ManifestChange]:
+        """Return what changed in what the server says of itself, newest first; ``before`` is the cursor."""
+
+        def read() -> list[ManifestChange]:
+            found = _visible(principal, server)
+            return manifest_store.of_server(found.id, before=before, limit=limit)
 
         return await self._database.run(read)
 

@@ -53,9 +53,17 @@ _OTHER_LOOKS: dict[str, Look] = {
     "succeeded": Look("Succeeded", "circle-check", "ok"),
     "allowed": Look("Done", "circle-check", "ok"),
     "denied": Look("Denied", "ban", "warn"),
+    "added": Look("Added", "plus", "ok"),
+    "removed": Look("Removed", "x", "bad"),
+    "changed": Look("Changed", "rotate-cw", "warn"),
     "ok": Look("Well", "circle-check", "ok"),
     "degraded": Look("Degraded", "triangle-alert", "warn"),
     "down": Look("Down", "circle-x", "bad"),
+}
+
+CALL_LOOKS: dict[str, Look] = {
+    "ok": Look("Answered", "circle-check", "ok"),
+    "error": Look("Failed", "circle-x", "bad"),
 }
 
 SOURCE_ICONS = {
@@ -127,6 +135,11 @@ def duration(span: timedelta | float) -> str:
     if seconds < _HOUR_S:
         return _two(int(seconds // 60), "min", int(seconds % 60), "s")
     return _two(int(seconds // 3600), "h", int(seconds % 3600 // 60), "min")
+
+
+def milliseconds(count: float) -> str:
+    """Return ``0.84 ms``, ``12 ms`` or ``1.4 s``: calls are quick, and half a millisecond is not none."""
+    return f"{count:.2g} ms" if count < 10 else duration(count / 1000)  # noqa: PLR2004 - two digits tell enough
 
 
 def _two(large: int, unit: str, small: int, smaller_unit: str) -> str:

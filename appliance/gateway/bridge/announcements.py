@@ -45,7 +45,9 @@ class Announcements:
                 log.info("change_not_told", servers=sorted(servers), reason=reason)
 
     def _notify(self, servers: set[str]) -> None:
-        with closing(connect(self._arguments)) as connection:
-            with connection.cursor() as cursor:
-                for server in sorted(servers):
-                    cursor.execute("SELECT pg_notify(%s, %s)", (CHANNEL, server))
+        with (
+            closing(connect(self._arguments)) as connection,
+            connection.cursor() as cursor,
+        ):
+            for server in sorted(servers):
+                cursor.execute("SELECT pg_notify(%s, %s)", (CHANNEL, server))

@@ -161,10 +161,13 @@ class ToolList(BaseModel):
 
 
 class ManifestAnswer(BaseModel):
-    """What the server said when it was started: MCP's own words."""
+    """What the server said when it was asked last: MCP's own words."""
 
     manifest: dict[str, Any] | None = Field(
-        description="Null until a deployment is live."
+        description="Null until a deployment is live. `unread` names lists that the server announces and did not give."
+    )
+    read_at: datetime | None = Field(
+        description="When the server was asked last, changed or not."
     )
 
 

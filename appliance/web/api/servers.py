@@ -188,15 +188,18 @@ async def invoke(request: web.Request, *, body: InvokeBody) -> InvokeAnswer:
 
 @routes.get("/api/servers/{server}/tools", summary="List a server's tools")
 async def tools(request: web.Request) -> ToolList:
-    """The tools of the live deployment, as the server described them when it was started."""
+    """The tools of the live deployment, as the server described them when it was asked last."""
     found = _manifest(await _view(request)) or {}
     return ToolList(items=[ToolAnswer.of(tool) for tool in found.get("tools", [])])
 
 
 @routes.get("/api/servers/{server}/manifest", summary="Show a server's manifest")
 async def manifest(request: web.Request) -> ManifestAnswer:
-    """What the live deployment said of itself when it was started."""
-    return ManifestAnswer(manifest=_manifest(await _view(request)))
+    """What the live deployment says of itself: at its start, read again every few minutes and when its lists change."""
+    view = await _view(request)
+    return ManifestAnswer(
+        manifest=_manifest(view), read_at=view.live.manifest_at if view.live else None
+    )
 
 
 @routes.get(

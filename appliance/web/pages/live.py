@@ -252,6 +252,9 @@ TABS: dict[str, Render] = {
         "pages/servers/overview.html", "overview", context=servers.overview_context
     ),
     "tools": _tab("pages/servers/tools.html", "tools", context=servers.tools_context),
+    "manifest": _tab(
+        "pages/servers/manifest.html", "manifest", context=servers.manifest_context
+    ),
     "build": _tab(
         "pages/servers/build.html", "build_head", context=servers.build_context
     ),
@@ -263,6 +266,7 @@ TABS: dict[str, Render] = {
         context=servers.deployments_context,
     ),
     "config": _tab("pages/servers/config.html", context=_head_only),
+    "invocations": _tab("pages/servers/invocations.html", context=_head_only),
     "created": _created,
 }
 _LINES: dict[str, Callable[[web.Request, int], AsyncGenerator[Message]]] = {

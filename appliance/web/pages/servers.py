@@ -11,6 +11,7 @@ from appliance.accounts.roles import may_write
 from appliance.builds.model import BuildLine
 from appliance.builds.service import BuildView
 from appliance.servers.errors import NoBuildError
+from appliance.servers.manifests import lines
 from appliance.servers.model import Status
 from appliance.servers.service import ServerView
 from appliance.web import server_form, words
@@ -23,6 +24,8 @@ from appliance.web.requests import principal_of, server_of
 
 routes = web.RouteTableDef()
 PAGE_SIZE = 50
+#: Of a manifest, each with whole definitions.
+MAX_CHANGES = 10
 
 
 @routes.get("/servers")
@@ -97,9 +100,11 @@ async def overview_context(request: web.Request) -> dict[str, Any]:
         request.app[SERVERS],
     )
     metrics = await servers.metrics(principal, server)
+    changes = await servers.manifest_changes(principal, server, limit=1)
     return {
         **await frame_of(request, "overview"),
         "deployments": await servers.deployments(principal, server),
+        "last_change": changes[0] if changes else None,
         "restarts": sum(metric.event_type == "restart" for metric in metrics),
     }
 
@@ -116,6 +121,27 @@ async def tools_context(request: web.Request) -> dict[str, Any]:
     found = tools_of(frame["view"].live)
     opened = found[0].name if len(found) == 1 else request.query.get("tool", "")
     return {**frame, "tools": found, "opened": opened}
+
+
+@routes.get("/servers/{server}/manifest")
+async def manifest(request: web.Request) -> web.Response:
+    """Show what the server says of itself, and what it said before."""
+    return page(request, "pages/servers/manifest.html", await manifest_context(request))
+
+
+async def manifest_context(request: web.Request) -> dict[str, Any]:
+    """Return what the manifest tab shows."""
+    frame = await frame_of(request, "manifest")
+    view: ServerView = frame["view"]
+    changes = await request.app[SERVERS].manifest_changes(
+        principal_of(request), server_of(request), limit=MAX_CHANGES
+    )
+    return {
+        **frame,
+        "manifest": (view.live.manifest if view.live else None) or {},
+        "changes": changes,
+        "lines": lines,
+    }
 
 
 @routes.get("/servers/{server}/build")

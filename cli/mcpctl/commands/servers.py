@@ -16,6 +16,7 @@ ADDRESSES = {
     "build-log": "mcpctl.commands.logs:build_log",
     "tools": "mcpctl.commands.tools:tools",
     "call": "mcpctl.commands.tools:call",
+    "manifest": "mcpctl.commands.manifest:manifest",
     "connect": "mcpctl.commands.connect:connect",
     "key": "mcpctl.commands.connect:key",
 }
