@@ -10,6 +10,7 @@ import secrets
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import closing
+from http import HTTPStatus
 from pathlib import Path
 
 import aiohttp
@@ -19,7 +20,7 @@ from aiohttp import web
 from appliance.accounts.model import SYSTEM, Role
 from appliance.accounts.service import AccountService
 from appliance.builds.service import BuildService
-from appliance.core.cards import site
+from appliance.core.cards import CATALOG_PATH, site
 from appliance.core.errors import ConflictError, UnavailableError
 from appliance.core.ids import internal_key
 from appliance.infra import migrations
@@ -175,7 +176,12 @@ async def make_hub(  # noqa: PLR0915 - one object after another, which is the po
             "database": _say(database.ping, "Postgres answers."),
             "migrations": _migrations_check(migration_problem),
             "engine": executor.check,
-            "gateway": _gateway_check(session, settings.mcp_gateway_url),
+            "gateway": gateway_check(
+                session,
+                settings.mcp_gateway_url.rstrip("/"),
+                internal_key(secret),
+                is_own=not settings.gateway_skip_start,
+            ),
             "worker": _worker_check(worker),
             "clock": _clock_check(clock),
         }
@@ -260,21 +266,38 @@ def _clock_check(clock: Clock) -> Callable[[], Awaitable[str]]:
     return check
 
 
-def _gateway_check(
-    session: aiohttp.ClientSession, url: str
+def gateway_check(
+    session: aiohttp.ClientSession, url: str, key: str, *, is_own: bool
 ) -> Callable[[], Awaitable[str]]:
+    """Return what asks a gateway whether it is ready, and whether it takes this hub for its own.
+
+    Args:
+        session: Shared by the process.
+        url: Of the gateway, without a slash at the end.
+        key: The hub's own.
+        is_own: Whether this box starts it.
+    """
+    whose = "" if is_own else " It is not started by this box (GATEWAY_SKIP_START)."
+
     async def check() -> str:
         try:
             async with session.get(f"{url}/readyz") as response:
-                if response.ok:
-                    return f"It answers at {url}."
-                raise GatewayDownError(
-                    f"The gateway at {url} is not ready: {await response.text()}"
-                )
+                if not response.ok:
+                    raise GatewayDownError(
+                        f"The gateway at {url} is not ready: {await response.text()}"
+                    )
+            bearer = {"Authorization": f"Bearer {key}"}
+            async with session.get(url + CATALOG_PATH, headers=bearer) as response:
+                if response.status == HTTPStatus.UNAUTHORIZED:
+                    raise GatewayDownError(
+                        f"The gateway at {url} does not know this hub.{whose}",
+                        hint="Both need the same JWT_SECRET, and the same DATABASE_URL.",
+                    )
         except aiohttp.ClientError as error:
             raise GatewayDownError(
-                f"The gateway at {url} does not answer: {error}."
+                f"The gateway at {url} does not answer: {error}.{whose}"
             ) from error
+        return f"It answers at {url}.{whose}"
 
     return check
 

@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 
 CARD_TYPE = "application/mcp-server-card+json"
 CATALOG_TYPE = "application/ai-catalog+json"
+CATALOG_PATH = "/.well-known/ai-catalog.json"
 #: The path of a card, after that of its endpoint.
 CARD_SUFFIX = "/server-card"
 CARD_SCHEMA = (

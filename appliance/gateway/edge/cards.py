@@ -18,7 +18,6 @@ from appliance.gateway.protocol import wire
 from appliance.gateway.routes import Route, RoutingTable
 
 _CARD = re.compile(r"/servers/([a-z0-9-]{1,63})/mcp/server-card")
-CATALOG = "/.well-known/ai-catalog.json"
 #: The addresses of SEP-1649, the draft before, in its first and its last form.
 WELL_KNOWN = frozenset({"/.well-known/mcp.json", "/.well-known/mcp/server-card.json"})
 _METHODS = frozenset({"GET", "HEAD"})
@@ -52,7 +51,11 @@ class Discovery:
 
     def answers(self, path: str) -> bool:
         """Whether the path is one of discovery's."""
-        return path == CATALOG or path in WELL_KNOWN or bool(_CARD.fullmatch(path))
+        return (
+            path == cards.CATALOG_PATH
+            or path in WELL_KNOWN
+            or bool(_CARD.fullmatch(path))
+        )
 
     def document(
         self,
@@ -113,7 +116,7 @@ class Discovery:
             for route in routes
             if route.card and self._is_shown(route, table, key, now)
         ]
-        if path == CATALOG:
+        if path == cards.CATALOG_PATH:
             return cards.catalog(self._site, shown), cards.CATALOG_TYPE
         if asked and shown:
             return cards.server_card(self._site, shown[0]), cards.CARD_TYPE
