@@ -19,7 +19,10 @@ from aiohttp import web
 
 from appliance.accounts.model import SYSTEM, Role
 from appliance.accounts.service import AccountService
+from appliance.accounts.store import emails
 from appliance.builds.service import BuildService
+from appliance.bundles.service import BundleService
+from appliance.bundles.store import names as bundle_names
 from appliance.core.cards import CATALOG_PATH, site
 from appliance.core.errors import ConflictError, UnavailableError
 from appliance.core.ids import internal_key
@@ -33,6 +36,7 @@ from appliance.infra.database import (
 from appliance.infra.docker import Engine
 from appliance.infra.identity import installation_id
 from appliance.infra.postgres import database_url
+from appliance.invocations.service import InvocationService
 from appliance.jobs.clock import Clock
 from appliance.jobs.model import Handler
 from appliance.jobs.queue import JobQueue
@@ -52,7 +56,7 @@ from appliance.servers.refresh import (
     RefreshTask,
     watch_changes,
 )
-from appliance.servers.service import RECONCILE, ServerService
+from appliance.servers.service import RECONCILE, ServerService, visible_id
 from appliance.servers.steps import Steps
 from appliance.servers.tasks import ReconcileTask, Sweep, watch_executor
 from appliance.settings import Settings
@@ -154,14 +158,25 @@ async def make_hub(  # noqa: PLR0915 - one object after another, which is the po
     servers = ServerService(
         database, executor, builds, mcp, gateway_public_url=public_url
     )
+    bundles = BundleService(database, mcp, gateway_public_url=public_url)
     steps = Steps(
         database, executor, builds, mcp, start_timeout_s=settings.start_timeout
+    )
+    invocations = InvocationService(
+        database,
+        visible=visible_id,
+        people=emails,
+        bundles=bundle_names,
+        keep_days=settings.invocation_retention_days,
     )
     reconcile = ReconcileTask(Reconciler(database, executor, steps))
     sweep = Sweep(database)
 
     queue = JobQueue(database)
-    handlers: dict[str, Handler] = {RECONCILE: reconcile, REFRESH: RefreshTask(database, mcp)}
+    handlers: dict[str, Handler] = {
+        RECONCILE: reconcile,
+        REFRESH: RefreshTask(database, mcp),
+    }
     worker = JobWorker(database, handlers, metrics=metrics)
     clock = Clock(database, metrics=metrics)
     clock.every(SWEEP_EVERY_S, "servers.sweep", sweep)
@@ -169,6 +184,7 @@ async def make_hub(  # noqa: PLR0915 - one object after another, which is the po
     clock.every(PRUNE_EVERY_S, "jobs.prune", queue.prune)
     clock.every(PRUNE_EVERY_S, "events.prune", events.prune)
     clock.every(PRUNE_EVERY_S, "accounts.prune", accounts.prune)
+    clock.every(PRUNE_EVERY_S, "invocations.keep", invocations.keep)
     clock.every(PRUNE_EVERY_S, "builds.prune", builds.prune_cache)
 
     readiness = Readiness(
@@ -190,7 +206,9 @@ async def make_hub(  # noqa: PLR0915 - one object after another, which is the po
         settings=settings,
         accounts=accounts,
         servers=servers,
+        bundles=bundles,
         catalog=Catalog(database, site(settings.public_url, public_url)),
+        invocations=invocations,
         jobs=queue,
         events=events,
         audit=AuditTrail(database),

@@ -1,5 +1,6 @@
 """Queries about people; every function runs inside ``database.run``."""
 
+from collections.abc import Collection
 from datetime import datetime, timedelta
 
 from peewee import IntegrityError, fn
@@ -91,6 +92,12 @@ def get_user(user_id: int) -> tuple[User, str] | None:
 def users() -> list[User]:
     """Return everybody, by address."""
     return [_user(row) for row in UserRow.select().order_by(UserRow.email)]
+
+
+def emails(user_ids: Collection[int]) -> dict[int, str]:
+    """Return the addresses of these people."""
+    rows = UserRow.select(UserRow.id, UserRow.email).where(UserRow.id.in_(user_ids))
+    return {row.id: row.email for row in rows}
 
 
 def set_password(user_id: int, password_hash: str) -> None:

@@ -428,6 +428,15 @@ def _visible(principal: Principal, server: int | str) -> Server:
     return found
 
 
+def visible_id(principal: Principal, server: int | str) -> int:
+    """Return the number of a server that the principal may know of; runs inside ``database.run``.
+
+    Raises:
+        ServerNotFoundError: They may not, or there is none.
+    """
+    return _visible(principal, server).id
+
+
 def _writable(principal: Principal, server: int | str) -> Server:
     found = _visible(principal, server)
     require_may_write(principal, owner_id=found.owner_id)

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from aiohttp import web
 
 from appliance.accounts.service import AccountService
+from appliance.bundles.service import BundleService
+from appliance.invocations.service import InvocationService
 from appliance.jobs.queue import JobQueue
 from appliance.observability.audit import AuditTrail
 from appliance.observability.events import EventLog
@@ -34,7 +36,9 @@ class Services:
     settings: Settings
     accounts: AccountService
     servers: ServerService
+    bundles: BundleService
     catalog: Catalog
+    invocations: InvocationService
     jobs: JobQueue
     events: EventLog
     audit: AuditTrail
@@ -59,7 +63,9 @@ def make_app(
     app[keys.SETTINGS] = services.settings
     app[keys.ACCOUNTS] = services.accounts
     app[keys.SERVERS] = services.servers
+    app[keys.BUNDLES] = services.bundles
     app[keys.CATALOG] = services.catalog
+    app[keys.INVOCATIONS] = services.invocations
     app[keys.JOBS] = services.jobs
     app[keys.EVENTS] = services.events
     app[keys.AUDIT] = services.audit

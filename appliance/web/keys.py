@@ -6,6 +6,8 @@ from aiohttp import web
 
 from appliance.accounts.model import Principal
 from appliance.accounts.service import AccountService
+from appliance.bundles.service import BundleService
+from appliance.invocations.service import InvocationService
 from appliance.jobs.queue import JobQueue
 from appliance.observability.audit import AuditTrail
 from appliance.observability.events import EventLog
@@ -20,6 +22,8 @@ SETTINGS = web.AppKey("settings", Settings)
 ACCOUNTS = web.AppKey("accounts", AccountService)
 CATALOG = web.AppKey("catalog", Catalog)
 SERVERS = web.AppKey("servers", ServerService)
+INVOCATIONS = web.AppKey("invocations", InvocationService)
+BUNDLES = web.AppKey("bundles", BundleService)
 JOBS = web.AppKey("jobs", JobQueue)
 EVENTS = web.AppKey("events", EventLog)
 AUDIT = web.AppKey("audit", AuditTrail)

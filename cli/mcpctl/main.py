@@ -15,6 +15,7 @@ COMMANDS = {
     "logout": "mcpctl.commands.account:logout",
     "whoami": "mcpctl.commands.account:whoami",
     "servers": "mcpctl.commands.servers:servers",
+    "invocations": "mcpctl.commands.invocations:invocations",
     "jobs": "mcpctl.commands.jobs:jobs",
     "keys": "mcpctl.commands.keys:keys",
     "health": "mcpctl.commands.system:health",

@@ -9,17 +9,21 @@ from aiohttp.test_utils import TestClient, TestServer
 
 from appliance.accounts.model import SYSTEM, Principal, Role
 from appliance.accounts.service import AccountService
+from appliance.accounts.store import emails
 from appliance.builds.service import BuildService
+from appliance.bundles.service import BundleService
+from appliance.bundles.store import names as bundle_names
 from appliance.core.cards import site
 from appliance.infra.database import Database
 from appliance.infra.docker import Engine
+from appliance.invocations.service import InvocationService
 from appliance.jobs.queue import JobQueue
 from appliance.observability.audit import AuditTrail
 from appliance.observability.events import EventLog
 from appliance.observability.metrics import Metrics
 from appliance.servers.catalog import Catalog
 from appliance.servers.mcp import McpClient
-from appliance.servers.service import ServerService
+from appliance.servers.service import ServerService, visible_id
 from appliance.settings import Settings, load_settings
 from appliance.web.app import Services
 from appliance.web.health import Check, Readiness
@@ -89,7 +93,15 @@ def services_for(
         servers=ServerService(
             database, IdleExecutor(), builds, mcp, gateway_public_url=gateway_url
         ),
+        bundles=BundleService(database, mcp, gateway_public_url=gateway_url),
         catalog=Catalog(database, site(settings.public_url, gateway_url)),
+        invocations=InvocationService(
+            database,
+            visible=visible_id,
+            people=emails,
+            bundles=bundle_names,
+            keep_days=30,
+        ),
         jobs=JobQueue(database),
         events=EventLog(database),
         audit=AuditTrail(database),

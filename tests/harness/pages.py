@@ -11,10 +11,14 @@ from aiohttp.test_utils import TestClient, TestServer
 
 from appliance.accounts.model import Principal, Role
 from appliance.accounts.service import AccountService
+from appliance.accounts.store import emails
 from appliance.builds.service import BuildService
+from appliance.bundles.service import BundleService
+from appliance.bundles.store import names as bundle_names
 from appliance.core.cards import site
 from appliance.infra.database import Database
 from appliance.infra.docker import Engine
+from appliance.invocations.service import InvocationService
 from appliance.jobs.queue import JobQueue
 from appliance.observability.audit import AuditTrail
 from appliance.observability.events import EventLog
@@ -24,7 +28,7 @@ from appliance.servers import store
 from appliance.servers.catalog import Catalog
 from appliance.servers.mcp import McpClient
 from appliance.servers.model import Deployment, NewServer, Status
-from appliance.servers.service import ServerService, ServerView
+from appliance.servers.service import ServerService, ServerView, visible_id
 from appliance.settings import load_settings
 from appliance.sources.spec import parse_source
 from appliance.web.app import Services, make_app
@@ -159,18 +163,29 @@ async def hub(database: Database, **settings: Any) -> AsyncIterator[Hub]:
     events, accounts = EventLog(database), AccountService(database)
     checks: dict[str, Check] = {"database": _well}
     async with aiohttp.ClientSession() as session:
+        mcp = McpClient(session, chosen.mcp_gateway_url, "mcpi_test")
         servers = ServerService(
             database,
             DockerExecutor(engine, owner=OWNER, subnet_pool=chosen.server_subnet_pool),
             builds,
-            McpClient(session, chosen.mcp_gateway_url, "mcpi_test"),
+            mcp,
             gateway_public_url="http://gateway.example.org:4444",
         )
         services = Services(
             settings=chosen,
             accounts=accounts,
             servers=servers,
+            bundles=BundleService(
+                database, mcp, gateway_public_url="http://gateway.example.org:4444"
+            ),
             catalog=Catalog(database, site(chosen.public_url, chosen.mcp_gateway_url)),
+            invocations=InvocationService(
+                database,
+                visible=visible_id,
+                people=emails,
+                bundles=bundle_names,
+                keep_days=30,
+            ),
             jobs=JobQueue(database),
             events=events,
             audit=AuditTrail(database),

@@ -1,0 +1,138 @@
+"""Queries about invocations. Every function runs inside ``database.run``; none reads more than a bounded number of rows."""
+
+from datetime import datetime
+from typing import Any
+
+from appliance.infra.database import proxy
+from appliance.invocations.model import (
+    Cursor,
+    Figures,
+    Filter,
+    FullInvocation,
+    Invocation,
+    Outcome,
+    Page,
+)
+from appliance.invocations.tables import InvocationRow
+
+#: Calls that one page looks at; if fewer match than it has room for, the next page goes on from there.
+SCAN_ROWS = 20_000
+#: The newest calls that figures are made of.
+SAMPLE_ROWS = 50_000
+#: Kinds of calls that a summary tells apart.
+MOST_KINDS = 200
+_COLUMNS = (
+    "id, started_at, duration_ms, server_id, bundle_id, deployment_id, principal, method, target,"
+    " http_status, error_class, rpc_code, request_bytes, response_bytes, traceparent"
+)
+_NEWEST_FIRST = "ORDER BY started_at DESC, id DESC"
+# Resources are as many as a server likes, so only what has a short list of names is told apart by name.
+_FIGURES = """
+WITH newest AS (
+    SELECT method, CASE WHEN method IN ('tools/call', 'prompts/get') THEN target ELSE '' END AS target, duration_ms, error_class
+    FROM invocations WHERE server_id = %s AND started_at >= %s AND started_at < %s
+    ORDER BY started_at DESC, id DESC LIMIT %s
+)
+SELECT coalesce(method, ''), coalesce(target, ''), count(*), count(*) FILTER (WHERE error_class <> ''),
+       percentile_cont(ARRAY[0.5, 0.9, 0.99]) WITHIN GROUP (ORDER BY duration_ms), max(duration_ms)
+FROM newest GROUP BY GROUPING SETS ((method, target), ())
+ORDER BY GROUPING(method) DESC, count(*) DESC, 1, 2 LIMIT %s
+"""
+
+
+def page(server_id: int, wanted: Filter, after: Cursor | None, limit: int) -> Page:
+    """Return up to ``limit`` calls that match, newest first, among the next ``SCAN_ROWS``."""
+    scanned, scan_values = _scan(server_id, wanted, after)
+    matching, match_values = _matching(wanted)
+    rows = _fetch(
+        f"SELECT {_COLUMNS} FROM ({scanned} LIMIT {SCAN_ROWS}) AS scanned WHERE {matching} {_NEWEST_FIRST} LIMIT %s",  # noqa: S608 - our own words
+        (*scan_values, *match_values, limit + 1),
+    )
+    items = [Invocation(*row) for row in rows[:limit]]
+    if len(rows) > limit:
+        return Page(items, Cursor(items[-1].started_at, items[-1].id))
+    last = _fetch(f"{scanned} LIMIT 1 OFFSET {SCAN_ROWS - 1}", scan_values)
+    return Page(items, Cursor(last[0][1], last[0][0]) if last else None)
+
+
+def _scan(
+    server_id: int, wanted: Filter, after: Cursor | None
+) -> tuple[str, list[Any]]:
+    """Return the part of the query that an index answers."""
+    conditions = ["server_id = %s"]
+    values: list[Any] = [server_id]
+    if wanted.since is not None:
+        conditions.append("started_at >= %s")
+        values.append(wanted.since)
+    if wanted.until is not None:
+        conditions.append("started_at < %s")
+        values.append(wanted.until)
+    if after is not None:
+        # The first of the two lets Postgres leave younger days out.
+        conditions += ["started_at <= %s", "(started_at, id) < (%s, %s)"]
+        values += [after.started_at, after.started_at, after.id]
+    if wanted.outcome is Outcome.ERROR or wanted.error_class:
+        conditions.append("error_class <> ''")
+    where = " AND ".join(conditions)
+    return f"SELECT {_COLUMNS} FROM invocations WHERE {where} {_NEWEST_FIRST}", values  # noqa: S608 - our own words
+
+
+def _matching(wanted: Filter) -> tuple[str, list[Any]]:
+    """Return the part of the query that is asked of each row."""
+    conditions: dict[str, Any] = {
+        "principal = %s": wanted.principal or None,
+        "method = %s": wanted.method or None,
+        "target = %s": wanted.target or None,
+        "strpos(lower(target), lower(%s)) > 0": wanted.text or None,
+        "error_class = %s": wanted.error_class or None,
+        "http_status / 100 = %s": wanted.status_class,
+        "duration_ms >= %s": wanted.min_duration_ms or None,
+        "(error_class = '') = %s": True if wanted.outcome is Outcome.OK else None,
+    }
+    given = {text: value for text, value in conditions.items() if value is not None}
+    return " AND ".join(given) or "true", list(given.values())
+
+
+def find(server_id: int, invocation_id: int) -> FullInvocation | None:
+    """Return one call of the server, if there is such a one."""
+    row = InvocationRow.get_or_none(
+        InvocationRow.id == invocation_id, InvocationRow.server_id == server_id
+    )
+    if row is None:
+        return None
+    call = Invocation(*(getattr(row, name) for name in _COLUMNS.split(", ")))
+    return FullInvocation(call, row.request, row.response)
+
+
+def figures(
+    server_id: int, since: datetime, until: datetime
+) -> tuple[Figures, list[Figures]]:
+    """Return what the newest ``SAMPLE_ROWS`` calls of the window were like: all together, and each kind."""
+    rows = _fetch(_FIGURES, (server_id, since, until, SAMPLE_ROWS, MOST_KINDS + 1))
+    found = [_figures(*row) for row in rows]
+    return found[0], found[1:]
+
+
+def _figures(  # noqa: PLR0917 - the columns of a row
+    method: str,
+    target: str,
+    calls: int,
+    errors: int,
+    percentiles: list[float] | None,
+    longest: float | None,
+) -> Figures:
+    p50, p90, p99 = percentiles or (0.0, 0.0, 0.0)
+    return Figures(
+        method=method,
+        target=target,
+        calls=calls,
+        errors=errors,
+        p50_ms=p50,
+        p90_ms=p90,
+        p99_ms=p99,
+        max_ms=longest or 0.0,
+    )
+
+
+def _fetch(sql: str, values: Any) -> list[tuple[Any, ...]]:
+    return list(proxy.execute_sql(sql, tuple(values)).fetchall())
