@@ -57,6 +57,11 @@ PROOFS = (
         3,
         "nine ways of using clients of others, at three builds of a server: list, call, progress, cancel, ask back",
     ),
+    Proof(
+        "isolation",
+        5,
+        "hundreds of made-up afternoons of many principals: no secret reaches another, its log or its traces",
+    ),
 )
 
 
