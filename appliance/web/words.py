@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Literal
 
+from appliance.bundles.model import Bundle
 from appliance.servers.model import Server, Status
 from appliance.sources.model import (
     GitSource,
@@ -199,6 +200,12 @@ def short_digest(reference: str) -> str:
     """Return an image reference or digest with the hash cut to 12 digits."""
     head, mark, digest = reference.rpartition("sha256:")
     return f"{head}{mark}{digest[:12]}" if mark else reference
+
+
+def bundle_path(bundle: Bundle) -> str:
+    """Return the address of a bundle's page: by its name, unless the name would mean something else there."""
+    ambiguous = bundle.name == "new" or bundle.name.isdigit()
+    return f"/bundles/{bundle.id if ambiguous else bundle.name}"
 
 
 def server_path(server: Server) -> str:

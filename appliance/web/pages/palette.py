@@ -26,9 +26,12 @@ class Item:
 
 
 NEW = Item("New server", "/servers/new", "plus", "action")
+NEW_BUNDLE = Item("New bundle", "/bundles/new", "plus", "action")
 PAGES = (
     NEW,
+    NEW_BUNDLE,
     Item("Servers", "/servers", "server", "page"),
+    Item("Bundles", "/bundles", "layout-grid", "page"),
     Item("Jobs", "/activity/jobs", "activity", "page", for_admins=True),
     Item("Audit", "/activity/audit", "file-text", "page", for_admins=True),
     Item("API keys", "/settings/keys", "key-round", "page"),
@@ -48,7 +51,7 @@ async def palette(request: web.Request) -> web.Response:
         item
         for item in PAGES
         if (may_administer(principal) or not item.for_admins)
-        and (may_create(principal) or item is not NEW)
+        and (may_create(principal) or item not in {NEW, NEW_BUNDLE})
         and query.lower() in item.word.lower()
     ]
     views = await request.app[SERVERS].page(principal, query=query, limit=MAX_SERVERS)
