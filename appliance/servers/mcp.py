@@ -23,8 +23,7 @@ PROBE_TIMEOUT_S = 20.0
 MAX_PAGES = 100
 #: Of one list; what a server lists beyond is not kept.
 MAX_ENTRIES = 5000
-#: Seconds for each list besides the tools.
-MORE_S = 5.0
+LIST_PATIENCE_S = 5.0
 #: Capability, method and member of the lists besides the tools.
 _MORE = (
     ("prompts", "prompts/list", "prompts"),
@@ -97,12 +96,19 @@ class McpClient:
         session: Shared by the process.
         gateway_url: Such as ``http://127.0.0.1:4444``.
         key: Opens every server.
+        list_patience_s: Seconds that a probe waits for each list besides the tools.
     """
 
     def __init__(
-        self, session: aiohttp.ClientSession, gateway_url: str, key: str
+        self,
+        session: aiohttp.ClientSession,
+        gateway_url: str,
+        key: str,
+        *,
+        list_patience_s: float = LIST_PATIENCE_S,
     ) -> None:
-        """Keep the three."""
+        """Keep them."""
+        self._list_patience_s = list_patience_s
         self._session = session
         self._gateway_url = gateway_url.rstrip("/")
         self._key = key
@@ -129,7 +135,7 @@ class McpClient:
                 if "tools" in capabilities
                 else ()
             )
-            more, unread = await _more(exchange, capabilities)
+            more, unread = await _more(exchange, capabilities, self._list_patience_s)
         return Manifest(
             protocol_version=str(opened.get("protocolVersion", exchange.revision)),
             server_info=_object(opened.get("serverInfo"))
@@ -312,7 +318,7 @@ class _Exchange:
 
 
 async def _more(
-    exchange: _Exchange, capabilities: Mapping[str, Any]
+    exchange: _Exchange, capabilities: Mapping[str, Any], patience_s: float
 ) -> tuple[dict[str, tuple[dict[str, Any], ...]], tuple[str, ...]]:
     """Return the lists besides tools that the server announces, and the names of those that it did not give."""
     found: dict[str, tuple[dict[str, Any], ...]] = {}
@@ -321,7 +327,7 @@ async def _more(
         if capability not in capabilities:
             continue
         try:
-            async with asyncio.timeout(MORE_S):
+            async with asyncio.timeout(patience_s):
                 found[member] = await _all(exchange, method, member)
         except (McpCallError, McpUnavailableError, TimeoutError, aiohttp.ClientError):
             unread.append(member)
