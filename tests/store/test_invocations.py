@@ -99,7 +99,7 @@ def test_a_filter_that_matches_little_looks_further_page_by_page(
 def test_a_filter_keeps_what_matches_and_nothing_else(
     database: Database, wanted: Filter
 ) -> None:
-    matching = {
+    matching: dict[str, dict[str, Any]] = {
         "since": {"started_at": NOON + timedelta(seconds=1)},
         "until": {"started_at": NOON - timedelta(seconds=1)},
         "principal": {"principal": "user:5"},

@@ -23,7 +23,7 @@ _NAME_WORDS = (
 )
 _SECRET_NAME = re.compile(
     r"pass(word|wd|phrase|code)|secret|token|authorization|cookie|api[-_ ]?key|private[-_]?key|access[-_]?key"
-    r"|credential|^key$|[-_]key$|(?<=[a-z])Key$|^auth$|^dsn$|database_url|signature$",
+    r"|credential|^key$|[-_]key$|(?-i:(?<=[a-z])Key$)|^auth$|^dsn$|database_url|signature$",
     re.IGNORECASE,
 )
 #: Names in which "token" means something else; ``progressToken`` ties a client's calls to their progress.

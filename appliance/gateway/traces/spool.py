@@ -79,19 +79,19 @@ class Budget:
     def takes(self, size: int) -> bool:
         """Whether ``size`` more bytes may be written; they count as written then."""
         if size > self._granted:
-            self._look()
+            self._look(size)
         if size > self._granted:
             return False
         self._granted -= size
         return True
 
-    def _look(self) -> None:
+    def _look(self, size: int) -> None:
         now = time.monotonic()
         if self._is_scarce and now - self._looked_at < LOOK_AGAIN_S:
             return
         self._looked_at = now
         left = self._limit - used_bytes(self._directory)
-        self._granted = max(0, min(left, GRANT_BYTES))
+        self._granted = max(0, min(left, max(GRANT_BYTES, size)))
         self._is_scarce = left < GRANT_BYTES
 
 
