@@ -35,7 +35,8 @@ class Belongings:
         result = _fields(answer.result)
         if method == "tasks/list":
             return self._only_own(answer, result, caller)
-        task = result.get("task")
+        # The stateless revision names the task in the result itself.
+        task = result.get("task", result)
         if isinstance(task, dict) and isinstance(task.get("taskId"), str):
             _remember(self._tasks, task["taskId"], caller)
         return answer

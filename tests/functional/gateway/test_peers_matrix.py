@@ -26,15 +26,15 @@ SERVERS = {
     "http-sse": ("sse", "legacy", 5403),
     "stdio-modern": ("stdio", "modern", 0),
 }
-#: What the two servers call the same things.
-SDK_TOOLS = {
+#: What the two servers call the same things: tool, arguments, words of its answer.
+Tool = tuple[str, dict[str, Any], str]
+SDK_TOOLS: dict[str, Tool] = {
     "text": ("test_simple_text", {}, "simple text"),
     "ask": ("test_elicitation", {"message": "Who?"}, "Ada"),
     "progress": ("test_tool_with_progress", {}, "success"),
     "touch": ("touch_watched_resource", {}, "touched"),
-    "sleep": ("wait", {"seconds": 0.3}, "waited"),
 }
-PIPE_TOOLS = {
+PIPE_TOOLS: dict[str, Tool] = {
     "text": ("echo", {"message": "simple text"}, "simple text"),
     "ask": ("ask", {}, "Hello Ada"),
     "progress": ("progress", {}, "done"),
@@ -92,7 +92,7 @@ async def connected(box: Box, client: str, **options: Any) -> AsyncIterator[Clie
             )
 
 
-def tool_of(kind: str, what: str) -> tuple[str, dict[str, Any], str]:
+def tool_of(kind: str, what: str) -> Tool:
     name, arguments, words = (PIPE_TOOLS if "stdio" in kind else SDK_TOOLS)[what]
     return name, dict(arguments), words
 
@@ -117,8 +117,12 @@ async def test_progress_comes_through(kind: str, client: str, box: Box) -> None:
     name, arguments, _ = tool_of(kind, "progress")
     seen: list[float] = []
 
-    async def note(done: float, _total: float | None, _words: str | None) -> None:
-        seen.append(done)
+    async def note(
+        progress: float,
+        total: float | None,  # noqa: ARG001
+        message: str | None,  # noqa: ARG001
+    ) -> None:
+        seen.append(progress)
 
     async with connected(box, client) as session:
         await session.call_tool(name, arguments, progress_callback=note)

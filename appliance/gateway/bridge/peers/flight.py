@@ -45,12 +45,9 @@ class Flight:
         """Forget ``call``; return whether it was still in flight."""
         return self._calls.pop(call.wire_id, None) is not None
 
-    def answer(self, message: Envelope) -> Call | None:
-        """End the call that ``message`` answers and return it; ``None``: there is none."""
-        call = self._calls.pop(wire.id_of(message), None)
-        if call is not None:
-            call.finish(answer=message)
-        return call
+    def answered(self, message: Envelope) -> Call | None:
+        """Return the call that ``message`` answers, and forget it; ``None``: there is none."""
+        return self._calls.pop(wire.id_of(message), None)
 
     def progress(self, message: Envelope) -> bool:
         """Give the call that ``message`` names by its token what it says; return whether there is one."""

@@ -142,7 +142,7 @@ class HttpPeer:
             made.refused = self._contradicted
             return made
 
-        return SessionPeer(session, found.opened)
+        return SessionPeer(session, found.opened, apart=found.transport == SSE)
 
     def _contradicted(self) -> None:
         """Forget what was found: the server does not speak so any more."""

@@ -7,6 +7,7 @@ from typing import Any
 from msgspec import Raw
 
 from appliance.core.errors import DomainError
+from appliance.gateway.bridge.belongings import Belongings
 from appliance.gateway.bridge.calls import Call, Caller, Stream
 from appliance.gateway.bridge.peers import speech
 from appliance.gateway.bridge.peers.flight import Flight, code_of, fields_of, value_of
@@ -53,6 +54,7 @@ class ModernPeer:
         self._flight = Flight()
         self._listening = Listening(line)
         self._levels: dict[Caller, str] = {}
+        self._belongings = Belongings()
         self._carrying: dict[Call, asyncio.Task[None]] = {}
         self._opened: Mapping[str, Any] | None = None
         self._discovering = asyncio.Lock()
@@ -148,6 +150,7 @@ class ModernPeer:
                 self._refused()
             questions = speech.questions_in(answer)
             if questions is None:
+                answer = self._belongings.made(call.method, answer, call.caller)
                 call.finish(answer=speech.in_older_words(call.method, answer))
                 return
             if not questions.asked:
@@ -214,6 +217,10 @@ class ModernPeer:
                 self._listening.unsubscribe(
                     call.caller, str(value_of(fields.get("uri")))
                 )
+            case _ if not self._belongings.may_use(
+                call.method, request.params, call.caller
+            ):
+                refusal = _error(wire.INVALID_PARAMS, "Unknown task.")
             case _:
                 return False
         call.finish(answer=refusal or Envelope(result=Raw(b"{}")))

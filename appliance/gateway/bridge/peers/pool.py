@@ -5,11 +5,14 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
+from weakref import WeakKeyDictionary
 
 from appliance.core.errors import LimitedError
+from appliance.gateway.bridge.belongings import Belongings
 from appliance.gateway.bridge.calls import Call, Caller, Stream
 from appliance.gateway.bridge.peers.hello import Hello, hello_for
 from appliance.gateway.bridge.peers.session import Session
+from appliance.gateway.bridge.peers.wishes import METHODS
 from appliance.gateway.protocol import wire
 from appliance.gateway.protocol.wire import Envelope
 
@@ -19,8 +22,8 @@ SESSIONS_LIMIT = 64
 IDLE_S = 600.0
 SWEEP_S = 30.0
 
-#: A client's session, or a principal without one and what its clients can be asked for.
-_Key = tuple[str, str, bytes]
+#: A client's session; or a principal without one, what its clients can be asked for, and which of its sessions it is.
+_Key = tuple[str, str, bytes, int]
 
 
 @dataclass(eq=False)
@@ -35,12 +38,22 @@ class SessionPeer:
     Args:
         make: Makes a session that is to say hello so.
         opened: What the server said already when it was asked what it is.
+        apart: Whether a session can have but one call at a time of clients that have none of their own, because what
+            the server says in it does not tell which call it belongs to.
     """
 
     def __init__(
-        self, make: Callable[[Hello], Session], opened: Mapping[str, Any]
+        self,
+        make: Callable[[Hello], Session],
+        opened: Mapping[str, Any],
+        *,
+        apart: bool = False,
     ) -> None:
         """Open no session yet."""
+        self._apart = apart
+        self._belongings = Belongings()
+        #: Where calls and streams are, for as long as somebody holds them.
+        self._places: WeakKeyDictionary[Call | Stream, _Kept] = WeakKeyDictionary()
         self._make = make
         self._opened = opened
         self._kept: dict[_Key, _Kept] = {}
@@ -57,36 +70,45 @@ class SessionPeer:
         Raises:
             LimitedError: Too many sessions are in use.
         """
-        return self._session(caller).begin(request, caller)
+        kept = self._place(request, caller)
+        call = kept.session.begin(request, caller)
+        self._places[call] = kept
+        return call
 
     def abandon(self, call: Call) -> None:
         """Cancel ``call`` unless it is over."""
-        kept = self._kept.get(_key(call.caller))
-        if kept is not None:
+        if (kept := self._places.get(call)) is not None:
+            kept.last_used = time.monotonic()
             kept.session.abandon(call)
 
     async def notify(self, notification: Envelope, caller: Caller) -> None:
         """Pass a client's notification on, if it has a session that it could matter to."""
-        kept = self._kept.get(_key(caller))
-        if kept is not None:
-            await kept.session.notify(notification, caller)
+        for key, kept in list(self._kept.items()):
+            if key[:2] == (caller.principal, caller.session):
+                await kept.session.notify(notification, caller)
 
     def open_stream(self, caller: Caller) -> Stream:
         """Return a stream of what the server says in the caller's session and that belongs to no call."""
-        return self._session(caller).open_stream(caller)
+        kept = self._at(_key(caller), caller)
+        stream = kept.session.open_stream(caller)
+        self._places[stream] = kept
+        return stream
 
     def close_stream(self, stream: Stream) -> None:
         """Forget ``stream``."""
-        kept = self._kept.get(_key(stream.caller))
-        if kept is not None:
+        if (kept := self._places.get(stream)) is not None:
             kept.last_used = time.monotonic()
             kept.session.close_stream(stream)
 
     def end_session(self, caller: Caller) -> None:
         """End the session of a client that ended its own; what a principal's clients share goes on."""
-        if caller.session:
-            for key in [key for key in self._kept if key[:2] == _key(caller)[:2]]:
+        for key, kept in list(self._kept.items()):
+            if key[:2] != (caller.principal, caller.session):
+                continue
+            if caller.session:
                 self._close(key)
+            else:
+                kept.session.end(caller)
 
     def retire(self) -> None:
         """Nothing leads here any more: let those who listen connect anew."""
@@ -105,16 +127,29 @@ class SessionPeer:
         """Return what is known, for people and tests."""
         return {"initialize": self._opened, "sessions": len(self._kept)}
 
-    def _session(self, caller: Caller) -> Session:
-        key = _key(caller)
+    def _place(self, request: Envelope, caller: Caller) -> _Kept:
+        """Return where a call goes."""
+        if caller.session or not self._apart or request.method in METHODS:
+            return self._at(_key(caller), caller)
+        for number in range(SESSIONS_LIMIT):
+            kept = self._kept.get(key := _key(caller, number))
+            if kept is None and len(self._kept) >= SESSIONS_LIMIT:
+                break
+            if kept is None or not kept.session.has_calls:
+                return self._at(key, caller)
+        return self._at(_key(caller), caller)
+
+    def _at(self, key: _Key, caller: Caller) -> _Kept:
         kept = self._kept.get(key)
         if kept is None:
             self._make_room()
-            kept = self._kept[key] = _Kept(self._make(hello_for(caller)))
+            session = self._make(hello_for(caller))
+            session.belongings = self._belongings
+            kept = self._kept[key] = _Kept(session)
             if self._sweeper is None:
                 self._sweep_later()
         kept.last_used = time.monotonic()
-        return kept.session
+        return kept
 
     def _make_room(self) -> None:
         if len(self._kept) < SESSIONS_LIMIT:
@@ -145,7 +180,7 @@ class SessionPeer:
             self._sweep_later()
 
 
-def _key(caller: Caller) -> _Key:
+def _key(caller: Caller, number: int = 0) -> _Key:
     # A server asks its client only for what was announced when its session was opened.
     announced = b"" if caller.session else wire.encode(caller.capabilities)
-    return caller.principal, caller.session, announced
+    return caller.principal, caller.session, announced, number

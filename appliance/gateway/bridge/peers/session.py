@@ -14,11 +14,13 @@ import structlog
 from msgspec import UNSET, Raw
 
 from appliance.core.errors import DomainError
+from appliance.gateway.bridge.belongings import Belongings
 from appliance.gateway.bridge.calls import Call, Caller, Stream
 from appliance.gateway.bridge.peers.asks import Asks
 from appliance.gateway.bridge.peers.door import Door
-from appliance.gateway.bridge.peers.flight import Flight, fields_of, value_of
+from appliance.gateway.bridge.peers.flight import Flight, fields_of
 from appliance.gateway.bridge.peers.hello import Hello
+from appliance.gateway.bridge.peers.wishes import Own, Wishes
 from appliance.gateway.bridge.traffic import OURSELVES
 from appliance.gateway.errors import (
     ConnectionLostError,
@@ -30,8 +32,6 @@ from appliance.gateway.protocol.wire import Envelope
 
 log = structlog.get_logger("gateway.peers")
 
-#: Resources that are remembered as subscribed to, to be asked for again in a new session.
-SUBSCRIPTIONS_LIMIT = 1_000
 #: What failed is tried again after so many seconds, and after twice as many each further time.
 RETRY_S = 1.0
 LONGEST_RETRY_S = 30.0
@@ -57,8 +57,9 @@ class Session(ABC):
         self._tasks: set[asyncio.Task[None]] = set()
         self._carrying: dict[Call, asyncio.Task[None]] = {}
         self._asks = Asks(lambda answer: self._in_background(self._post(answer)))
-        self._subscribed: dict[str, None] = {}
-        self._level: Raw | None = None
+        self._wishes = Wishes()
+        #: Whose tasks are whose, at the whole server.
+        self.belongings = Belongings()
         #: Called when the server does not let itself be opened.
         self.refused: Callable[[], None] = lambda: None
 
@@ -88,6 +89,11 @@ class Session(ABC):
     # -- what callers use
 
     @property
+    def has_calls(self) -> bool:
+        """Whether a call is in flight."""
+        return bool(len(self._flight))
+
+    @property
     def is_busy(self) -> bool:
         """Whether somebody would miss it."""
         return bool(len(self._flight) or self._streams)
@@ -105,8 +111,11 @@ class Session(ABC):
 
     def begin(self, request: Envelope, caller: Caller) -> Call:
         """Send ``request`` and return the call at once."""
-        self._remember(request)
         call, onward = self._flight.begin(request, caller)
+        if (refusal := self._answers_itself(call, request)) is not None:
+            self._flight.end(call)
+            call.finish(answer=refusal)
+            return call
         task = asyncio.create_task(self._see_through(call, onward))
         self._carrying[call] = task
         task.add_done_callback(lambda _: self._carrying.pop(call, None))
@@ -149,6 +158,13 @@ class Session(ABC):
         """Forget ``stream``."""
         self._streams.discard(stream)
 
+    def end(self, caller: Caller) -> None:
+        """Forget the streams and wishes of one of several clients that share the session."""
+        for stream in [item for item in self._streams if item.caller == caller]:
+            stream.close()
+        if self.is_open and (left := self._wishes.forget(caller)):
+            self._in_background(self._ask_all(left))
+
     def close_streams(self) -> None:
         """End every stream."""
         for stream in self._streams:
@@ -173,7 +189,10 @@ class Session(ABC):
     def _receive(self, message: Envelope, on: Call | None = None) -> None:
         """Hand a message of the server's to whom it belongs; ``on``: it came on the stream of that call's answer."""
         if message.method is UNSET:
-            if (call := self._flight.answer(message)) is not None:
+            if (call := self._flight.answered(message)) is not None:
+                call.finish(
+                    answer=self.belongings.made(call.method, message, call.caller)
+                )
                 self._answered(call)
         elif message.id is not UNSET:
             self._asks.put(message, self._asked_of(on))
@@ -200,10 +219,7 @@ class Session(ABC):
 
     async def _restore(self) -> None:
         """Ask a new session for what the old one was asked for."""
-        if self._level is not None:
-            await self._request("logging/setLevel", self._level)
-        for uri in list(self._subscribed):
-            await self._request("resources/subscribe", Raw(wire.encode({"uri": uri})))
+        await self._ask_all(self._wishes.renewals())
 
     def _in_background(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.create_task(_quietly(work))
@@ -226,13 +242,30 @@ class Session(ABC):
 
     async def _see_through(self, call: Call, request: Envelope) -> None:
         try:
-            await self.opened()
-            await self._carry(call, request)
+            opened = await self.opened()
+            if "logging" in opened["capabilities"]:
+                await self._ask_all(self._wishes.before_call(call.caller))
+            onward = self._wishes.onward(request, call.caller)
+            if onward is None:
+                call.finish(answer=Envelope(result=Raw(b"{}")))
+            else:
+                await self._carry(call, onward)
         except DomainError as error:
             call.finish(error=error)
         finally:
             self._flight.end(call)
             self._asks.forget(call)
+
+    def _answers_itself(self, call: Call, request: Envelope) -> Envelope | None:
+        """Return an answer of ours; ``None``: the server is asked."""
+        if self.belongings.may_use(call.method, request.params, call.caller):
+            return None
+        error = {"code": wire.INVALID_PARAMS, "message": "Unknown task."}
+        return Envelope(error=Raw(wire.encode(error)))
+
+    async def _ask_all(self, requests: list[Own]) -> None:
+        for method, params in requests:
+            await self._request(method, params)
 
     async def _request(self, method: str, params: Raw) -> None:
         """Send a request of our own and wait until it is over."""
@@ -251,19 +284,6 @@ class Session(ABC):
         if task is not None:
             task.cancel()
 
-    def _remember(self, request: Envelope) -> None:
-        if request.method == "logging/setLevel" and request.params is not UNSET:
-            self._level = request.params.copy()
-        elif request.method in ("resources/subscribe", "resources/unsubscribe"):
-            uri = value_of(fields_of(request.params).get("uri"))
-            if not isinstance(uri, str):
-                return
-            self._subscribed.pop(uri, None)
-            if request.method == "resources/subscribe":
-                self._subscribed[uri] = None
-                if len(self._subscribed) > SUBSCRIPTIONS_LIMIT:
-                    del self._subscribed[next(iter(self._subscribed))]
-
     def _asked_of(self, on: Call | None) -> Call | Stream | None:
         """Return what the client waits for that the server asks now; ``None``: it cannot be told, or nobody waits."""
         call = on if on is not None and not on.is_over else self._flight.owner()
@@ -278,10 +298,12 @@ class Session(ABC):
         if on is None and message.method == "notifications/message":
             on = self._flight.owner()
         if on is not None and not on.is_over and not (is_change and self._streams):
-            on.note(body)
+            if on.caller.session or self._wishes.wants(on.caller, message):
+                on.note(body)
             return
         for stream in list(self._streams):
-            stream.put(body)
+            if self._wishes.wants(stream.caller, message):
+                stream.put(body)
 
 
 def _seen(task: asyncio.Task[Mapping[str, Any]]) -> None:
