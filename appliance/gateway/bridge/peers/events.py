@@ -47,6 +47,8 @@ class EventReader:
         Raises:
             OverlongAnswerError: One is longer than allowed.
         """
+        if not chunk:
+            return
         if self._ends_in_cr and chunk[:1] == b"\n":
             chunk = chunk[1:]
         self._ends_in_cr = chunk[-1:] == b"\r"
@@ -74,7 +76,7 @@ class EventReader:
         value = value.removeprefix(b" ")
         if name == b"data":
             self._data.append(value)
-            self._size += len(value)
+            self._size += len(line) + 1  # a list of many short lines takes room too
         elif name == b"event":
             self._kind = value.decode(errors="replace")
         elif name == b"id" and b"\0" not in value:
