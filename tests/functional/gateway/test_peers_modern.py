@@ -187,6 +187,17 @@ async def test_a_client_that_goes_away_cancels_its_call(peer: ModernPeer) -> Non
     assert peer.describe()["calls_in_flight"] == 0
 
 
+async def test_a_client_that_cancels_a_call_is_told_so_at_once(
+    peer: ModernPeer,
+) -> None:
+    call = await peer.begin(tool("wait", seconds=30), ALICE)
+    await asyncio.sleep(0.2)
+    named = Envelope(method="notifications/cancelled", params=Raw(b'{"requestId":1}'))
+    await peer.notify(named, ALICE)
+
+    assert (await told(call))["error"]["code"] == -32800
+
+
 async def test_a_server_of_the_other_era_is_not_opened() -> None:
     with sdk_server("streamable-http", 5422, "legacy") as address:
         async with peer_of(address) as peer:

@@ -158,6 +158,19 @@ async def test_a_client_that_goes_away_cancels_its_call(peer: SessionPeer) -> No
     assert not call.is_over
 
 
+async def test_a_client_that_cancels_a_call_is_told_so_at_once(
+    peer: SessionPeer,
+) -> None:
+    call = await peer.begin(tool("wait", seconds=30), ALICE)
+    await asyncio.sleep(0.3)
+    named = Envelope(method="notifications/cancelled", params=Raw(b'{"requestId":1}'))
+    await peer.notify(named, BOB)
+    assert not call.is_over
+    await peer.notify(named, ALICE)
+
+    assert (await told(call))["error"]["code"] == -32800
+
+
 async def test_what_belongs_to_no_call_comes_on_streams_of_its_session_alone(
     peer: SessionPeer,
 ) -> None:

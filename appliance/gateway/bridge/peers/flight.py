@@ -13,6 +13,8 @@ from appliance.gateway.bridge.calls import Call, Caller
 from appliance.gateway.protocol import wire
 from appliance.gateway.protocol.wire import Envelope
 
+_CANCELLED = -32800
+
 
 class Flight:
     """Finds the call that a message of the server belongs to."""
@@ -86,6 +88,12 @@ class Flight:
         calls, self._calls = self._calls, {}
         for call in calls.values():
             call.finish(error=error)
+
+
+def cancelled() -> Envelope:
+    """Return how a call ends that its client has cancelled: HTTP wants an answer, in the words of the SDKs."""
+    error = {"code": _CANCELLED, "message": "Request cancelled"}
+    return Envelope(error=Raw(wire.encode(error)))
 
 
 def fields_of(raw: Raw | UnsetType) -> dict[str, Raw]:

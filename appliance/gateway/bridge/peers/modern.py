@@ -10,7 +10,13 @@ from appliance.core.errors import DomainError
 from appliance.gateway.bridge.belongings import Belongings
 from appliance.gateway.bridge.calls import Call, Caller, Stream
 from appliance.gateway.bridge.peers import speech
-from appliance.gateway.bridge.peers.flight import Flight, code_of, fields_of, value_of
+from appliance.gateway.bridge.peers.flight import (
+    Flight,
+    cancelled,
+    code_of,
+    fields_of,
+    value_of,
+)
 from appliance.gateway.bridge.peers.listening import Line, Listening
 from appliance.gateway.bridge.peers.questions import ask_all
 from appliance.gateway.bridge.traffic import OURSELVES
@@ -92,6 +98,7 @@ class ModernPeer:
             call = self._flight.named_by(notification.params, caller)
             if call is not None:
                 self.abandon(call)
+                call.finish(answer=cancelled())
 
     def open_stream(self, caller: Caller) -> Stream:
         """Return a stream of what the server says that belongs to no call."""

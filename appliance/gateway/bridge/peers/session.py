@@ -18,7 +18,7 @@ from appliance.gateway.bridge.belongings import Belongings
 from appliance.gateway.bridge.calls import Call, Caller, Stream
 from appliance.gateway.bridge.peers.asks import Asks
 from appliance.gateway.bridge.peers.door import Door
-from appliance.gateway.bridge.peers.flight import Flight, fields_of
+from appliance.gateway.bridge.peers.flight import Flight, cancelled, fields_of
 from appliance.gateway.bridge.peers.hello import Hello
 from appliance.gateway.bridge.peers.wishes import Own, Wishes
 from appliance.gateway.bridge.traffic import OURSELVES
@@ -136,11 +136,11 @@ class Session(ABC):
             return
         if notification.method == "notifications/cancelled":
             call = self._flight.named_by(notification.params, caller)
-            if call is not None:
+            if call is not None and self._flight.end(call):
                 fields = fields_of(notification.params)
                 fields["requestId"] = Raw(call.wire_id)
-                # Its answer, if one comes all the same, is the client's.
-                self._in_background(self._post(_cancellation(Raw(wire.encode(fields)))))
+                self._cancel(call, Raw(wire.encode(fields)))
+                call.finish(answer=cancelled())
             return
         await self.opened()
         await self._post(
