@@ -10,6 +10,7 @@ from typing import Any
 
 import structlog
 
+from appliance.gateway.bridge.announcements import Announcements
 from appliance.gateway.bridge.clones import gateway_label
 from appliance.gateway.bridge.containers import SessionContainers
 from appliance.gateway.bridge.engine import Engine
@@ -141,7 +142,10 @@ async def _bridge(config: GatewayConfig, snapshot: Snapshot) -> None:
 
     table = LiveTable(config.database, known=snapshot.load(), changed=changed)
     async with _upstreams(config) as upstreams:
-        peers = make_peers(Means(config, table, engine, files, containers, upstreams))
+        announcements = Announcements(config.database)
+        peers = make_peers(
+            Means(config, table, engine, files, containers, upstreams, announcements)
+        )
         bridge = Bridge(peers, table, body_limit=config.max_body_bytes)
         async with (
             _in_background(table.follow()),

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from appliance.gateway.bridge.announcements import Announcements
 from appliance.gateway.bridge.bundles.memory import Memory, stored_manifests
 from appliance.gateway.bridge.bundles.peer import BundlePeer
 from appliance.gateway.bridge.calls import Caller
@@ -32,6 +33,7 @@ class Means:
     files: HandshakeFiles
     containers: SessionContainers
     upstreams: Upstreams
+    announcements: Announcements
 
 
 def make_peers(means: Means) -> Peers:
@@ -62,6 +64,7 @@ def _stdio(means: Means, route: Route) -> Peer:
             line_limit=config.max_body_bytes,
             start_timeout_s=config.start_timeout_s,
             owner=owner,
+            changed=lambda: means.announcements.changed(route.name),
         )
 
     sharing = Sharing(

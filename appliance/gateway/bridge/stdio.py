@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+from collections.abc import Callable
 from typing import Any
 
 import structlog
@@ -39,9 +40,10 @@ class StdioServer:
         line_limit: Bytes a line may have.
         start_timeout_s: Seconds a call waits for the server to answer ``initialize``.
         owner: The session that has the server for itself; ``None``: all clients share it.
+        changed: Called when the server says that one of its lists changed.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - what it is made with
         self,
         container_id: str,
         engine: Engine,
@@ -50,8 +52,10 @@ class StdioServer:
         line_limit: int,
         start_timeout_s: float,
         owner: Caller | None = None,
+        changed: Callable[[], None] = lambda: None,
     ) -> None:
         """Attach to nothing yet; the first call does."""
+        self._changed = changed
         self.container_id = container_id
         self._engine = engine
         self._files = files
@@ -274,6 +278,8 @@ class StdioServer:
         try:
             for message in wire.decode_lines(line):
                 self.traffic.receive(message)
+                if str(message.method).endswith("/list_changed"):
+                    self._changed()
         except wire.WireError:
             self._output.count_garbage(line)
 
