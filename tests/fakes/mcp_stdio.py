@@ -10,7 +10,10 @@ from typing import Any
 
 LOCK = threading.Lock()
 CANCELLED: list[Any] = []
-COUNT = {"initialize": 0, "tally": 0}
+COUNT: dict[str, Any] = {"initialize": 0, "tally": 0, "inquire": 0}
+ANSWERS: dict[Any, Any] = {}
+ASKED: dict[Any, threading.Event] = {}
+NOTED: list[Any] = []
 
 
 def send(message: Any) -> None:
@@ -98,6 +101,51 @@ def ask(params: Any) -> Any:
     return "asked"
 
 
+def inquire(params: Any) -> Any:
+    """Ask the client, wait for what it says, and tell it."""
+    arguments = params["arguments"]
+    with LOCK:
+        COUNT["inquire"] += 1
+        request_id = f"inquiry-{COUNT['inquire']}"
+    ASKED[request_id] = threading.Event()
+    send(
+        {
+            "jsonrpc": "2.0",
+            "id": request_id,
+            "method": arguments["method"],
+            "params": arguments.get("params", {}),
+        }
+    )
+    if "withdraw" in arguments:
+        time.sleep(arguments["withdraw"])
+        notify("notifications/cancelled", {"requestId": request_id, "reason": "late"})
+        return "withdrawn"
+    ASKED[request_id].wait(20)
+    said = ANSWERS[request_id]
+    return json.dumps({key: said[key] for key in ("result", "error") if key in said})
+
+
+def inquire_twice(params: Any) -> Any:
+    return json.dumps([json.loads(inquire(params)), json.loads(inquire(params))])
+
+
+def noted(_params: Any) -> Any:
+    return json.dumps(NOTED)
+
+
+def level(params: Any) -> Any:
+    notify("notifications/message", {"level": params["arguments"]["level"], "data": 1})
+    return "logged"
+
+
+def announced(_params: Any) -> Any:
+    return json.dumps(COUNT.get("announced"))
+
+
+def make_task(params: Any) -> Any:
+    return {"task": {"taskId": params["arguments"]["id"], "status": "working"}}
+
+
 def count(_params: Any) -> Any:
     return str(COUNT["initialize"])
 
@@ -131,12 +179,19 @@ TOOLS: dict[str, Callable[[Any], Any]] = {
         count,
         tally,
         meta,
+        inquire,
+        inquire_twice,
+        noted,
+        level,
+        announced,
+        make_task,
     )
 }
 
 
 def initialize(params: Any) -> Any:
     COUNT["initialize"] += 1
+    COUNT["announced"] = params.get("capabilities")
     if os.environ.get("REFUSE_SECOND") and COUNT["initialize"] > 1:
         raise ValueError("already initialized")
     wanted = os.environ.get("REVISION", params["protocolVersion"])
@@ -167,10 +222,18 @@ def call_tool(params: Any) -> Any:
     params.setdefault("arguments", {})
     if params["name"] not in TOOLS:
         raise ValueError(f"Unknown tool: {params['name']}")
+    said = TOOLS[params["name"]](params)
+    if isinstance(said, dict):
+        return said
     return {
-        "content": [{"type": "text", "text": TOOLS[params["name"]](params)}],
+        "content": [{"type": "text", "text": said}],
         "isError": False,
     }
+
+
+def noting(what: str, params: Any) -> Any:
+    NOTED.append([what, params])
+    return {}
 
 
 METHODS: dict[str, Callable[[Any], Any]] = {
@@ -178,8 +241,11 @@ METHODS: dict[str, Callable[[Any], Any]] = {
     "tools/list": list_tools,
     "tools/call": call_tool,
     "ping": lambda _: {},
-    "resources/subscribe": lambda _: {},
-    "logging/setLevel": lambda _: {},
+    "resources/subscribe": lambda params: noting("subscribe", params),
+    "resources/unsubscribe": lambda params: noting("unsubscribe", params),
+    "logging/setLevel": lambda params: noting("level", params),
+    "tasks/get": lambda params: {"taskId": params["taskId"], "status": "working"},
+    "tasks/list": lambda _: {"tasks": [{"taskId": "anna's"}, {"taskId": "ben's"}]},
 }
 
 
@@ -187,10 +253,15 @@ def answer(message: Any) -> None:
     method, request_id = message.get("method"), message.get("id")
     if method is None:
         complain(f"answered: {json.dumps(message)}")
+        if request_id in ASKED:
+            ANSWERS[request_id] = message
+            ASKED[request_id].set()
         return
     if request_id is None:
         if method == "notifications/cancelled":
             CANCELLED.append(message["params"])
+        elif method != "notifications/initialized":
+            NOTED.append([method, message.get("params")])
         return
     try:
         if method not in METHODS:

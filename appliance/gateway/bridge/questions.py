@@ -1,12 +1,13 @@
 """What one server asked its clients and still waits for. Knows no sockets.
 
-On shared pipes a server does not say for which call it asks. It is told apart as far as it can be: the only call in flight, or
-the latest one of the only session that has any. Otherwise nobody is asked, because it could be the wrong one. A server that
-one session has for itself asks that session, with or without a call.
+On shared pipes a server does not say for which call it asks. It is told apart as far as it can be: the only call in flight, the
+latest one of the only session that has any, or, of one principal's, the only one that does not wait for its client already.
+Otherwise nobody is asked, because it could be the wrong one. A server that one session has for itself asks that session,
+with or without a call.
 """
 
 import secrets
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Container, Iterable
 from dataclasses import dataclass
 
 import msgspec
@@ -96,6 +97,11 @@ class Questions:
         """The server is gone, and waits for nothing any more."""
         self._waiting.clear()
 
+    @property
+    def places(self) -> list[Call | Stream]:
+        """Where clients were asked and have not answered."""
+        return [item.place for item in self._waiting.values()]
+
     def may_report(self, params: Raw | UnsetType, caller: Caller) -> bool:
         """Whether ``caller`` was asked under the progress token that it names."""
         token = _token(params)
@@ -124,16 +130,23 @@ class Questions:
             )
 
 
-def whom(calls: Iterable[Call]) -> Call | None:
-    """Return the call that a message without a name must belong to; ``None``: it cannot be told."""
+def whom(calls: Iterable[Call], waiting: Container[Call | Stream] = ()) -> Call | None:
+    """Return the call that a message without a name must belong to; ``None``: it cannot be told.
+
+    Args:
+        waiting: Calls whose client was asked something: among those of one principal, their server is not busy with them.
+    """
     in_flight = list(calls)
     if len(in_flight) <= 1:
         return in_flight[0] if in_flight else None
     latest = in_flight[-1].caller
-    is_one_session = bool(latest.session) and all(
-        call.caller == latest for call in in_flight
+    if bool(latest.session) and all(call.caller == latest for call in in_flight):
+        return in_flight[-1]
+    busy = [call for call in in_flight if call not in waiting]
+    is_one_principal = all(
+        call.caller.principal == latest.principal for call in in_flight
     )
-    return in_flight[-1] if is_one_session else None
+    return busy[0] if is_one_principal and len(busy) == 1 else None
 
 
 def _token(params: Raw | UnsetType) -> bytes:

@@ -3,36 +3,25 @@
 Many clients share one pair of pipes. Every request goes out under an id of our own, with a prefix drawn at random when we
 attached, so that an answer meant for a predecessor, or made up, finds nobody. Knows no sockets.
 
-A notification that names no request belongs to nobody in particular, and may still speak of somebody's data. So:
-
-- progress goes to the call whose token it carries;
-- ``resources/updated`` goes to the streams of those who subscribed to that resource;
-- what speaks of a task or of an elicitation goes to whom it was made for;
-- a log message goes to the only call in flight, or to the latest of the only session that has any; with several calls of
-  one principal in flight, to that principal's streams; with none, to every stream as long as one principal alone has used
-  the server; otherwise to nobody, because it cannot be known whose it is;
-- the rest (``…/list_changed``) goes to every stream.
-
-A server that one session has for itself (``owner``) speaks to that session alone, and none of this is in question.
+What it says in an answer, or about the progress of a call, names the call. For the rest see ``hearers``, and for what it asks
+``questions``.
 """
 
 import secrets
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import msgspec
 from msgspec import UNSET, Raw, UnsetType
 
 from appliance.core.errors import DomainError
-from appliance.gateway.bridge.belongings import Belongings
 from appliance.gateway.bridge.calls import Call, Caller, Stream
 from appliance.gateway.bridge.frames import Overlong
+from appliance.gateway.bridge.hearers import Hearers
 from appliance.gateway.bridge.questions import Questions, whom
-from appliance.gateway.bridge.subscribers import Subscribers
 from appliance.gateway.errors import OverlongAnswerError
 from appliance.gateway.protocol import wire
 from appliance.gateway.protocol.capabilities import ASKABLE
-from appliance.gateway.protocol.levels import LogLevels
 from appliance.gateway.protocol.wire import Envelope
 
 #: The bridge's own requests are nobody else's.
@@ -68,16 +57,16 @@ class Traffic:
         self._prefix = secrets.token_hex(6).encode()
         self._count = 0
         self._calls: dict[bytes, Call] = {}
-        self._streams: set[Stream] = set()
-        self._subscribers = Subscribers()
-        self._levels = LogLevels()
-        self._belongings = Belongings()
+        self._hearers = Hearers(owner)
         self._questions = Questions(send)
-        #: Who has used the server, as far as it matters: nobody, one, or several.
-        self._principals: set[str] = set()
-        self.dropped = 0
+        self._strays = 0
         #: Whether the server has asked for something that only a client can answer.
         self.asks = False
+
+    @property
+    def dropped(self) -> int:
+        """Messages of the server that were for nobody."""
+        return self._strays + self._hearers.dropped
 
     @property
     def in_flight(self) -> int:
@@ -87,24 +76,26 @@ class Traffic:
     @property
     def open_streams(self) -> int:
         """GET streams that are open."""
-        return len(self._streams)
+        return len(self._hearers.streams)
 
     def begin(self, request: Envelope, caller: Caller) -> tuple[Call, bytes]:
         """Register ``request`` and return the call and what to send, which may be nothing."""
         method = "" if request.method is UNSET else request.method
         call, line = self._register(request, method, caller)
-        if not self._belongings.may_use(method, request.params, caller):
+        if not self._hearers.belongings.may_use(method, request.params, caller):
             self._end_here(call, error=(wire.INVALID_PARAMS, "Unknown task."))
             return call, b""
-        if not self._subscribers.needs(method, request.params, caller):
+        if not self._hearers.subscribers.needs(method, request.params, caller):
             self._end_here(call)
             return call, b""
         return call, self._level_for(caller) + line
 
     def renewals(self) -> bytes:
         """Return what a server that was opened anew must be asked again: subscriptions, and the level of its log."""
-        again = [("resources/subscribe", item) for item in self._subscribers.params()]
-        if (level := self._levels.now()) is not None:
+        again = [
+            ("resources/subscribe", item) for item in self._hearers.subscribers.params()
+        ]
+        if (level := self._hearers.levels.now()) is not None:
             again.append((_SET_LEVEL, level))
         return b"".join(self._own_request(*item) for item in again)
 
@@ -163,25 +154,22 @@ class Traffic:
 
     def adopt_stream(self, stream: Stream) -> None:
         """Take over a stream that was made before the server was there."""
-        self._note_principal(stream.caller)
-        self._streams.add(stream)
+        self._hearers.note_user(stream.caller)
+        self._hearers.streams.add(stream)
 
     def close_stream(self, stream: Stream) -> None:
         """Forget ``stream``."""
         self._questions.end_of(stream)
-        self._streams.discard(stream)
+        self._hearers.streams.discard(stream)
 
     def close_streams(self) -> None:
         """End every stream."""
-        for stream in self._streams:
+        for stream in self._hearers.streams:
             stream.close()
 
     def end_session(self, caller: Caller) -> bytes:
         """Close the streams and forget the subscriptions of a session; return what the server is told."""
-        for stream in [item for item in self._streams if item.caller == caller]:
-            stream.close()
-        self._levels.forget(caller)
-        left = self._subscribers.forget(caller)
+        left = self._hearers.end_session(caller)
         return b"".join(
             self._own_request("resources/unsubscribe", item) for item in left
         )
@@ -204,7 +192,7 @@ class Traffic:
         elif message.method == "notifications/cancelled":
             self._questions.withdraw(message)
         else:
-            self._spread(message)
+            self._hearers.hear(message, self._clients_calls(), self._call_in_question())
 
     def overlong(self, line: Overlong, limit: int) -> bool:
         """Fail the call that an overlong line answers; return whether there was one."""
@@ -228,10 +216,11 @@ class Traffic:
         wire_id = b'"%b-%d"' % (self._prefix, self._count)
         params, token = _with_token(request.params, wire_id)
         if method == _SET_LEVEL:
-            params = self._levels.set(caller, params)
+            params = self._hearers.levels.set(caller, params)
         call = Call(caller, wire.id_of(request), method, wire_id, token)
         self._calls[wire_id] = call
-        self._note_principal(caller)
+        if caller is not OURSELVES:
+            self._hearers.note_user(caller)
         line = wire.one_line(Envelope(id=Raw(wire_id), method=method, params=params))
         return call, line
 
@@ -240,7 +229,9 @@ class Traffic:
 
     def _level_for(self, caller: Caller) -> bytes:
         """Return what lowers the server's level to what a client without a session wants of its call."""
-        level = self._levels.lower(caller.log_level) if caller.log_level else None
+        level = (
+            self._hearers.levels.lower(caller.log_level) if caller.log_level else None
+        )
         return b"" if level is None else self._own_request(_SET_LEVEL, level)
 
     def _end_here(self, call: Call, error: tuple[int, str] | None = None) -> None:
@@ -252,19 +243,17 @@ class Traffic:
             words = {"code": error[0], "message": error[1]}
             call.finish(answer=Envelope(error=Raw(wire.encode(words))))
 
-    def _note_principal(self, caller: Caller) -> None:
-        if caller is not OURSELVES and len(self._principals) <= 1:
-            self._principals.add(caller.principal)
-
     # -- towards the clients
 
     def _answer(self, message: Envelope) -> None:
         call = self._calls.pop(wire.id_of(message), None)
         if call is None:
-            self.dropped += 1
+            self._strays += 1
             return
         self._questions.end_of(call)
-        call.finish(answer=self._belongings.made(call.method, message, call.caller))
+        call.finish(
+            answer=self._hearers.belongings.made(call.method, message, call.caller)
+        )
 
     def _asked(self, message: Envelope) -> None:
         if message.method == "ping":
@@ -281,14 +270,21 @@ class Traffic:
                 "It cannot be told which call this belongs to, and so which client is to answer it.",
             )
         elif (ask := self._questions.ask(message, place)) is not None:
-            self._belongings.asked(ask, place.caller)
+            self._hearers.belongings.asked(ask, place.caller)
+
+    def _call_in_question(self) -> Call | None:
+        """Return the call that a message without a name must belong to; ``None``: there is none, or it cannot be told."""
+        calls = self._clients_calls()
+        if self._owner is None:
+            return whom(calls, self._questions.places)
+        return calls[-1] if calls else None
 
     def _place(self) -> Call | Stream | None:
         """Return where a client hears of what the server asks without saying for which call."""
-        calls = self._clients_calls()
-        if self._owner is None:
-            return whom(calls)
-        return calls[-1] if calls else next(iter(self._streams), None)
+        call = self._call_in_question()
+        if call is None and self._owner is not None:
+            return next(iter(self._hearers.streams), None)
+        return call
 
     def _clients_calls(self) -> list[Call]:
         return [call for call in self._calls.values() if call.caller is not OURSELVES]
@@ -300,57 +296,11 @@ class Traffic:
             fields = {}
         call = self._calls.get(wire.encode(fields.get("progressToken")))
         if call is None or call.token is None:
-            self.dropped += 1
+            self._strays += 1
             return
         fields["progressToken"] = call.token
         params = Raw(wire.encode(fields))
-        call.note(_notification_body(Envelope(method=message.method, params=params)))
-
-    def _spread(self, message: Envelope) -> None:
-        body = _notification_body(message)
-        if (call := self._subscription(message)) is not None:
-            call.note(body)
-            return
-        if message.method == "notifications/message":
-            self._log(message, body)
-            return
-        for stream in list(self._recipients(message)):
-            stream.put(body)
-
-    def _subscription(self, message: Envelope) -> Call | None:
-        """Return the ``subscriptions/listen`` of a stateless server that ``message`` belongs to."""
-        if message.params is UNSET or _SUBSCRIPTION_ID not in bytes(message.params):
-            return None
-        meta = msgspec.json.decode(message.params, type=_Tagged).meta
-        return self._calls.get(
-            bytes(meta.get("io.modelcontextprotocol/subscriptionId", Raw(b"")))
-        )
-
-    def _log(self, message: Envelope, body: bytes) -> None:
-        calls = self._clients_calls()
-        call = whom(calls) if self._owner is None else calls[-1] if calls else None
-        if call is not None:
-            if self._levels.wants(call.caller, message.params):
-                call.note(body)
-            return
-        principals = {item.caller.principal for item in calls} or self._principals
-        if len(principals) > 1 and self._owner is None:
-            self.dropped += 1
-            return
-        for stream in list(self._streams):
-            is_theirs = stream.caller.principal in principals
-            if is_theirs and self._levels.wants(stream.caller, message.params):
-                stream.put(body)
-
-    def _recipients(self, message: Envelope) -> Iterator[Stream]:
-        method = str(message.method)
-        if method == "notifications/resources/updated":
-            subscribed = self._subscribers.of(message.params)
-            return (stream for stream in self._streams if stream.caller in subscribed)
-        if self._owner is None and self._belongings.is_owned(method):
-            owner = self._belongings.owner(message)
-            return (stream for stream in self._streams if stream.caller == owner)
-        return iter(self._streams)
+        call.note(wire.encode(Envelope(method=message.method, params=params)))
 
 
 def _with_token(
@@ -379,7 +329,3 @@ def _decode_target(params: Raw | UnsetType) -> _Target:
         return msgspec.json.decode(_bytes(params), type=_Target)
     except msgspec.DecodeError:
         return _Target()
-
-
-def _notification_body(message: Envelope) -> bytes:
-    return wire.encode(Envelope(method=message.method, params=message.params))
