@@ -18,6 +18,7 @@ from appliance.gateway.routes import Route
 
 if TYPE_CHECKING:
     from appliance.gateway.edge.call import Call
+    from appliance.gateway.edge.telling import Telling
 
 LISTEN = "subscriptions/listen"
 
@@ -34,20 +35,29 @@ def admit(call: "Call") -> None:
         Exception: It breaks a rule; one of ``failures.REFUSALS``.
     """
     plan = call.plan
-    if call.body is None:
+    body = call.body
+    if body is None:
         raise BodyTooLargeError(f"The body is larger than {plan.body_limit} bytes.")
-    if plan.head.method == "POST":
-        _read(call, call.body)
+    if plan.is_post:
+        _read(call, body)
     elif plan.is_stream:
         call.deadline = None
-    if plan.is_foreign_session:
-        raise UnknownSessionError("Session not found; initialize again.")
     if plan.is_forwardable:
         _tell_era(call)
-    route = plan.route
-    is_placed = route.container_id or route.address or route.bundle_id
-    if route.instance_id is None or not is_placed:
-        raise NotRunningError(_why_not_running(route))
+    if not plan.is_simple:
+        _look_closer(call, body)
+
+
+def _look_closer(call: "Call", body: bytes) -> None:
+    """Look at what concerns few requests; the head has told which."""
+    plan = call.plan
+    if plan.is_foreign_session:
+        raise UnknownSessionError("Session not found; initialize again.")
+    allowed = plan.route.allowed_tools
+    if allowed is not None and plan.is_post:
+        call.sent = allowlist.checked_body(wire.decode_body(body), allowed)
+    if not plan.is_running:
+        raise NotRunningError(_why_not_running(plan.route))
     _enter(call)
 
 
@@ -80,32 +90,29 @@ def read_states(call: "Call") -> None:
     call.sent = wire.encode(message)
 
 
-def purpose(call: "Call") -> str:
+def purpose(call: "Telling") -> str:
     """Return what a request state is good for."""
-    return f"{call.message.method} {call.message.target}"
+    return f"{call.message.method} {call.message.target()}"
 
 
 def _read(call: "Call", body: bytes) -> None:
-    """Note what the message asks for; keep it to the tools that are allowed."""
+    """Note what the message asks for."""
+    call.sent = body
     message = reading.read(body)
     if message is not None:
         call.message = message
-        said = call.plan.said
-        if message.method == LISTEN and said.method == LISTEN:
+        if message.method == LISTEN and call.plan.said.method == LISTEN:
             call.deadline = None
-    allowed = call.plan.route.allowed_tools
-    if allowed is not None:
-        call.sent = allowlist.checked_body(wire.decode_body(body), allowed)
 
 
 def _tell_era(call: "Call") -> None:
-    said = call.plan.said
-    if call.plan.head.method == "POST":
-        call.era = agreement.era_of(said, call.message)
-        return
-    call.era = agreement.era_of_version(said.version)
-    if call.era == "modern":
-        raise PostOnlyError
+    plan, params = call.plan, call.message.params
+    if not plan.is_post:
+        call.era = agreement.era_of_version(plan.said.version)
+        if call.era == "modern":
+            raise PostOnlyError
+    elif not plan.is_legacy or (params is not None and params.meta is not None):
+        call.era = agreement.era_of(plan.said, call.message)
 
 
 def _why_not_running(route: Route) -> str:

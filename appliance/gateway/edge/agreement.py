@@ -48,6 +48,11 @@ class RoutingHeaders:
     #: A header that is there twice.
     doubled: str | None
 
+    @property
+    def is_legacy(self) -> bool:
+        """Whether an older revision is named, or none."""
+        return self.version is None or self.version in wire.LEGACY_REVISIONS
+
 
 def routing_headers(headers: CIMultiDict[str]) -> RoutingHeaders:
     """Return what ``headers`` say."""
@@ -67,8 +72,8 @@ def era_of(said: RoutingHeaders, message: Message) -> Era:
     Raises:
         DisagreementError: Header and body do not agree, or ask for a version that there is not.
     """
-    meta = message.meta
-    in_body = None if meta is None else meta.version
+    params = message.params
+    in_body = None if params is None or params.meta is None else params.meta.version
     if in_body is None:
         if message.method == "initialize" or said.version is None:
             return "legacy"
@@ -105,7 +110,7 @@ def _agree(said: RoutingHeaders, message: Message) -> None:
         raise _mismatch(f"{said.doubled} appears more than once.")
     if said.method != message.method:
         raise _mismatch("Mcp-Method and the body's method do not agree.")
-    if message.method in _NAMED and message.target and said.name != message.target:
+    if message.method in _NAMED and message.target() not in {"", said.name}:
         raise _mismatch("Mcp-Name and what the body names do not agree.")
 
 

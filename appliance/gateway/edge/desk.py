@@ -24,13 +24,31 @@ from appliance.gateway.routes import LiveTable
 from appliance.gateway.traces.record import Invocation, Recorder
 
 if TYPE_CHECKING:
-    from appliance.gateway.edge.call import Call
+    from appliance.gateway.edge.telling import Telling
 
 log = structlog.get_logger("gateway.call")
 
 _SHOWN_KEPT = 512
+#: Answers that have no body, whatever their head says.
+BODYLESS = frozenset({204, 304})
 _SERVER_ERROR = 500
 _CLIENT_ERROR = 400
+
+
+class Shown:
+    """What clients get to see of a server's head, but for the session."""
+
+    __slots__ = ("has_session", "length", "lines", "whole_lines")
+
+    def __init__(self, head: Head) -> None:
+        """Leave out what is not for them."""
+        self.lines = heads.head(head.status, headers.to_client(head.headers))
+        self.has_session = head.get("mcp-session-id") is not None
+        #: -1: not known.
+        self.length = -1 if head.content_length is None else head.content_length
+        self.whole_lines = self.lines
+        if self.length >= 0 and head.status not in BODYLESS:
+            self.whole_lines += b"Content-Length: %d\r\n" % self.length
 
 
 @dataclass(eq=False, slots=True)
@@ -51,8 +69,8 @@ class Desk:
     count_down: Callable[[], None]
     is_debugging: bool
     #: Open streams, which end when the worker does.
-    streams: "set[Call]" = field(default_factory=set)
-    _shown: dict[Head, bytes] = field(default_factory=dict)
+    streams: "set[Telling]" = field(default_factory=set)
+    _shown: dict[Head, Shown] = field(default_factory=dict)
 
     def admit(self, head: RequestHead, place: Place) -> Admission | Denial | None:
         """Return who asks and for what; ``None``: there is no routing table yet."""
@@ -68,19 +86,22 @@ class Desk:
             is_bundle=place.is_bundle,
         )
 
-    def shown(self, head: Head) -> bytes:
-        """Return what clients get to see of a server's head, but for length and session."""
+    def shown(self, head: Head) -> Shown:
+        """Return what clients get to see of a server's head; heads that come again are known again."""
         found = self._shown.get(head)
         if found is None:
-            found = heads.head(head.status, headers.to_client(head.headers))
             if len(self._shown) >= _SHOWN_KEPT:
                 self._shown.clear()
-            self._shown[head] = found
+            found = self._shown[head] = Shown(head)
         return found
 
     def over(self, invocation: Invocation) -> None:
         """A call is over, however it ended."""
-        self.counters.call(outcome(invocation.http_status), invocation.duration_s)
+        status = invocation.http_status
+        self.counters.call(
+            Counter.CALLS_OK if status < _CLIENT_ERROR else outcome(status),
+            invocation.duration_s,
+        )
         self.recorder.add(invocation)
         if self.is_debugging:
             log.debug(

@@ -24,7 +24,7 @@ KNOWN_FOR_S = 600.0
 #: How long what is only assumed is believed.
 ASSUMED_FOR_S = 5.0
 #: The first question may have to wait for a server that is just starting.
-ASK_WITHIN_S = 15.0
+ASK_WITHIN_S = 10.0
 REVIVED_KEPT = 10_000
 _OK = 200
 
@@ -44,9 +44,16 @@ class Eras:
         self._revived: dict[tuple[int, str], str] = {}
 
     def known(self, route: Route) -> frozenset[Era] | None:
-        """Return what the server speaks, or ``None``: it has to be asked for."""
+        """Return what the server speaks, or ``None``: it has to be asked for.
+
+        What is old is told nevertheless, and asked for anew meanwhile.
+        """
         found = self._known.get(route.instance_id or 0)
-        return found[0] if found is not None and found[1] > time.monotonic() else None
+        if found is None:
+            return None
+        if found[1] < time.monotonic():
+            _ = self._question(route)
+        return found[0]
 
     def forget(self, route: Route) -> None:
         """The server has contradicted what is known."""
@@ -54,13 +61,7 @@ class Eras:
 
     async def ask(self, route: Route) -> frozenset[Era]:
         """Find out; many who ask at once make one question."""
-        instance = route.instance_id or 0
-        task = self._questions.get(instance)
-        if task is None:
-            task = asyncio.create_task(self._ask(route))
-            self._questions[instance] = task
-            task.add_done_callback(lambda _: self._questions.pop(instance, None))
-        return await asyncio.shield(task)
+        return await asyncio.shield(self._question(route))
 
     def session(self, route: Route, upstream_id: str) -> str:
         """Return the id under which a server knows a session now."""
@@ -86,6 +87,15 @@ class Eras:
         if len(self._revived) >= REVIVED_KEPT:
             self._revived.pop(next(iter(self._revived)))
         self._revived[route.instance_id or 0, upstream_id] = new
+
+    def _question(self, route: Route) -> asyncio.Task[frozenset[Era]]:
+        instance = route.instance_id or 0
+        task = self._questions.get(instance)
+        if task is None:
+            task = asyncio.create_task(self._ask(route))
+            self._questions[instance] = task
+            task.add_done_callback(lambda _: self._questions.pop(instance, None))
+        return task
 
     async def _ask(self, route: Route) -> frozenset[Era]:
         answer = await self._call("GET", route, "eras", b"")

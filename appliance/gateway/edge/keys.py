@@ -31,6 +31,11 @@ class Admission:
     #: The person's key that was used; ``None``: it was another kind of key.
     user_key: UserKey | None = None
 
+    @property
+    def expires_at(self) -> float | None:
+        """Seconds since the epoch; ``None``: the key never expires."""
+        return None if self.user_key is None else self.user_key.expires_at
+
 
 def presented_key(headers: Mapping[str, str]) -> str | None:
     """Return the key that a request carries."""

@@ -4,7 +4,6 @@ from typing import Final
 
 import msgspec
 
-_MARKS: Final = (b'"error"', b'"isError":true', b'"isError": true')
 _CLIENT_ERROR: Final = 400
 TOOL_ERROR: Final = "tool_error"
 RPC_ERROR: Final = "rpc_error"
@@ -35,7 +34,7 @@ def of(status: int, body: bytes) -> tuple[str, int]:
         body: JSON, or event stream, or the end of one.
     """
     found, code = "", 0
-    if any(mark in body for mark in _MARKS):
+    if b'"error"' in body or b'"isError":true' in body or b'"isError": true' in body:
         found, code = _looked_into(body)
     if not found and status >= _CLIENT_ERROR:
         found = HTTP_ERROR

@@ -51,8 +51,7 @@ class CallPlan:
         self.admission = admission
         self.principal = admission.principal
         self.table = desk.table.current
-        key = admission.user_key
-        self.expires_at = None if key is None else key.expires_at
+        self.expires_at = admission.expires_at
         self.owner = Owner(_place_id(route), admission.principal)
         self.limits: tuple[Limit, ...] = limits_of(admission, desk.config.key_limits)
         own = route.limits
@@ -65,6 +64,17 @@ class CallPlan:
             place.door == "mcp" and route.transport == "streamable-http"
         )
         self.is_stream = head.method == "GET"
+        self.is_post = head.method == "POST"
+        self.is_legacy = self.said.is_legacy
+        is_placed = bool(route.container_id or route.address or route.bundle_id)
+        self.is_running = route.instance_id is not None and is_placed
+        #: Whether there is nothing to look at but the message.
+        self.is_simple = (
+            self.is_running
+            and not self.is_foreign_session
+            and route.allowed_tools is None
+            and not self.limits
+        )
         self.kept_bytes = desk.config.trace_body_bytes if route.trace_bodies else 0
         #: Lines for the client that do not come from the server.
         self.extra = b""

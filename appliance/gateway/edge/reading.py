@@ -10,20 +10,20 @@ from appliance.gateway.protocol import wire
 _TARGETED = {"tools/call": "name", "prompts/get": "name", "resources/read": "uri"}
 
 
-class _Meta(msgspec.Struct):
+class _Meta(msgspec.Struct, gc=False):
     version: str | None = field(
         name="io.modelcontextprotocol/protocolVersion", default=None
     )
     traceparent: str | None = None
 
 
-class _Params(msgspec.Struct):
+class _Params(msgspec.Struct, gc=False):
     name: str | None = None
     uri: str | None = None
     meta: _Meta | None = field(name="_meta", default=None)
 
 
-class Message(msgspec.Struct):
+class Message(msgspec.Struct, gc=False):
     """One message of a client."""
 
     id: Raw = Raw(wire.NULL)
@@ -31,27 +31,21 @@ class Message(msgspec.Struct):
     method: str = ""
     params: _Params | None = None
 
-    @property
     def target(self) -> str:
-        """The tool, prompt or resource that is asked for; empty for other methods."""
+        """Return the tool, prompt or resource that is asked for; empty for other methods."""
         params, name = self.params, _TARGETED.get(self.method)
         if params is None or name is None:
             return ""
         return (params.name if name == "name" else params.uri) or ""
 
-    @property
-    def meta(self) -> _Meta | None:
-        """Of its parameters."""
-        return None if self.params is None else self.params.meta
 
-
-_decode = msgspec.json.Decoder(Message).decode
+decode = msgspec.json.Decoder(Message).decode
 
 
 def read(body: bytes) -> Message | None:
     """Return what ``body`` asks for; ``None``: it is not one message of the protocol."""
     try:
-        return _decode(body)
+        return decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return _read_leniently(body)
 

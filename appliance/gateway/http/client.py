@@ -6,7 +6,6 @@ connection that is kept, and hands the answer on as it comes; no cookies, redire
 
 import asyncio
 import contextlib
-import time
 from collections.abc import AsyncIterator, Iterable
 from types import TracebackType
 from typing import Protocol, Self, cast
@@ -16,12 +15,14 @@ from appliance.gateway.http.responses import (
     Head,
     ResponseError,
     ResponseReader,
-    known_head,
+    known_heads,
 )
 
 CONNECT_TIMEOUT_S = 5.0
 #: An answer's bytes that may wait for a slow client before reading pauses.
 WAITING_BYTES = 1024 * 1024
+#: Looks at idle connections while one may be idle.
+_TURNS = 8
 
 
 class NotConnectedError(ConnectionError):
@@ -186,21 +187,19 @@ class Connection(asyncio.Protocol):
         self._has_started = False
         self._is_acknowledged = False
         self._transport: asyncio.Transport | None = None
-        self.idle_since = 0.0
-
-    @property
-    def is_open(self) -> bool:
-        """Whether a request may be sent."""
-        return self._transport is not None and not self._transport.is_closing()
+        #: Whether a request may be sent.
+        self.is_open = False
+        #: When it became free, in turns of its origin.
+        self.idle_since = 0
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Begin."""
         self._transport = cast("asyncio.Transport", transport)
+        self.is_open = True
 
     def send(self, request: bytes, receiver: Receiver) -> None:
         """Send a request; ``receiver`` is told what comes back."""
         self._receiver = receiver
-        self._reader = None
         self._has_started = self._is_acknowledged = False
         if self._transport is None:
             self._lose(ConnectionResetError("the connection was closed"))
@@ -220,7 +219,7 @@ class Connection(asyncio.Protocol):
                 if not data:
                     return
             end = data.find(b"\r\n\r\n")
-            head = known_head(data[:end]) if end > 0 else None
+            head = known_heads.get(data[:end]) if end > 0 else None
             if head is not None and len(data) == end + 4 + (head.content_length or 0):
                 self._free(head)
                 receiver.whole(head, data[end + 4 :])
@@ -236,17 +235,20 @@ class Connection(asyncio.Protocol):
 
     def eof_received(self) -> None:
         """No more will come."""
+        self.is_open = False
         self._lose(None)
 
     def connection_lost(self, error: Exception | None) -> None:
         """End."""
         self._transport = None
+        self.is_open = False
         self._lose(error)
         self._origin.forget(self)
 
     def abort(self) -> None:
         """Hang up; whoever asked is told nothing more."""
         self._receiver = None
+        self.is_open = False
         if self._transport is not None:
             self._transport.abort()
 
@@ -326,6 +328,7 @@ class Origin:
         self._idle: list[Connection] = []
         self._open: set[Connection] = set()
         self._reaper: asyncio.TimerHandle | None = None
+        self._turn = 0
 
     @property
     def is_unused(self) -> bool:
@@ -357,11 +360,10 @@ class Origin:
 
     def keep(self, connection: Connection) -> None:
         """Take back a connection that is free again."""
-        connection.idle_since = time.monotonic()
+        connection.idle_since = self._turn
         self._idle.append(connection)
         if self._reaper is None:
-            loop = asyncio.get_running_loop()
-            self._reaper = loop.call_later(self._idle_s, self._reap)
+            self._wait_for_turn()
 
     def forget(self, connection: Connection) -> None:
         """Drop a connection that was closed."""
@@ -378,23 +380,26 @@ class Origin:
 
     def take(self) -> Connection | None:
         """Return a kept connection, if there is one."""
-        too_old = time.monotonic() - self._idle_s
         while self._idle:
             connection = self._idle.pop()
-            if connection.is_open and connection.idle_since > too_old:
+            if connection.is_open:
                 return connection
-            connection.abort()
         return None
 
-    def _reap(self) -> None:
-        self._reaper = None
+    def _wait_for_turn(self) -> None:
         loop = asyncio.get_running_loop()
-        too_old = time.monotonic() - self._idle_s
-        for connection in [item for item in self._idle if item.idle_since <= too_old]:
+        self._reaper = loop.call_later(self._idle_s / _TURNS, self._reap)
+
+    def _reap(self) -> None:
+        """Close what has been idle for too long; a turn early rather than late."""
+        self._turn += 1
+        self._reaper = None
+        too_old = self._turn - _TURNS + 1
+        for connection in [item for item in self._idle if item.idle_since < too_old]:
             self._idle.remove(connection)
             connection.abort()
         if self._idle:
-            self._reaper = loop.call_later(self._idle_s, self._reap)
+            self._wait_for_turn()
 
     async def connect(self) -> Connection:
         """Return a new connection.

@@ -72,12 +72,17 @@ class Plan(Protocol):
 class Known:
     """A head that was read and planned for."""
 
-    __slots__ = ("head", "plan")
+    __slots__ = ("head", "is_usual", "length", "plan")
 
     def __init__(self, head: RequestHead, plan: Plan) -> None:
         """Keep both."""
         self.head = head
         self.plan = plan
+        length = head.content_length
+        #: Of the body; -1: chunks, or more than may come.
+        self.length = -1 if length is None or length > plan.body_limit else length
+        #: Whether an answer needs no more than to be written.
+        self.is_usual = head.keeps_alive and head.method != "HEAD"
 
 
 class Site(Protocol):
@@ -120,8 +125,11 @@ class Connection(asyncio.Protocol):
         self._awaited = 0
         self._chunks: ChunkReader | None = None
         self._is_advancing = False
+        #: Whether a request is read that came in pieces, or none is read any more.
+        self._is_reading = False
         self._is_closing = False
         self._has_unread = False
+        self._is_usual = False
         self._is_chunking = False
         #: Since when it is idle, reads a request, or closes.
         self.since = clock.now
@@ -138,7 +146,7 @@ class Connection(asyncio.Protocol):
     def connection_lost(self, _error: Exception | None) -> None:
         """End."""
         self.transport = None
-        self._is_closing = True
+        self._is_closing = self._is_reading = True
         self._connections.discard(self)
         exchange, self.exchange = self.exchange, None
         if exchange is not None:
@@ -146,7 +154,7 @@ class Connection(asyncio.Protocol):
 
     def eof_received(self) -> None:
         """A client that sends no more has left, as Nginx takes it too: what it waits for ends now."""
-        self._is_closing = True
+        self._is_closing = self._is_reading = True
         self.since = self._clock.now
         exchange, self.exchange = self.exchange, None
         if exchange is not None:
@@ -164,6 +172,19 @@ class Connection(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Read on."""
+        if not (self.is_busy or self._buffer or self._is_reading):
+            # Most of what comes is one whole request, by a head that was seen before.
+            end = data.find(_END)
+            known = self._known.get(data[:end])
+            if known is not None and end > 0 and len(data) == end + 4 + known.length:
+                self._begin(known, data[end + 4 :])
+                return
+        self._take_in(data)
+
+    # -- reading
+
+    def _take_in(self, data: bytes) -> None:
+        """Read on where reading ended."""
         if self._is_closing:
             return
         if self._awaited:
@@ -174,6 +195,7 @@ class Connection(asyncio.Protocol):
             data = b"".join(self._parts)
             self._parts.clear()
             self._awaited = 0
+            self._is_reading = False
         elif self._buffer:
             data = self._buffer + data
         if self.is_busy:
@@ -182,8 +204,6 @@ class Connection(asyncio.Protocol):
                 self.transport.pause_reading()
         else:
             self._advance(data)
-
-    # -- reading
 
     def _advance(self, data: bytes) -> None:
         """Begin with the requests that are there, one after the other."""
@@ -219,10 +239,9 @@ class Connection(asyncio.Protocol):
         if known is None:
             known = self._learn(text)
         head = known.head
-        length = head.content_length
-        if length is None or length > known.plan.body_limit:
+        if known.length < 0:
             return self._read_unusual(known, data[end + 4 :])
-        total = end + 4 + length
+        total = end + 4 + known.length
         if len(data) < total:
             if head.expects_continue and len(data) == end + 4:
                 self.inform(heads.CONTINUE)
@@ -269,13 +288,16 @@ class Connection(asyncio.Protocol):
 
     def _wait(self, data: bytes) -> None:
         self._buffer = data
+        self._is_reading = True
         if not self._reads_since:
             self._reads_since = self._clock.now
 
     def _begin(self, known: Known, body: bytes | None) -> None:
         self._reads_since = 0.0
+        self._is_reading = False
         self.is_busy = True
         self.head = known.head
+        self._is_usual = known.is_usual
         known.plan.begin(self, body)
 
     # -- answering
@@ -297,12 +319,15 @@ class Connection(asyncio.Protocol):
             head: Status line and header lines, each with its line break.
             body: As long as ``head`` says.
         """
-        transport = self.transport
+        transport, clock = self.transport, self._clock
         if transport is None:
             self.exchange = None
             return
+        if self._is_usual and not (clock.is_ending or self._has_unread):
+            transport.write(head + clock.lines + body)
+            self._done(is_last=False)
+            return
         is_last = self.is_last
-        clock = self._clock
         end = clock.last_lines if is_last else clock.lines
         if self.head is not None and self.head.method == "HEAD":
             body = b""
@@ -355,6 +380,7 @@ class Connection(asyncio.Protocol):
     def refuse(self, status: int, reason: str) -> None:
         """Answer what is no request, and hang up."""
         self.head = None
+        self._is_usual = False
         body = reason.encode() + b"\n"
         self._has_unread = True
         self.answer(heads.text_head(status, len(body)), body)
@@ -373,7 +399,7 @@ class Connection(asyncio.Protocol):
 
     def close(self) -> None:
         """Close when everything was sent; what a client still sends is read for a while, lest it miss its answer."""
-        self._is_closing = True
+        self._is_closing = self._is_reading = True
         self.since = self._clock.now
         self._buffer = b""
         if self.transport is None:

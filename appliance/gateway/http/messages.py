@@ -92,11 +92,15 @@ def json_answer(
 
 
 def failure(
-    request_id: bytes, error: DomainError, data: Mapping[str, Any] | None = None
+    request_id: bytes,
+    error: DomainError,
+    data: Mapping[str, Any] | None = None,
+    *,
+    headers: Mapping[str, str] | None = None,
 ) -> Answer:
     """Return a domain error as a JSON-RPC error under the HTTP status that fits it."""
     status = failure_status(error)
-    headers = {}
+    headers = dict(headers or {})
     if (
         status == HTTPStatus.SERVICE_UNAVAILABLE
     ):  # and no other: those calls may have been done

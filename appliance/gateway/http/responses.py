@@ -163,22 +163,17 @@ class ResponseReader:
         self._is_in_trailers = not self._left
 
 
-#: Heads that say how long the body is, as servers send them over and over.
-_known: dict[bytes, Head] = {}
+#: Heads that say how long the body is, as servers send them over and over, and what they say.
+known_heads: dict[bytes, Head] = {}
 _KNOWN_HEADS = 512
 _KNOWN_BYTES = 2048
 
 
-def known_head(text: bytes) -> Head | None:
-    """Return what ``text`` says, if a response with this very head, whose length it says, was read before."""
-    return _known.get(text)
-
-
 def _remember(text: bytes, head: Head) -> None:
     if head.status >= _FIRST_FINAL and len(text) <= _KNOWN_BYTES:
-        if len(_known) >= _KNOWN_HEADS:
-            _known.clear()
-        _known[text] = head
+        if len(known_heads) >= _KNOWN_HEADS:
+            known_heads.clear()
+        known_heads[text] = head
 
 
 def _parse_head(text: bytes) -> tuple[Head, _Body]:
