@@ -7,11 +7,13 @@ local headers = {
   ["Authorization"] = "Bearer " .. (os.getenv("KEY") or ""),
 }
 
-request = function() return wrk.format("POST", nil, headers, body) end
+local call
+function init() call = wrk.format("POST", nil, headers, body) end
+function request() return call end
 
 done = function(summary, latency, _)
   local e = summary.errors
-  io.write(string.format("FIGURES %.1f %.3f %.3f %d\n", summary.requests / (summary.duration / 1e6),
+  io.write(string.format("FIGURES %.1f %.3f %.3f %d %d\n", summary.requests / (summary.duration / 1e6),
     latency:percentile(50) / 1000, latency:percentile(99) / 1000,
-    e.connect + e.read + e.write + e.status + e.timeout))
+    e.connect + e.read + e.write + e.status + e.timeout, summary.requests))
 end

@@ -5,7 +5,7 @@ Run as ``python -m tests.bench.upstream PORT``.
 
 import asyncio
 import sys
-from typing import cast
+from typing import Any, cast
 
 import msgspec
 import uvloop
@@ -17,7 +17,9 @@ HEAD = (
 
 def answer(body: bytes) -> bytes:
     """Return the answer to one request: the message, said again."""
-    request = msgspec.json.decode(body)
+    request = msgspec.json.decode(body or b"{}")
+    if request.get("method") != "tools/call":
+        return opening(request)
     message = request["params"]["arguments"]["message"]
     result = {
         "content": [{"type": "text", "text": f"Echo: {message}"}],
@@ -26,6 +28,20 @@ def answer(body: bytes) -> bytes:
     return msgspec.json.encode(
         {"jsonrpc": "2.0", "id": request["id"], "result": result}
     )
+
+
+def opening(request: dict[str, Any]) -> bytes:
+    """Return the answer to whoever asks which revisions are spoken: those that open with ``initialize``."""
+    said: dict[str, Any] = {"jsonrpc": "2.0", "id": request.get("id")}
+    if request.get("method") == "initialize":
+        said["result"] = {
+            "protocolVersion": "2025-11-25",
+            "capabilities": {"tools": {}},
+            "serverInfo": {"name": "echo", "version": "1"},
+        }
+    else:
+        said["error"] = {"code": -32601, "message": "Method not found"}
+    return msgspec.json.encode(said)
 
 
 class Server(asyncio.Protocol):
