@@ -11,8 +11,16 @@ import msgspec
 from appliance.core import labels
 from appliance.gateway.bridge import frames
 from appliance.gateway.bridge.engine_http import HEAD_LIMIT, EngineHttp
-from appliance.gateway.errors import EngineAwayError, InstanceGoneError
+from appliance.gateway.errors import (
+    EngineAwayError,
+    InstanceGoneError,
+    StuckServerError,
+)
 
+#: Seconds that a line waits for a server to read what came before.
+UNREAD_WITHIN_S = 10.0
+#: Cancellations and answers do not wait; as much of them, and of lines before them, may be unread.
+UNREAD_LIMIT_BYTES = 32 * 1024 * 1024
 _CONTAINER_ID = re.compile(r"[0-9a-f]{12,64}")
 
 
@@ -46,6 +54,7 @@ class Attachment:
         """Take over an upgraded connection."""
         self._reader = reader
         self._writer = writer
+        self._turn = asyncio.Lock()
 
     async def read(self) -> bytes:
         """Return what the container printed next, still in frames; empty at the end."""
@@ -54,17 +63,30 @@ class Attachment:
         except OSError:
             return b""
 
-    def send(self, line: bytes) -> None:
-        """Queue ``line`` for stdin without waiting."""
-        if not self._writer.is_closing():
+    def send_soon(self, line: bytes) -> None:
+        """Queue ``line`` for stdin without waiting; it is lost if too much waits there already."""
+        unread = self._writer.transport.get_write_buffer_size()
+        if not self._writer.is_closing() and unread < UNREAD_LIMIT_BYTES:
             self._writer.write(line)
 
-    async def drained(self) -> None:
-        """Wait until the server has read enough of its stdin; a gone connection is no error here, reading tells it."""
+    async def send(self, line: bytes) -> None:
+        """Send ``line`` as soon as the server has read enough of what came before; a gone connection is told by reading.
+
+        Raises:
+            StuckServerError: The server does not read.
+        """
         try:
-            await self._writer.drain()
+            async with asyncio.timeout(UNREAD_WITHIN_S), self._turn:
+                await self._writer.drain()
+        except TimeoutError as error:
+            raise StuckServerError(
+                f"The server has not read its standard input for {UNREAD_WITHIN_S:g} seconds.",
+                hint="It is stuck in an earlier call, perhaps; a redeployment starts it anew.",
+            ) from error
         except OSError:
             return
+        if not self._writer.is_closing():
+            self._writer.write(line)
 
     def close(self) -> None:
         """Hang up; the container's stdin stays open."""

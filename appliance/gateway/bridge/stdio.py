@@ -25,6 +25,7 @@ from appliance.gateway.errors import (
     InstanceEndedError,
     InstanceGoneError,
     SilentServerError,
+    StuckServerError,
 )
 from appliance.gateway.protocol import discovery, wire
 from appliance.gateway.protocol.wire import Envelope
@@ -108,7 +109,14 @@ class StdioServer:
     async def begin(self, request: Envelope, caller: Caller) -> Call:
         """Send ``request`` and return the call; ends at once with an error if the connection is gone."""
         call, line = self.traffic.begin(request, caller)
-        await self._send(line)
+        try:
+            await self._send(line)
+        except (StuckServerError, asyncio.CancelledError) as error:
+            # The server has never heard of it, so there is nothing to cancel there.
+            self.traffic.abandon(call)
+            if not isinstance(error, StuckServerError):
+                raise
+            call.finish(error=error)
         if self._attachment is None:
             call.finish(
                 error=self._failure
@@ -120,7 +128,7 @@ class StdioServer:
         """Tell the server that nobody waits for ``call`` any more; nothing to do when it is over."""
         line = self.traffic.abandon(call)
         if line is not None and self._attachment is not None:
-            self._attachment.send(line)
+            self._attachment.send_soon(line)
 
     async def notify(self, notification: Envelope, caller: Caller) -> None:
         """Pass a client's notification on, cancellations under our id."""
@@ -254,12 +262,11 @@ class StdioServer:
     async def _send(self, line: bytes) -> None:
         attachment = self._attachment
         if attachment is not None:
-            attachment.send(line)
-            await attachment.drained()
+            await attachment.send(line)
 
     def _send_soon(self, line: bytes) -> None:
         if line and self._attachment is not None:
-            self._attachment.send(line)
+            self._attachment.send_soon(line)
 
     async def _read(self, attachment: Attachment) -> None:
         try:

@@ -404,3 +404,47 @@ def test_calls_wait_for_a_server_that_does_not_read_without_holding_up_others(
         )
         for thread in stuck:
             thread.join()
+
+
+DEAF = (
+    "import json, sys, time\n"
+    "for _ in range(2):\n"
+    "    message = json.loads(sys.stdin.readline())\n"
+    "    if 'id' in message:\n"
+    "        result = {'protocolVersion': '2025-11-25', 'capabilities': {}, 'serverInfo': {'name': 'deaf', 'version': '1'}}\n"
+    "        print(json.dumps({'jsonrpc': '2.0', 'id': message['id'], 'result': result}), flush=True)\n"
+    "time.sleep(3600)\n"
+)
+
+
+def test_a_server_that_reads_no_more_fails_calls_soon_and_keeps_nothing_of_them(
+    make_box: Callable[..., Box],
+) -> None:
+    # The first lines are on their way into the pipe: these calls wait as long as any.
+    box = make_box(gw_timeout=13)
+    with stdio_container(script=DEAF) as container_id:
+        box.host_stdio("deaf", container_id)
+        message = tool_call("any", {"message": "x" * 1_000_000})
+        started = time.monotonic()
+
+        with ThreadPoolExecutor(6) as clients:
+            answers = list(
+                clients.map(
+                    lambda _: box.post(
+                        "deaf",
+                        message,
+                        key=box.key,
+                        headers={"Accept": "application/json"},
+                    ),
+                    range(6),
+                )
+            )
+
+        codes = {answer["error"]["data"]["code"] for _, answer in answers}
+        assert codes <= {"server_stuck", "call_timed_out"}
+        assert "server_stuck" in codes
+        assert time.monotonic() - started < 25
+        wait_until(
+            lambda: box.instance_state("deaf")["calls_in_flight"] == 0,
+            "nothing is kept of the calls",
+        )
