@@ -17,7 +17,12 @@ from appliance.infra.database import Database
 from appliance.jobs.queue import cancel_running_in_lane, enqueue
 from appliance.observability.audit import record as audit
 from appliance.observability.usage import UsageMetric, usage_of
-from appliance.runtimes.model import InstanceSpec, LogLine, Transport
+from appliance.runtimes.model import (
+    InstanceSpec,
+    LogLine,
+    SessionContainer,
+    Transport,
+)
 from appliance.runtimes.ports import Executor
 from appliance.servers import manifest_store, store
 from appliance.servers.config import (
@@ -176,6 +181,18 @@ class ServerService:
         async for line in self._executor.follow(spec.name, lines=asked):
             if _is_log(line, spec) and all(line.at >= since.at for since in first):
                 yield line
+
+    async def sessions(
+        self, principal: Principal, server: int | str
+    ) -> list[SessionContainer]:
+        """Return the containers that sessions of a stdio server have for themselves, oldest first.
+
+        Raises:
+            ServerNotFoundError: There is none that the caller may know of.
+            EngineUnavailableError: The engine does not answer.
+        """
+        found = await self._database.run(lambda: _visible(principal, server))
+        return await self._executor.sessions(found.id)
 
     async def metrics(
         self, principal: Principal, server: int | str, *, limit: int = 200

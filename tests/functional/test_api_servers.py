@@ -5,6 +5,8 @@ from typing import Any
 import pytest
 from aiohttp.test_utils import TestClient
 
+from tests.fakes.executor import SESSION
+
 Client = TestClient[Any, Any]
 CLOCK = {"name": "clock", "package": "pypi:mcp-server-time"}
 
@@ -230,6 +232,17 @@ async def test_what_was_never_built_has_no_build(admin: Client) -> None:
     response = await admin.get("/api/servers/clock/builds/latest")
 
     assert (response.status, (await response.json())["code"]) == (404, "no_build")
+
+
+async def test_containers_of_sessions_are_shown_to_those_who_may_see_the_server(
+    admin: Client, maintainer: Client
+) -> None:
+    await _create(admin)
+
+    found = await (await admin.get("/api/servers/clock/sessions")).json()
+
+    assert [item["session"] for item in found["items"]] == [SESSION.session]
+    assert (await maintainer.get("/api/servers/clock/sessions")).status == 404
 
 
 async def test_logs_are_what_the_instance_printed(admin: Client) -> None:

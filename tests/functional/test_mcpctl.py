@@ -17,6 +17,7 @@ from appliance.builds.model import BuildLine, BuildRequest, BuildState, BuiltIma
 from appliance.servers import store
 from appliance.servers.model import Status
 from appliance.sources.spec import parse_source
+from tests.fakes.executor import SESSION
 from tests.functional.hub import PASSWORD, Hub
 
 Client = TestClient[Any, Any]
@@ -235,6 +236,19 @@ async def _build(hub: Hub, *, end: Status, reason: str = "") -> None:
             build_store.end, build.id, server_id, BuildState.FAILED, reason
         )
     await database.run(store.set_status, server_id, end, reason)
+
+
+async def test_containers_of_sessions_are_shown(mine: Terminal) -> None:
+    await mine.run(
+        *("servers", "create", "clock", "--package", "pypi:x"),
+        *("--session-mode", "per-session"),
+    )
+
+    shown = await mine.run("servers", "show", "clock", "--json")
+    listed = await mine.run("servers", "sessions", "clock")
+
+    assert shown.json()["config"]["session_mode"] == "per-session"
+    assert SESSION.session in listed.out
 
 
 async def test_create_shows_the_live_build_and_ends_with_the_endpoint(

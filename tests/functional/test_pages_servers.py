@@ -11,10 +11,13 @@ import pytest
 from appliance.accounts.model import Role
 from appliance.builds import store as builds
 from appliance.builds.model import BuildLine, BuildRequest, BuildState
+from appliance.core import labels
 from appliance.infra.database import Database
 from appliance.servers import store
 from appliance.servers.model import DesiredState, Status
-from tests.harness.pages import Hub, hub
+from tests.engine import docker
+from tests.fakes.mcp_box import IMAGE, ensure_image
+from tests.harness.pages import OWNER, Hub, hub
 
 
 @pytest.fixture
@@ -77,6 +80,28 @@ async def test_pages_of_the_list_follow_each_other_without_gap(
     assert 'href="/servers?after=server-49"' in first
     assert ">server-50</a>" in second
     assert 'href="/servers"' in second
+
+
+async def test_the_overview_counts_sessions_with_containers_of_their_own(
+    site: Hub,
+) -> None:
+    principal = await site.sign_in()
+    view = await site.host(principal, "time")
+    await asyncio.to_thread(ensure_image)
+    marks = {
+        labels.OWNER: OWNER,
+        labels.SERVER: str(view.server.id),
+        labels.INSTANCE: "mcp-time-1",
+        labels.SESSION: "5e55105e55105e55",
+    }
+    options = [f"--label={name}={value}" for name, value in marks.items()]
+
+    made = await asyncio.to_thread(docker, "create", *options, IMAGE, "true")
+
+    try:
+        assert "1 with a container of its own" in await site.page("/servers/time")
+    finally:
+        await asyncio.to_thread(docker, "rm", made)
 
 
 async def test_a_maintainer_sees_own_servers_only(site: Hub) -> None:

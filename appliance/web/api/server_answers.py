@@ -5,6 +5,7 @@ from typing import Any, Self
 
 from pydantic import BaseModel, Field
 
+from appliance.runtimes.model import SessionContainer
 from appliance.servers.config import (
     config_as_dict,
 )
@@ -197,6 +198,33 @@ class ClientConfigAnswer(BaseModel):
         description="Opens the client and adds the server there; empty where the client has no such link."
     )
     note: str = Field(description="What the client's user should know besides.")
+
+
+class SessionAnswer(BaseModel):
+    """A container that one session of a stdio server has for itself."""
+
+    session: str = Field(description="Tells sessions apart; opens nothing.")
+    instance: str = Field(description="The instance that it was made like.")
+    container_id: str
+    is_running: bool
+    created_at: datetime
+
+    @classmethod
+    def of(cls, item: SessionContainer) -> Self:
+        """Return ``item`` as it is answered."""
+        return cls(
+            session=item.session,
+            instance=item.instance,
+            container_id=item.container_id,
+            is_running=item.is_running,
+            created_at=item.created_at,
+        )
+
+
+class SessionList(BaseModel):
+    """The containers of sessions, oldest first; sessions that share the server's own are not here."""
+
+    items: list[SessionAnswer]
 
 
 class ConnectAnswer(BaseModel):

@@ -21,6 +21,8 @@ from appliance.web.api.server_answers import (
     ManifestAnswer,
     ServerAnswer,
     ServerPage,
+    SessionAnswer,
+    SessionList,
     ToolAnswer,
     ToolList,
 )
@@ -230,6 +232,15 @@ async def client_config(request: web.Request, *, query: ConnectQuery) -> Connect
         ],
         manifest=_manifest(view),
     )
+
+
+@routes.get("/api/servers/{server}/sessions", summary="List sessions' containers")
+async def sessions(request: web.Request) -> SessionList:
+    """Containers that sessions of a stdio server have for themselves; `session_mode` says which get one."""
+    found = await request.app[SERVERS].sessions(
+        principal_of(request), server_of(request)
+    )
+    return SessionList(items=[SessionAnswer.of(item) for item in found])
 
 
 @routes.get("/api/servers/{server}/deployments", summary="List deployments")

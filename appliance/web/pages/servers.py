@@ -10,6 +10,7 @@ from aiohttp import web
 from appliance.accounts.roles import may_write
 from appliance.builds.model import BuildLine
 from appliance.builds.service import BuildView
+from appliance.core.errors import UnavailableError
 from appliance.servers.errors import NoBuildError
 from appliance.servers.manifests import lines
 from appliance.servers.model import Status
@@ -106,7 +107,18 @@ async def overview_context(request: web.Request) -> dict[str, Any]:
         "deployments": await servers.deployments(principal, server),
         "last_change": changes[0] if changes else None,
         "restarts": sum(metric.event_type == "restart" for metric in metrics),
+        "sessions": await _sessions(request),
     }
+
+
+async def _sessions(request: web.Request) -> int | None:
+    """Return how many containers sessions have; ``None`` while the engine does not say."""
+    servers = request.app[SERVERS]
+    try:
+        found = await servers.sessions(principal_of(request), server_of(request))
+    except UnavailableError:
+        return None
+    return len(found)
 
 
 @routes.get("/servers/{server}/tools")

@@ -70,6 +70,26 @@ def show(server: str, *, as_json: bool) -> None:
 
 @servers.command()
 @click.argument("server")
+@json_option
+def sessions(server: str, *, as_json: bool) -> None:
+    """Show the containers that single sessions of a stdio server have."""
+    found = client().get(path_of("servers", server, "sessions"))
+    if as_json:
+        emit_json(found)
+        return
+    table(
+        ("session", "container", "running", "since"),
+        [
+            (item["session"], item["container_id"][:12],
+             "yes" if item["is_running"] else "no", age(item["created_at"]))
+            for item in found["items"]
+        ],
+        empty="None: all sessions share the server's own container.",
+    )  # fmt: skip
+
+
+@servers.command()
+@click.argument("server")
 @click.option("--wait", is_flag=True, help="Wait until the server runs.")
 @json_option
 def start(server: str, *, wait: bool, as_json: bool) -> None:
