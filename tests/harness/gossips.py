@@ -13,7 +13,7 @@ from tests.fakes.mcp_box import ROOT, Box, free_port, stdio_container, wait_unti
 from tests.harness.isolation import SESSION, STATELESS, Person, World
 
 SCRIPT = (ROOT / "tests/fakes/gossip.py").read_text()
-ACTIONS = ("whisper", "ask", "subscribe", "look", "read", "steal")
+ACTIONS = ("whisper", "repeat", "ask", "subscribe", "look", "read", "steal")
 SERVERS = ("shared", "own", "web")
 PRINCIPALS = ("endpoint", "owner", "admin", "hub")
 
@@ -29,8 +29,8 @@ casts = st.lists(
 )
 scripts = st.lists(
     st.tuples(st.integers(0, 5), st.sampled_from(ACTIONS), st.integers(0, 5)),
-    min_size=1,
-    max_size=16,
+    min_size=4,
+    max_size=24,
 )
 
 

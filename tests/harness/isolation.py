@@ -70,6 +70,10 @@ class Person:
         secret = self.secret()
         await self.call(http, "whisper", secret)
 
+    async def repeat(self, http: aiohttp.ClientSession) -> None:
+        """Tell the last secret again: now those hear of it who subscribed to the resource of that name."""
+        await self.call(http, "whisper", self.own[-1] if self.own else self.secret())
+
     async def ask(self, http: aiohttp.ClientSession) -> None:
         """Tell a secret to a tool that asks back; the answer is a secret too."""
         await self.call(http, "ask", self.secret())
