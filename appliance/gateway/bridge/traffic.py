@@ -140,8 +140,12 @@ class Traffic:
         ]
         if len(mine) != 1:
             return None
+        (call,) = mine
         fields = msgspec.json.decode(_bytes(params))
-        fields["requestId"] = Raw(mine[0].wire_id)
+        fields["requestId"] = Raw(call.wire_id)
+        self._questions.end_of(call)
+        # The client's request is still open; it ends with this, whatever the server makes of it.
+        self._end_here(call, error=(wire.CANCELLED, "Request cancelled"))
         return wire.one_line(
             Envelope(method="notifications/cancelled", params=Raw(wire.encode(fields)))
         )

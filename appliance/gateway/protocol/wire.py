@@ -23,6 +23,8 @@ INVALID_PARAMS = -32602
 HEADER_MISMATCH = -32020
 MISSING_CAPABILITY = -32021
 UNSUPPORTED_VERSION = -32022
+#: What the client that cancelled a call is told by it.
+CANCELLED = -32800
 #: The gateway's own: nothing runs behind the endpoint, it ended in mid-call, it took too long, the caller may not.
 UNAVAILABLE = -32050
 BROKEN = -32051

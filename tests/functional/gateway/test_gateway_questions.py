@@ -38,7 +38,11 @@ ASKS = {
     "sampling/createMessage": SAMPLING,
     "roots/list": {},
 }
-EVERYTHING: dict[str, Any] = {"sampling": {}, "elicitation": {"form": {}, "url": {}}, "roots": {}}
+EVERYTHING: dict[str, Any] = {
+    "sampling": {},
+    "elicitation": {"form": {}, "url": {}},
+    "roots": {},
+}
 ANSWER = {"action": "accept", "content": {"name": "Anna"}}
 
 
@@ -279,6 +283,22 @@ class Session:
         ) as response:
             await response.read()
             return response.status
+
+    async def call(self, message: Any) -> list[Any]:
+        """Return everything that a request is answered with."""
+        return await self.batch(message, BOTH["Accept"])
+
+    async def batch(self, messages: Any, accept: str) -> list[Any]:
+        headers = self._headers | {"Accept": accept}
+        async with self._http.post(
+            self._url, json=messages, headers=headers
+        ) as response:
+            text = await response.text()
+        if response.content_type == "application/json":
+            answered = json.loads(text)
+            return answered if isinstance(answered, list) else [answered]
+        lines = text.splitlines()
+        return [json.loads(line[6:]) for line in lines if line.startswith("data: ")]
 
     async def events(self, message: Any) -> AsyncIterator[Any]:
         async with (

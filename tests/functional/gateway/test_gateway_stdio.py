@@ -252,7 +252,7 @@ def test_a_client_cancels_its_own_call_and_not_anothers(stdio_box: Box) -> None:
             lambda: "enough" in text_of(stdio_box.call("fake", "cancelled")),
             "the server was told",
         )
-        call.result()
+        assert call.result()["error"]["code"] == -32800
 
 
 @pytest.mark.parametrize(
