@@ -24,7 +24,16 @@ INSIDE = (
     "/patterns",
     "/no-such-page",
 )
-TABS = ("", "/tools", "/build", "/logs", "/connect", "/deployments", "/config")
+TABS = (
+    "",
+    "/tools",
+    "/manifest",
+    "/build",
+    "/logs",
+    "/connect",
+    "/deployments",
+    "/config",
+)
 #: Milliseconds in which fonts and the first live message arrive.
 SETTLE_MS = 500
 

@@ -173,3 +173,13 @@ async def test_mcpctl_shows_the_manifest_and_its_changes(
     assert "clock://now" in shown.out
     assert changes.out.splitlines()[1].split()[-3:] == ["changed", "tool", "clock"]
     assert raw.json()["items"][0]["changes"][0]["after"] == POISONED
+
+
+async def test_the_connect_tab_says_who_finds_the_server_and_under_which_name(
+    site: pages.Hub,
+) -> None:
+    text = await site.page("/servers/time/connect")
+
+    assert "Only those whose key opens it find it" in text
+    assert "localhost/time" in text
+    assert "/servers/time/mcp/server-card" in text

@@ -10,6 +10,7 @@ from aiohttp import web
 from appliance.accounts.roles import may_write
 from appliance.builds.model import BuildLine
 from appliance.builds.service import BuildView
+from appliance.core.cards import CARD_SUFFIX, Listing, full_name
 from appliance.core.errors import UnavailableError
 from appliance.servers.errors import NoBuildError
 from appliance.servers.manifests import lines
@@ -17,7 +18,7 @@ from appliance.servers.model import Status
 from appliance.servers.service import ServerView
 from appliance.web import server_form, words
 from appliance.web.connect import KEY_PLACEHOLDER, client_configs
-from appliance.web.keys import SERVERS
+from appliance.web.keys import CATALOG, SERVERS
 from appliance.web.pages.forms import member
 from appliance.web.pages.tool_forms import tools_of
 from appliance.web.render import blocks, is_htmx, page
@@ -247,6 +248,8 @@ async def connect_page(request: web.Request, *, new_key: str = "") -> web.Respon
         "configs": configs,
         "new_key": new_key,
         "placeholder": KEY_PLACEHOLDER,
+        "card_url": view.endpoint + CARD_SUFFIX,
+        "full_name": full_name(request.app[CATALOG].site, Listing(view.server.name)),
     }
     return page(request, "pages/servers/connect.html", context)
 
