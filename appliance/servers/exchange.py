@@ -1,0 +1,220 @@
+"""One session with one MCP server, over streamable HTTP, in whichever era the server lives."""
+
+import itertools
+from typing import Any
+
+import aiohttp
+import orjson
+
+from appliance.core.errors import FailedError, UnavailableError
+
+REVISION = "2025-11-25"
+MODERN_REVISION = "2026-07-28"
+CLIENT_INFO = {"name": "mcp-host", "version": "1"}
+META = "io.modelcontextprotocol/"
+_UNAVAILABLE = {502, 503, 504}
+_GOOD = range(200, 300)
+
+
+class McpUnavailableError(UnavailableError):
+    """The gateway, or the server behind it, does not answer."""
+
+    code = "mcp_unavailable"
+
+
+class McpCallError(FailedError):
+    """The server answered with an error.
+
+    Args:
+        rpc_code: Of the JSON-RPC error; 0 if the answer was none.
+    """
+
+    code = "mcp_call_failed"
+
+    def __init__(
+        self, detail: str, *, rpc_code: int = 0, hint: str | None = None
+    ) -> None:
+        """Keep the texts and the code."""
+        super().__init__(detail, hint=hint)
+        self.rpc_code = rpc_code
+
+
+class Exchange:
+    """One session with one server.
+
+    Args:
+        session: Shared by the process.
+        url: The server's endpoint.
+        key: Opens it.
+        timeout_s: Seconds for each request.
+        instance_id: The instance that must answer; ``None``: whichever does.
+    """
+
+    def __init__(
+        self,
+        session: aiohttp.ClientSession,
+        url: str,
+        key: str,
+        timeout_s: float,
+        *,
+        instance_id: int | None,
+    ) -> None:
+        """Ask nothing yet."""
+        self._session = session
+        self._url = url
+        self._timeout = aiohttp.ClientTimeout(total=timeout_s)
+        self._instance_id = instance_id
+        self._ids = itertools.count(1)
+        self._headers = {
+            "Authorization": f"Bearer {key}",
+            "Accept": "application/json, text/event-stream",
+            "Content-Type": "application/json",
+        }
+        self._session_id: str | None = None
+        self.revision = REVISION
+
+    async def open(self) -> dict[str, Any]:
+        """Return what the server says when it is opened, in whichever era it lives."""
+        params = {
+            "protocolVersion": REVISION,
+            "capabilities": {},
+            "clientInfo": CLIENT_INFO,
+        }
+        try:
+            opened = await self.ask("initialize", params)
+        except McpCallError:
+            return await self._discover()
+        self.revision = str(opened.get("protocolVersion", REVISION))
+        self._headers["MCP-Protocol-Version"] = self.revision
+        await self._post(
+            {"jsonrpc": "2.0", "method": "notifications/initialized"}, None
+        )
+        return opened
+
+    async def _discover(self) -> dict[str, Any]:
+        """Open a server that knows only revisions without ``initialize``."""
+        self.revision = MODERN_REVISION
+        self._headers["MCP-Protocol-Version"] = MODERN_REVISION
+        return await self.ask("server/discover", {})
+
+    async def ask(self, method: str, params: dict[str, Any]) -> dict[str, Any]:
+        """Send one request and return its result."""
+        request_id = next(self._ids)
+        if self.revision == MODERN_REVISION:
+            params = params | {"_meta": _modern_meta()}
+        message = {
+            "jsonrpc": "2.0",
+            "id": request_id,
+            "method": method,
+            "params": params,
+        }
+        answer = await self._post(message, request_id)
+        if answer is None:
+            raise McpCallError(f"The server answered {method} with nothing.")
+        if "error" in answer:
+            raise _call_error(answer["error"])
+        result = answer.get("result")
+        return result if isinstance(result, dict) else {}
+
+    async def close(self) -> None:
+        """End the session, if the server keeps one."""
+        if self._session_id is not None:
+            headers = self._headers | {"Mcp-Session-Id": self._session_id}
+            async with self._session.delete(
+                self._url, headers=headers, timeout=self._timeout
+            ):
+                pass
+
+    async def _post(
+        self, message: dict[str, Any], request_id: int | None
+    ) -> dict[str, Any] | None:
+        headers = self._headers | self._routing_headers(message)
+        if self._session_id is not None:
+            headers["Mcp-Session-Id"] = self._session_id
+        body = orjson.dumps(message)
+        async with self._session.post(
+            self._url, data=body, headers=headers, timeout=self._timeout
+        ) as response:
+            self._check_instance(response)
+            self._session_id = response.headers.get("Mcp-Session-Id", self._session_id)
+            if request_id is None and response.status in _GOOD:
+                return None
+            if response.content_type == "text/event-stream":
+                return await _from_events(response, request_id)
+            return _from_json(response.status, await response.read())
+
+    def _routing_headers(self, message: dict[str, Any]) -> dict[str, str]:
+        if self.revision != MODERN_REVISION:
+            return {}
+        name = message.get("params", {}).get("name")
+        return {"Mcp-Method": message["method"]} | (
+            {"Mcp-Name": name} if name and name.isascii() else {}
+        )
+
+    def _check_instance(self, response: aiohttp.ClientResponse) -> None:
+        answered = response.headers.get("X-Gateway-Instance")
+        if (
+            self._instance_id is not None
+            and answered is not None
+            and answered != str(self._instance_id)
+        ):
+            raise McpUnavailableError("The gateway does not know the new instance yet.")
+
+
+async def _from_events(
+    response: aiohttp.ClientResponse, request_id: int | None
+) -> dict[str, Any]:
+    """Return the message that answers ``request_id``; what else comes on the way is not for us."""
+    data: list[bytes] = []
+    buffer = b""
+    async for chunk in response.content.iter_any():
+        *lines, buffer = (buffer + chunk).split(b"\n")
+        for raw in lines:
+            line = raw.rstrip(b"\r")
+            if line.startswith(b"data:"):
+                data.append(line[5:].strip())
+            elif not line and data:
+                message = _parsed(b"\n".join(data))
+                data.clear()
+                if message.get("id") == request_id and "method" not in message:
+                    return message
+    raise McpUnavailableError("The server's event stream ended without an answer.")
+
+
+def _from_json(status: int, body: bytes) -> dict[str, Any]:
+    message = _parsed(body)
+    if status in _UNAVAILABLE:
+        raise McpUnavailableError(
+            _message(message.get("error")) or f"The gateway answered {status}."
+        )
+    if status not in _GOOD and "error" not in message:
+        raise McpCallError(f"The server answered with HTTP status {status}.")
+    return message
+
+
+def _parsed(body: bytes) -> dict[str, Any]:
+    try:
+        message = orjson.loads(body)
+    except orjson.JSONDecodeError:
+        return {}
+    return message if isinstance(message, dict) else {}
+
+
+def _call_error(error: object) -> McpCallError:
+    code = error.get("code") if isinstance(error, dict) else None
+    return McpCallError(
+        _message(error) or "The server answered with an error that says nothing.",
+        rpc_code=code if isinstance(code, int) else 0,
+    )
+
+
+def _message(error: object) -> str:
+    return str(error.get("message", "")) if isinstance(error, dict) else ""
+
+
+def _modern_meta() -> dict[str, Any]:
+    return {
+        f"{META}protocolVersion": MODERN_REVISION,
+        f"{META}clientInfo": CLIENT_INFO,
+        f"{META}clientCapabilities": {},
+    }
