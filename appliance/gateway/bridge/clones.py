@@ -8,8 +8,6 @@ import hashlib
 from collections.abc import Mapping
 from typing import Any
 
-import msgspec
-
 from appliance.core import labels
 from appliance.gateway.bridge.calls import Caller
 
@@ -20,12 +18,9 @@ _NOT_TAKEN = {"Image", "Labels", "MacAddress"}
 def session_key(caller: Caller) -> str:
     """Return what tells the caller's container from others, as 16 hexadecimal digits.
 
-    A client with a session has its own. Clients of one principal that have none share one if they can be asked the same
-    things, because a server is told once what its client can be asked.
+    A client with a session has its own. Clients of one principal that have none share one.
     """
-    askable = msgspec.json.encode(caller.capabilities, order="sorted")
-    whose = caller.session or askable.decode()
-    text = f"{caller.principal}\0{'session' if caller.session else ''}\0{whose}"
+    text = f"{caller.principal}\0{caller.session}"
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 

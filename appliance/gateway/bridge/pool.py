@@ -14,7 +14,13 @@ from appliance.gateway.bridge.calls import Call, Caller, Stream
 from appliance.gateway.bridge.clones import session_key
 from appliance.gateway.bridge.handshake import HandshakeFiles
 from appliance.gateway.bridge.lodging import Housing, Lodging
-from appliance.gateway.bridge.sharing import Sharing, can_answer, gets_own, who_goes
+from appliance.gateway.bridge.sharing import (
+    Sharing,
+    can_answer,
+    gets_own,
+    opened_for,
+    who_goes,
+)
 from appliance.gateway.bridge.stdio import StdioServer
 from appliance.gateway.protocol.wire import Envelope
 
@@ -173,7 +179,8 @@ class StdioPool:
         key = session_key(caller)
         found = self._lodgings.get(key)
         if found is None:
-            found = self._lodgings[key] = Lodging(key, caller, self._housing)
+            owner = opened_for(caller)
+            found = self._lodgings[key] = Lodging(key, owner, self._housing)
             self._sweep_later()
         return found
 

@@ -1,14 +1,19 @@
 """Who gets a container of their own at a stdio server, and who has to go when there is no room. Pure."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 from appliance.gateway.bridge.calls import Caller
 from appliance.gateway.errors import SessionsFullError, TooManySessionsError
 
 SHARED, PER_SESSION = "shared", "per-session"
 #: What a server can ask of a client, as clients announce it.
-_ASKABLE = frozenset({"sampling", "elicitation", "roots"})
+_EVERYTHING: dict[str, Any] = {
+    "sampling": {},
+    "elicitation": {"form": {}, "url": {}},
+    "roots": {},
+}
 #: The hub looks at what a server offers; it needs no session, and nobody's state.
 _HUB = "hub"
 RETRY_AFTER_S = 5
@@ -46,17 +51,29 @@ class Housed:
 def gets_own(mode: str, caller: Caller, *, server_asks: bool) -> bool:
     """Tell whether ``caller`` gets a container, in a server's ``session_mode``.
 
+    A client without a session says at every call anew what it can be asked; its calls stay together whatever they say.
+
     Args:
         server_asks: The server is known to ask its clients things.
     """
     if mode == SHARED or caller.principal == _HUB:
         return False
-    return mode == PER_SESSION or (server_asks and can_answer(caller))
+    may_be_asked = not caller.session or can_answer(caller)
+    return mode == PER_SESSION or (server_asks and may_be_asked)
+
+
+def opened_for(caller: Caller) -> Caller:
+    """Return in whose name the caller's own container is opened.
+
+    A session's client has said for good what it can be asked. For one without, everything is announced, and what a call's
+    client cannot answer is refused call by call.
+    """
+    return caller if caller.session else replace(caller, capabilities=_EVERYTHING)
 
 
 def can_answer(caller: Caller) -> bool:
     """Tell whether the client can be asked anything."""
-    return not _ASKABLE.isdisjoint(caller.capabilities)
+    return not _EVERYTHING.keys().isdisjoint(caller.capabilities)
 
 
 def who_goes(housed: Iterable[Housed], principal: str, bounds: Sharing) -> str | None:

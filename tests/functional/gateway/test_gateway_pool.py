@@ -394,3 +394,17 @@ async def test_auto_shares_until_the_server_asks_and_then_parts_those_who_can_an
     assert await asyncio.to_thread(pools.files.asks, pools.instance), (
         "the next bridge knows it from the start"
     )
+
+
+async def test_clients_without_sessions_stay_together_whatever_they_say_they_can_answer(
+    pools: Pools,
+) -> None:
+    pool = pools.pool("per-session")
+    answering = Caller("user:1", capabilities=ASKABLE)
+
+    await text(pool, Caller("user:1"), "tally")
+    tally = await text(pool, answering, "tally")
+    others = await text(pool, Caller("user:2"), "tally")
+
+    assert (tally, others) == ("2", "1")
+    assert len(await sessions(pools.gateway)) == 2
