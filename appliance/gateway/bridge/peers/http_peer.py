@@ -35,7 +35,7 @@ class HttpPeer:
         self._open_within_s = open_within_s
         self._found: Finding | None = None
         self._inner: SessionPeer | ModernPeer | None = None
-        self._asking = asyncio.Lock()
+        self._asking: asyncio.Task[SessionPeer | ModernPeer] | None = None
         self._revivals = Revivals(door, open_within_s)
         self._former: set[asyncio.Task[None]] = set()
 
@@ -109,6 +109,9 @@ class HttpPeer:
     async def close(self) -> None:
         """Let go of the server."""
         await self._revivals.close()
+        if self._asking is not None:
+            self._asking.cancel()
+            await asyncio.gather(self._asking, return_exceptions=True)
         if self._inner is not None:
             await self._inner.close()
         await asyncio.gather(*self._former, return_exceptions=True)
@@ -120,16 +123,23 @@ class HttpPeer:
         return {**known, **(self._inner.describe() if self._inner else {})}
 
     async def _peer(self) -> SessionPeer | ModernPeer:
-        async with self._asking:
-            if self._inner is None:
-                self._found = await detect(self._door, self._open_within_s)
-                self._inner = self._make(self._found)
-                log.info(
-                    "server_detected",
-                    server=self._door.route.name,
-                    transport=self._found.transport,
-                    eras=self._found.eras,
-                )
+        """Return what speaks to the server, which is asked first where need be, once for all who wait."""
+        if self._inner is not None:
+            return self._inner
+        if self._asking is None or self._asking.done():
+            self._asking = asyncio.create_task(self._ask())
+            self._asking.add_done_callback(_seen)
+        return await asyncio.shield(self._asking)
+
+    async def _ask(self) -> SessionPeer | ModernPeer:
+        found = await detect(self._door, self._open_within_s)
+        self._found, self._inner = found, self._make(found)
+        log.info(
+            "server_detected",
+            server=self._door.route.name,
+            transport=found.transport,
+            eras=found.eras,
+        )
         return self._inner
 
     def _make(self, found: Finding) -> SessionPeer | ModernPeer:
@@ -151,6 +161,12 @@ class HttpPeer:
             task = asyncio.create_task(inner.close())
             self._former.add(task)
             task.add_done_callback(self._former.discard)
+
+
+def _seen(task: asyncio.Task[SessionPeer | ModernPeer]) -> None:
+    """Keep a failure from being reported as never looked at: the next call meets it again."""
+    if not task.cancelled():
+        task.exception()
 
 
 def direct_eras(found: Finding) -> list[str]:

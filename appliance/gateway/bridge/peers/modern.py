@@ -44,14 +44,14 @@ class ModernPeer:
     """One server; every request stands alone, and no client has a session there.
 
     Args:
-        opened: What the server said at ``server/discover``, if it was asked already.
+        opened: What the server said at ``server/discover``, in the form of an ``initialize`` result.
         refused: Called when it does not know this revision any more.
     """
 
     def __init__(
         self,
         line: Line,
-        opened: Mapping[str, Any] | None = None,
+        opened: Mapping[str, Any],
         refused: Callable[[], None] = lambda: None,
     ) -> None:
         """Ask nothing yet."""
@@ -62,21 +62,11 @@ class ModernPeer:
         self._levels: dict[Caller, str] = {}
         self._belongings = Belongings()
         self._carrying: dict[Call, asyncio.Task[None]] = {}
-        self._opened: Mapping[str, Any] | None = None
-        self._discovering = asyncio.Lock()
-        if opened is not None:
-            self._take_note(opened)
+        self._opened = opened
+        self._listening.announce(opened["capabilities"])
 
     async def opened(self) -> Mapping[str, Any]:
-        """Return what the server says of itself, in the form of an ``initialize`` result.
-
-        Raises:
-            DomainError: It does not answer, or does not speak the modern era.
-        """
-        async with self._discovering:
-            if self._opened is None:
-                self._take_note(await discover(self._line))
-        assert self._opened is not None  # noqa: S101 - one line above
+        """Return what the server said of itself."""
         return self._opened
 
     async def begin(self, request: Envelope, caller: Caller) -> Call:
@@ -131,14 +121,9 @@ class ModernPeer:
         """Return what is known, for people and tests."""
         return {"discover": self._opened, "calls_in_flight": len(self._flight)}
 
-    def _take_note(self, opened: Mapping[str, Any]) -> None:
-        self._opened = opened
-        self._listening.announce(opened["capabilities"])
-
     async def _see_through(self, call: Call, request: Envelope) -> None:
         try:
-            opened = await self.opened()
-            if not await self._answers_itself(call, request, opened["capabilities"]):
+            if not await self._answers_itself(call, request):
                 await self._carry(call, request)
         except DomainError as error:
             call.finish(error=error)
@@ -199,15 +184,13 @@ class ModernPeer:
         A client without a session says so with each request; one that opened a session and said nothing gets what an
         older server would say by itself.
         """
-        if self._opened is None or "logging" not in self._opened["capabilities"]:
+        if "logging" not in self._opened["capabilities"]:
             return None
         if caller.session:
             return self._levels.get(caller, "info")
         return caller.log_level or None
 
-    async def _answers_itself(
-        self, call: Call, request: Envelope, capabilities: Mapping[str, Any]
-    ) -> bool:
+    async def _answers_itself(self, call: Call, request: Envelope) -> bool:
         """Answer what the modern era has no request for; return whether ``call`` was such a one."""
         fields = fields_of(request.params)
         match call.method:
@@ -217,7 +200,7 @@ class ModernPeer:
                 refusal = self._set_level(call.caller, value_of(fields.get("level")))
             case "resources/subscribe":
                 uri = value_of(fields.get("uri"))
-                refusal = self._subscribe(call.caller, uri, capabilities)
+                refusal = self._subscribe(call.caller, uri)
                 await self._listening.ready(ACKNOWLEDGED_WITHIN_S)
             case "resources/unsubscribe":
                 refusal = None
@@ -241,10 +224,8 @@ class ModernPeer:
             del self._levels[next(iter(self._levels))]
         return None
 
-    def _subscribe(
-        self, caller: Caller, uri: object, capabilities: Mapping[str, Any]
-    ) -> Envelope | None:
-        offered = capabilities.get("resources")
+    def _subscribe(self, caller: Caller, uri: object) -> Envelope | None:
+        offered = self._opened["capabilities"].get("resources")
         if not isinstance(offered, dict) or not offered.get("subscribe"):
             return _error(wire.METHOD_NOT_FOUND, "The server has no subscriptions.")
         if not isinstance(uri, str):
