@@ -90,7 +90,7 @@ async def _ending(call: Call, manner: Manner) -> Ending:
 async def _streamed(
     request: http.Request, exchanges: Sequence[Exchange], said: Sequence[bytes]
 ) -> http.Answer:
-    response = await http.event_stream(request)
+    response = await http.event_stream(request, _told_to_workers(exchanges[0][0]))
 
     async def write(body: bytes) -> None:
         await response.write(wire.sse_event(body))
@@ -130,6 +130,12 @@ def _shown(call: Call, manner: Manner) -> list[bytes]:
 
 
 def _whole(call: Call, ending: Ending) -> http.Answer:
+    headers = _told_to_workers(call)
     if call.error is not None:
-        return http.failure(call.client_id, call.error)
-    return http.json_answer(ending.body, status=ending.status)
+        return http.failure(call.client_id, call.error, headers=headers)
+    return http.json_answer(ending.body, status=ending.status, headers=headers)
+
+
+def _told_to_workers(call: Call) -> dict[str, str]:
+    """Return the header that says which member of a bundle answers; a batch is told by its first call."""
+    return {http.SERVER_HEADER: str(call.server_id)} if call.server_id else {}
