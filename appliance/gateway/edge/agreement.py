@@ -97,11 +97,11 @@ def era_of_version(version: str | None) -> Era:
         return "modern"
     if version in wire.LEGACY_REVISIONS:
         return "legacy"
-    supported = [*wire.MODERN_REVISIONS, *wire.LEGACY_REVISIONS]
+    # Of the era in which every request names its version, and no more than the server's own discovery says.
     raise DisagreementError(
         wire.UNSUPPORTED_VERSION,
         "Unsupported protocol version",
-        {"supported": supported, "requested": version},
+        {"supported": list(wire.MODERN_REVISIONS), "requested": version},
     )
 
 
