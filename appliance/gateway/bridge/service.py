@@ -29,7 +29,7 @@ from appliance.gateway.routes import LiveTable, Route, RoutingTable
 _ENDPOINT = re.compile(
     r"/(servers|bundles)/([a-z0-9-]{1,63})/(mcp|sse|messages|eras|revive)/?"
 )
-_INSTANCE = re.compile(r"/instances/([0-9a-f]{12,64})(/mcp)?")
+_INSTANCE = re.compile(r"/instances/([0-9a-f]{12,64})")
 #: Workers hear of a change a moment before or after the bridge does.
 ROUTED_WITHIN_S = 2.0
 CLOSE_IDLE_EVERY_S = 30.0
@@ -77,7 +77,7 @@ class Bridge:
             return http.text_answer("ok\n")
         try:
             if (match := _INSTANCE.fullmatch(request.path)) is not None:
-                return await self._instance(request, match)
+                return self._instance(match[1])
             match = _ENDPOINT.fullmatch(request.path)
             if match is None:
                 return http.empty(404)
@@ -160,28 +160,12 @@ class Bridge:
             raise NotRunningError("The bridge has not heard of that instance yet.")
         return route
 
-    async def _instance(
-        self, request: http.Request, match: re.Match[str]
-    ) -> http.Answer:
-        route = self._route_of_container(match[1])
-        if match[2] is not None:
-            return await self._endpoint(request, route, "mcp")
-        peer = self._peers.of(route)
-        if not isinstance(peer, Describes):
-            return http.empty(404)
-        return http.json_answer(wire.encode(peer.describe()))
-
-    def _route_of_container(self, container_id: str) -> Route:
+    def _instance(self, container_id: str) -> http.Answer:
+        """Tell people and tests what is known of a server on this box."""
         table = self._table.current
         for route in table.routes.values() if table is not None else ():
             if route.container_id == container_id:
-                return route
-        return Route(
-            server_id=0,
-            name="The server",
-            owner_id=0,
-            status="",
-            status_reason="",
-            container_id=container_id,
-            transport="stdio",
-        )
+                peer = self._peers.of(route)
+                if isinstance(peer, Describes):
+                    return http.json_answer(wire.encode(peer.describe()))
+        return http.empty(404)

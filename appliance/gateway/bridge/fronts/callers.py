@@ -12,8 +12,6 @@ from appliance.gateway.http import messages as http
 from appliance.gateway.protocol import wire
 from appliance.gateway.protocol.wire import Envelope
 
-#: From a worker: what the client said of itself when its session was opened.
-CLIENT_HEADER = "X-Gateway-Client"
 #: Sessions whose clients, or whose end, are remembered; beyond it the oldest is forgotten.
 KEPT = 10_000
 
@@ -67,7 +65,7 @@ class Callers:
 
     def known(self, principal: str, session: str, headers: Mapping[str, str]) -> Caller:
         """Return the caller with all that is known of it."""
-        passed_on = headers.get(CLIENT_HEADER)
+        passed_on = headers.get(http.CLIENT_HEADER)
         if passed_on is not None:
             return read_said(passed_on.encode()).caller(principal, session)
         return self._said.get((principal, session), Said()).caller(principal, session)

@@ -28,8 +28,6 @@ from appliance.gateway.routes import Route
 
 log = structlog.get_logger("gateway.http_sse")
 
-#: From a worker: the path, with the signed session id, to which this client is to post.
-ENDPOINT_HEADER = "X-Gateway-Endpoint"
 #: Calls that one client may have open.
 CALLS_LIMIT = 64
 #: Messages that may wait for a slow reader; then whoever writes waits too.
@@ -102,7 +100,7 @@ class HttpSseFront:
             DomainError: The server cannot be had.
         """
         caller = self._callers.of(request)
-        endpoint = request.headers.get(ENDPOINT_HEADER, "")
+        endpoint = request.headers.get(http.ENDPOINT_HEADER, "")
         if not caller.session or not endpoint:
             return http.empty(404)
         await peer.opened()

@@ -11,6 +11,7 @@ from msgspec import UNSET, Raw
 from appliance.gateway.bridge.calls import Ask, Call, Caller
 from appliance.gateway.bridge.fronts import exchange, modern_answers, subscriptions
 from appliance.gateway.bridge.fronts.exchange import Ending
+from appliance.gateway.bridge.fronts.marked import MarkedTools
 from appliance.gateway.bridge.fronts.parking import (
     Parked,
     Parking,
@@ -145,6 +146,7 @@ class StatelessFront:
         self._peers = peers
         self._parking = parking
         self._streams = streams
+        self._marked = MarkedTools()
         self._leaving: set[asyncio.Task[None]] = set()
 
     async def post(
@@ -168,6 +170,7 @@ class StatelessFront:
         caller = _caller(request, asked)
         if asked.method == "subscriptions/listen":
             return await self._listen(request, asked, caller, route)
+        self._marked.check(_place(route), asked, request.headers)
         http.acknowledge(request)
         parked = await self._parked(asked, caller, route)
         manner = StatelessManner(
@@ -178,12 +181,17 @@ class StatelessFront:
         finally:
             if not manner.is_parked:
                 parked.end()
+                self._learn(parked.call, route)
+
+    def _learn(self, call: Call, route: Route) -> None:
+        if call.method == "tools/list" and call.answer is not None:
+            self._marked.learn(_place(route), call.answer.result)
 
     async def _parked(self, asked: Modern, caller: Caller, route: Route) -> Parked:
         """Return the call that the client comes back for, or a new one."""
         purpose = Purpose(
             caller.principal,
-            (route.transport == "bundle", route.name, route.server_id),
+            _place(route),
             asked.method,
             asked.target,
         )
@@ -253,6 +261,11 @@ class StatelessFront:
         task = asyncio.create_task(leave())
         self._leaving.add(task)
         task.add_done_callback(self._leaving.discard)
+
+
+def _place(route: Route) -> object:
+    """Return what stays the same when a server is deployed again."""
+    return route.transport == "bundle", route.name, route.server_id
 
 
 def _caller(request: http.Request, asked: Modern) -> Caller:
