@@ -6,6 +6,8 @@ from appliance.web.keys import ERROR_PAGE
 from appliance.web.pages import (
     account,
     activity,
+    bundle_actions,
+    bundles,
     errors,
     health,
     invocations,
@@ -25,6 +27,8 @@ ROUTES = (
     servers.routes,
     invocations.routes,
     live.routes,
+    bundle_actions.routes,
+    bundles.routes,
     activity.routes,
     settings.routes,
     health.routes,
