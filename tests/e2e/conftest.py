@@ -4,7 +4,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.harness.appliance import Appliance
+from tests.harness.appliance import Appliance, Created
+from tests.harness.node import ensure_installed
+from tests.proofs.conformance import hosted_builds
 
 
 @pytest.fixture(scope="session")
@@ -12,3 +14,13 @@ def appliance() -> Iterator[Appliance]:
     """A whole appliance with two gateway workers."""
     with Appliance.temporary(gw_workers=2, remote_allow_private=True) as running:
         yield running
+
+
+@pytest.fixture(scope="module")
+def builds(appliance: Appliance) -> Iterator[dict[str, Created]]:
+    """The three builds of the conformance suite's server, hosted, by name."""
+    ensure_installed()
+    with hosted_builds(appliance) as made:
+        yield made
+        for created in made.values():
+            appliance.delete(created.id)
