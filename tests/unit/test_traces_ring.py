@@ -1,6 +1,7 @@
 """The worker's end of a trace: in order, within bounds, and never in the way."""
 
 import asyncio
+import fcntl
 from pathlib import Path
 
 import msgspec
@@ -159,6 +160,36 @@ def test_a_segment_with_something_new_is_not_removed(directory: Path) -> None:
     spool.append(encode([invocation(2)]))
 
     assert reader.remove_finished(rest_s=-60) == []
+    spool.close()
+
+
+def test_a_segment_that_is_being_written_to_is_not_removed(directory: Path) -> None:
+    spool = Spool(directory, PLENTY)
+    spool.append(msgspec.msgpack.encode([invocation(1)]))
+    reader = Segments(directory)
+    reader.positions |= reader.read().positions
+
+    with next(directory.glob(f"*{SUFFIX}")).open("rb") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)  # as the writer does
+        kept = reader.remove_finished(rest_s=-60)
+
+    assert kept == []
+    assert len(reader.remove_finished(rest_s=-60)) == 1
+    spool.close()
+
+
+def test_a_writer_does_not_wait_for_a_segment_that_is_being_removed(
+    directory: Path,
+) -> None:
+    spool = Spool(directory, PLENTY)
+    spool.append(msgspec.msgpack.encode([invocation(1)]))
+
+    with next(directory.glob(f"*{SUFFIX}")).open("rb") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)  # as the scribe does
+        assert spool.append(msgspec.msgpack.encode([invocation(2)]))
+
+    assert spooled(directory) == ["tool-1", "tool-2"]
+    assert len(list(directory.glob(f"*{SUFFIX}"))) == 2
     spool.close()
 
 
