@@ -49,6 +49,11 @@ class Row:
         return median(self.cpu_us) if self.cpu_us else 0.0
 
     @property
+    def answered(self) -> int:
+        """Calls of all rounds."""
+        return sum(item.calls for item in self.figures)
+
+    @property
     def errors(self) -> int:
         """Of all rounds."""
         return sum(item.errors for item in self.figures)

@@ -50,6 +50,8 @@ class Stage:
     """Addresses and processes of what is measured."""
 
     direct_url: str
+    #: The same server on the measured CPU: as far from wrk as Nginx and the gateway are.
+    near_url: str
     nginx_url: str
     nginx_pid: int
     box: Box
@@ -80,7 +82,8 @@ def stage(**settings: Any) -> Iterator[Stage]:
         home = Path(tempfile.mkdtemp(prefix="gw-bench-", dir="/var/tmp"))
         stack.callback(shutil.rmtree, home, ignore_errors=True)
         home.chmod(0o755)
-        port = stack.enter_context(_server())
+        port = stack.enter_context(_server(LOAD_CPU))
+        near = stack.enter_context(_server(MEASURED_CPU))
         nginx_port, nginx = stack.enter_context(_nginx(home, port))
         cluster = stack.enter_context(throw_away_cluster())
         postgres = cluster._process
@@ -89,6 +92,7 @@ def stage(**settings: Any) -> Iterator[Stage]:
         box.host_http("http", f"http://127.0.0.1:{port}/mcp")
         yield Stage(
             f"http://127.0.0.1:{port}/mcp",
+            f"http://127.0.0.1:{near}/mcp",
             f"http://127.0.0.1:{nginx_port}/mcp",
             nginx,
             box,
@@ -120,9 +124,9 @@ def free_port() -> int:
 
 
 @contextmanager
-def _server() -> Iterator[int]:
+def _server(cpu: int) -> Iterator[int]:
     port = free_port()
-    command = ["taskset", "-c", str(LOAD_CPU), sys.executable]
+    command = ["taskset", "-c", str(cpu), sys.executable]
     with subprocess.Popen(
         [*command, "-m", "tests.bench.upstream", str(port)], cwd=ROOT
     ) as server:

@@ -1,8 +1,10 @@
 """The gateway's other rules: sessions, keys, origins, headers, addresses, counters, snapshots, eras."""
 
 import base64
+import json
 import os
 import time
+import zlib
 
 import pytest
 from hypothesis import given
@@ -14,7 +16,13 @@ from appliance.gateway.counters import Counter, Counters
 from appliance.gateway.edge import headers
 from appliance.gateway.edge.guard import Guard
 from appliance.gateway.edge.keys import Admission, Denial, admit, presented_key
-from appliance.gateway.edge.sessions import SessionSigner
+from appliance.gateway.edge.sessions import (
+    PACKED_LIMIT,
+    Session,
+    SessionSigner,
+    pack,
+    unpack,
+)
 from appliance.gateway.http.upstream import is_public
 from appliance.gateway.protocol.header_values import header_value
 from appliance.gateway.routes import Route, RoutingTable, UserKey
@@ -41,24 +49,59 @@ VISIBLE = st.text(
 
 @given(
     VISIBLE,
-    st.integers(1, 9),
+    st.sampled_from(["1", "2", "b1"]),
     st.sampled_from(["hub", "user:1", "user:11", "server:1"]),
+    st.sampled_from(["", pack({"protocolVersion": "2025-11-25"})]),
 )
 def test_a_session_id_is_good_for_its_owner_alone(
-    upstream_id: str, server_id: int, principal: str
+    upstream_id: str, place: str, principal: str, packed: str
 ) -> None:
     signer = SessionSigner(b"k" * 32)
-    wrapped = signer.wrap(upstream_id, server_id, principal)
+    wrapped = signer.wrap(upstream_id, place, principal, packed)
 
-    assert signer.unwrap(wrapped, server_id, principal) == upstream_id
-    assert signer.unwrap(wrapped, server_id + 1, principal) is None
-    assert signer.unwrap(wrapped, server_id, principal + "1") is None
-    assert SessionSigner(b"l" * 32).unwrap(wrapped, server_id, principal) is None
+    assert signer.unwrap(wrapped, place, principal) == Session(upstream_id, packed)
+    assert signer.unwrap(wrapped, place + "1", principal) is None
+    assert signer.unwrap(wrapped, place, principal + "1") is None
+    assert signer.unwrap(wrapped.replace(".", ".A", 1), place, principal) is None
+    assert SessionSigner(b"l" * 32).unwrap(wrapped, place, principal) is None
 
 
 @given(st.text())
 def test_no_text_is_a_session_id_by_chance(text: str) -> None:
-    assert SessionSigner(b"k" * 32).unwrap(text, 1, "hub") is None
+    assert SessionSigner(b"k" * 32).unwrap(text, "1", "hub") is None
+
+
+@given(st.dictionaries(st.text(), st.text()), st.integers(0, 3000))
+def test_what_a_client_said_travels_in_its_session_id(
+    capabilities: dict[str, str], length: int
+) -> None:
+    said = {
+        "protocolVersion": "2025-11-25",
+        "capabilities": capabilities,
+        "clientInfo": {"name": "x" * length, "version": "1"},
+        "_meta": {"left": "out"},
+    }
+
+    packed = pack(said)
+    unpacked = json.loads(unpack(packed))
+
+    assert len(packed) <= PACKED_LIMIT
+    assert unpack(packed).isascii()
+    assert "_meta" not in unpacked
+    if unpacked:
+        assert unpacked["protocolVersion"] == "2025-11-25"
+        assert unpacked["capabilities"].keys() == capabilities.keys()
+
+
+@pytest.mark.parametrize("packed", ["", "AAAA", "%", "eJyrrgUAAXUA-Q"])
+def test_what_cannot_be_unpacked_says_nothing(packed: str) -> None:
+    assert unpack(packed) == "{}"
+
+
+def test_little_that_unpacks_to_much_says_nothing() -> None:
+    bomb = base64.urlsafe_b64encode(zlib.compress(b'"' + b"a" * 9_000_000 + b'"'))
+
+    assert unpack(bomb.decode().rstrip("=")) == "{}"
 
 
 @pytest.mark.parametrize(

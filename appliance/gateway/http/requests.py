@@ -77,7 +77,7 @@ def parse_head(text: bytes) -> RequestHead:
     first, *lines = text.split(b"\r\n")
     line = _LINE.fullmatch(first)
     if line is None or _BAD.search(text) is not None:
-        raise RequestError("That is not an HTTP/1.1 request for a path.")
+        raise RequestError("That is no request for a path by HTTP/1.1.")
     if len(lines) > FIELDS_LIMIT:
         raise RequestError(f"More than {FIELDS_LIMIT} header fields.", 431)
     method = line[1].decode()
@@ -101,9 +101,12 @@ def parse_head(text: bytes) -> RequestHead:
 
 def _field(line: bytes) -> tuple[str, str]:
     name, colon, value = line.partition(b":")
-    if not colon or _NAME.fullmatch(name) is None:
+    value = value.strip(b" ")
+    # Some readers take a tab around a value for a part of it.
+    is_tabbed = value[:1] == b"\t" or value[-1:] == b"\t"
+    if not colon or is_tabbed or _NAME.fullmatch(name) is None:
         raise RequestError("A header line cannot be read.")
-    return name.decode(), value.strip(b" \t").decode("utf-8", "surrogateescape")
+    return name.decode(), value.decode("utf-8", "surrogateescape")
 
 
 def _refuse_ambiguity(headers: CIMultiDict[str], *, is_http_1_1: bool) -> None:
