@@ -15,6 +15,7 @@ COMMANDS = {
     "logout": "mcpctl.commands.account:logout",
     "whoami": "mcpctl.commands.account:whoami",
     "servers": "mcpctl.commands.servers:servers",
+    "bundles": "mcpctl.commands.bundles:bundles",
     "invocations": "mcpctl.commands.invocations:invocations",
     "jobs": "mcpctl.commands.jobs:jobs",
     "keys": "mcpctl.commands.keys:keys",

@@ -35,7 +35,7 @@ def test_branches_differ_in_status() -> None:
 
 def test_every_code_that_the_api_tells_is_documented() -> None:
     documented = (Path(appliance.__file__).parents[1] / "docs/api.md").read_text()
-    rooms = ("core", "web", "accounts", "servers", "jobs", "runtimes")
+    rooms = ("core", "web", "accounts", "servers", "bundles", "jobs", "runtimes")
 
     codes = {
         item.code for item in _all_errors() if item.__module__.split(".")[1] in rooms

@@ -1,4 +1,4 @@
-"""servers connect and servers key."""
+"""servers connect and servers key, and the same of bundles."""
 
 import click
 
@@ -23,7 +23,14 @@ from mcpctl.output import emit_json, table
 @json_option
 def connect(server: str, wanted: str, key: str | None, *, as_json: bool) -> None:
     """Show what to paste into an MCP client."""
-    found = client().get(path_of("servers", server, "client-config"))
+    show_configs("servers", server, wanted, key, as_json=as_json)
+
+
+def show_configs(
+    place: str, name: str, wanted: str, key: str | None, *, as_json: bool
+) -> None:
+    """Print what to paste into a client for the server or bundle ``name``."""
+    found = client().get(path_of(place, name, "client-config"))
     if as_json:
         emit_json(found)
         return
@@ -55,13 +62,18 @@ def connect(server: str, wanted: str, key: str | None, *, as_json: bool) -> None
 @json_option
 def key(server: str, *, yes: bool, as_json: bool) -> None:
     """Make a new endpoint key; the old one stops working at once."""
+    replace_key("servers", server, yes=yes, as_json=as_json)
+
+
+def replace_key(place: str, name: str, *, yes: bool, as_json: bool) -> None:
+    """Make a new key for the server or bundle ``name`` and print it."""
     if not yes:
         click.confirm(
-            f"Replace the key of {server}? Its clients need the new one.",
+            f"Replace the key of {name}? Its clients need the new one.",
             abort=True,
             err=True,
         )
-    made = client().post(path_of("servers", server, "key"))
+    made = client().post(path_of(place, name, "key"))
     if as_json:
         emit_json(made)
     else:

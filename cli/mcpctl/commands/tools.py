@@ -1,4 +1,4 @@
-"""servers tools and servers call."""
+"""servers tools and servers call; what bundles share of them."""
 
 import json
 import sys
@@ -10,6 +10,9 @@ from mcpctl.client import Client, path_of
 from mcpctl.commands.common import client, json_option
 from mcpctl.errors import CommandError
 from mcpctl.output import emit_json, printable_lines, table
+
+#: ``servers`` or ``bundles``, and its name.
+Place = tuple[str, str]
 
 
 @click.command()
@@ -73,14 +76,30 @@ def call(  # noqa: PLR0917 - click passes what the command line holds
     as_json: bool,
 ) -> None:
     """Call a tool through the gateway and print its answer; exit code 1 when the tool failed."""
+    given = given_arguments(("servers", server), tool, arguments, raw)
+    show_call(("servers", server), tool, given, timeout, as_json=as_json)
+
+
+def given_arguments(
+    place: Place, tool: str, arguments: tuple[str, ...], raw: str | None
+) -> dict[str, Any]:
+    """Return a call's arguments: all of them as JSON, or each as the tool's schema asks."""
+    if raw is not None:
+        return _parse(sys.stdin.read() if raw == "-" else raw)
+    return _given(client(), place, tool, arguments)
+
+
+def show_call(
+    place: Place, tool: str, given: dict[str, Any], timeout: float, *, as_json: bool
+) -> None:
+    """Call a tool and print its answer.
+
+    Raises:
+        CommandError: The tool failed.
+    """
     hub = client()
-    given = (
-        _given(hub, server, tool, arguments)
-        if raw is None
-        else _parse(sys.stdin.read() if raw == "-" else raw)
-    )
     body = {"tool": tool, "arguments": given, "timeout_s": timeout}
-    path = path_of("servers", server, "invoke")
+    path = path_of(*place, "invoke")
     # The hub tells of its own time-out a little after the call's.
     answer = hub.send("POST", path, body, timeout_s=timeout + 15).json()
     if as_json:
@@ -92,11 +111,11 @@ def call(  # noqa: PLR0917 - click passes what the command line holds
 
 
 def _given(
-    hub: Client, server: str, tool: str, arguments: tuple[str, ...]
+    hub: Client, place: Place, tool: str, arguments: tuple[str, ...]
 ) -> dict[str, Any]:
     if not arguments:
         return {}
-    listed = hub.get(path_of("servers", server, "tools"))["items"]
+    listed = hub.get(path_of(*place, "tools"))["items"]
     schema: dict[str, Any] = next(
         (item["input_schema"] for item in listed if item["name"] == tool), {}
     )
