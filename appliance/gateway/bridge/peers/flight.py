@@ -10,6 +10,7 @@ from msgspec import UNSET, Raw, UnsetType
 
 from appliance.core.errors import DomainError
 from appliance.gateway.bridge.calls import Call, Caller
+from appliance.gateway.bridge.traffic import OURSELVES
 from appliance.gateway.protocol import wire
 from appliance.gateway.protocol.wire import Envelope
 
@@ -68,10 +69,10 @@ class Flight:
         In a session of one client it is the latest. Clients without sessions share one; if several calls are in flight
         there, it cannot be told.
         """
-        if not self._calls:
+        calls = [call for call in self._calls.values() if call.caller is not OURSELVES]
+        if not calls:
             return None
-        latest = next(reversed(self._calls.values()))
-        return latest if latest.caller.session or len(self._calls) == 1 else None
+        return calls[-1] if calls[-1].caller.session or len(calls) == 1 else None
 
     def named_by(self, params: Raw | UnsetType, caller: Caller) -> Call | None:
         """Return the call that ``caller`` names in a cancellation, by its own id; ``None``: there is not exactly one."""
@@ -102,6 +103,14 @@ def fields_of(raw: Raw | UnsetType) -> dict[str, Raw]:
         return msgspec.json.decode(b"{}" if raw is UNSET else raw, type=dict[str, Raw])
     except msgspec.DecodeError:
         return {}
+
+
+def items_of(raw: Raw | None) -> list[Raw]:
+    """Return the items of a list, as they were written; what is no list has none."""
+    try:
+        return [] if raw is None else msgspec.json.decode(raw, type=list[Raw])
+    except msgspec.DecodeError:
+        return []
 
 
 def value_of(raw: Raw | None) -> object:

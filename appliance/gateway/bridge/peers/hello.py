@@ -13,6 +13,9 @@ from appliance.gateway.protocol import wire
 from appliance.gateway.protocol.discovery import GATEWAY_INFO
 from appliance.gateway.protocol.wire import Envelope
 
+_OLDEST = wire.LEGACY_REVISIONS[-1]
+_UNKNOWN = {"name": "unknown", "version": ""}
+
 
 @dataclass(frozen=True)
 class Hello:
@@ -66,8 +69,16 @@ def opened_by(answer: Envelope) -> dict[str, Any]:
         raise HandshakeError(
             "The server answered initialize with something else than an object."
         ) from error
-    missing = {"capabilities": {}, "serverInfo": {"name": "unknown", "version": ""}}
-    return missing | {"protocolVersion": wire.LEGACY_REVISIONS[-1]} | result
+    return {
+        **result,
+        "protocolVersion": str(result.get("protocolVersion", _OLDEST)),
+        "capabilities": _object(result.get("capabilities")),
+        "serverInfo": _object(result.get("serverInfo")) or _UNKNOWN,
+    }
+
+
+def _object(value: object) -> dict[str, Any]:
+    return value if isinstance(value, dict) else {}
 
 
 def _words(error: Raw) -> str:

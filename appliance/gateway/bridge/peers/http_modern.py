@@ -1,17 +1,22 @@
 """Requests of the modern era over streamable HTTP: each a POST of its own, with headers that repeat what it is."""
 
 import asyncio
-import contextlib
 
 import structlog
-from msgspec import UNSET, Raw, json
+from msgspec import UNSET, Raw
 
 from appliance.core.errors import DomainError
 from appliance.gateway.bridge.calls import Call, Caller
 from appliance.gateway.bridge.peers import speech
 from appliance.gateway.bridge.peers.door import Door, is_stream, messages_in
 from appliance.gateway.bridge.peers.events import EventReader
-from appliance.gateway.bridge.peers.flight import Flight, code_of, fields_of, value_of
+from appliance.gateway.bridge.peers.flight import (
+    Flight,
+    code_of,
+    fields_of,
+    items_of,
+    value_of,
+)
 from appliance.gateway.bridge.peers.param_headers import (
     BadMarkError,
     Marks,
@@ -76,6 +81,8 @@ class HttpLine:
             call.finish(error=error)
         finally:
             self._flight.end(call)
+            # Nobody waits for ever, whatever went wrong here.
+            call.finish(error=ConnectionLostError("The call was not seen through."))
 
     async def _exchange(self, call: Call, request: Envelope) -> Envelope:
         """Return the answer; what comes before it goes to ``call``."""
@@ -140,16 +147,15 @@ class HttpLine:
             return answer
         fields = fields_of(answer.result)
         kept = []
-        with contextlib.suppress(wire.WireError):
-            for raw in json.decode(fields.get("tools", b"[]"), type=list[Raw]):
-                tool = fields_of(raw)
-                name = str(value_of(tool.get("name")))
-                try:
-                    self._remember(name, marks_of(value_of(tool.get("inputSchema"))))
-                except BadMarkError as error:
-                    log.warning("tool_left_out", tool=name, reason=str(error))
-                else:
-                    kept.append(raw)
+        for raw in items_of(fields.get("tools")):
+            tool = fields_of(raw)
+            name = str(value_of(tool.get("name")))
+            try:
+                self._remember(name, marks_of(value_of(tool.get("inputSchema"))))
+            except BadMarkError as error:
+                log.warning("tool_left_out", tool=name, reason=str(error))
+            else:
+                kept.append(raw)
         return Envelope(result=Raw(wire.encode({**fields, "tools": kept})))
 
     def _remember(self, name: str, marks: Marks) -> None:

@@ -85,7 +85,7 @@ class HttpSession(Session):
         """Return the server's answer to ``initialize``, and the id that it gave the session."""
         answer = Envelope(result=UNSET)
         for revision in self._hello.revisions:
-            request = self._hello.request(self._flight.new_id(), revision)
+            request = self._hello.request(self.conversation.flight.new_id(), revision)
             headers = [("Accept", _BOTH), ("Content-Type", http.JSON)]
             async with await self._door.ask(
                 "POST", headers, wire.encode(request)
@@ -159,7 +159,7 @@ class HttpSession(Session):
                 self.refused()
             if message.method is UNSET and response.head.status >= _ERRORS:
                 call.finish(answer=message)  # some answer errors under no id
-            self._receive(message, call)
+            self.conversation.receive(message, call)
         if not call.is_over:
             raise self._door.refusal(response)
 
@@ -196,7 +196,7 @@ class HttpSession(Session):
         try:
             async for event in self._door.events(response, reader):
                 for message in _readable(event.data):
-                    self._receive(message, call)
+                    self.conversation.receive(message, call)
                 if call.is_over:
                     return
         except ConnectionLostError:
@@ -229,7 +229,7 @@ class HttpSession(Session):
                     reader.begin()
                     async for event in self._door.events(response, reader):
                         for message in _readable(event.data):
-                            self._receive(message)
+                            self.conversation.receive(message)
             await asyncio.sleep(wait_s)
             wait_s = min(2 * wait_s, LONGEST_RETRY_S)
         self._in_background(self._open_for_listeners())

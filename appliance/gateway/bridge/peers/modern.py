@@ -129,6 +129,8 @@ class ModernPeer:
             call.finish(error=error)
         finally:
             self._flight.end(call)
+            # Nobody waits for ever, whatever went wrong here.
+            call.finish(error=ConnectionLostError("The call was not seen through."))
 
     async def _carry(self, call: Call, request: Envelope) -> None:
         """Send the request, and send it again with what the server wants to know first."""

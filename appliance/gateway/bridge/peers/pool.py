@@ -98,7 +98,7 @@ class SessionPeer:
         """Forget ``stream``."""
         if (kept := self._places.get(stream)) is not None:
             kept.last_used = time.monotonic()
-            kept.session.close_stream(stream)
+            kept.session.conversation.close_stream(stream)
 
     def end_session(self, caller: Caller) -> None:
         """End the session of a client that ended its own; what a principal's clients share goes on."""
@@ -113,7 +113,7 @@ class SessionPeer:
     def retire(self) -> None:
         """Nothing leads here any more: let those who listen connect anew."""
         for kept in self._kept.values():
-            kept.session.close_streams()
+            kept.session.conversation.close_streams()
 
     async def close(self) -> None:
         """End every session."""
@@ -135,7 +135,7 @@ class SessionPeer:
             kept = self._kept.get(key := _key(caller, number))
             if kept is None and len(self._kept) >= SESSIONS_LIMIT:
                 break
-            if kept is None or not kept.session.has_calls:
+            if kept is None or not kept.session.conversation.has_calls:
                 return self._at(key, caller)
         return self._at(_key(caller), caller)
 
@@ -144,7 +144,7 @@ class SessionPeer:
         if kept is None:
             self._make_room()
             session = self._make(hello_for(caller))
-            session.belongings = self._belongings
+            session.conversation.belongings = self._belongings
             kept = self._kept[key] = _Kept(session)
             if self._sweeper is None:
                 self._sweep_later()

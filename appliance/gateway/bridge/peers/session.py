@@ -11,16 +11,15 @@ from collections.abc import Callable, Coroutine, Mapping
 from typing import Any
 
 import structlog
-from msgspec import UNSET, Raw
+from msgspec import Raw
 
 from appliance.core.errors import DomainError
-from appliance.gateway.bridge.belongings import Belongings
 from appliance.gateway.bridge.calls import Call, Caller, Stream
-from appliance.gateway.bridge.peers.asks import Asks
+from appliance.gateway.bridge.peers.conversation import Conversation
 from appliance.gateway.bridge.peers.door import Door
-from appliance.gateway.bridge.peers.flight import Flight, cancelled, fields_of
+from appliance.gateway.bridge.peers.flight import cancelled, fields_of
 from appliance.gateway.bridge.peers.hello import Hello
-from appliance.gateway.bridge.peers.wishes import Own, Wishes
+from appliance.gateway.bridge.peers.wishes import Own
 from appliance.gateway.bridge.traffic import OURSELVES
 from appliance.gateway.errors import (
     ConnectionLostError,
@@ -35,7 +34,6 @@ log = structlog.get_logger("gateway.peers")
 #: What failed is tried again after so many seconds, and after twice as many each further time.
 RETRY_S = 1.0
 LONGEST_RETRY_S = 30.0
-_CHANGES = ("/list_changed", "notifications/resources/updated")
 
 
 class Session(ABC):
@@ -51,15 +49,12 @@ class Session(ABC):
         self._door = door
         self._hello = hello
         self._open_within_s = open_within_s
-        self._flight = Flight()
-        self._streams: set[Stream] = set()
         self._opening: asyncio.Task[Mapping[str, Any]] | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self._carrying: dict[Call, asyncio.Task[None]] = {}
-        self._asks = Asks(lambda answer: self._in_background(self._post(answer)))
-        self._wishes = Wishes()
-        #: Whose tasks are whose, at the whole server.
-        self.belongings = Belongings()
+        self.conversation = Conversation(
+            lambda answer: self._in_background(self._post(answer))
+        )
         #: Called when the server does not let itself be opened.
         self.refused: Callable[[], None] = lambda: None
 
@@ -89,14 +84,9 @@ class Session(ABC):
     # -- what callers use
 
     @property
-    def has_calls(self) -> bool:
-        """Whether a call is in flight."""
-        return bool(len(self._flight))
-
-    @property
     def is_busy(self) -> bool:
         """Whether somebody would miss it."""
-        return bool(len(self._flight) or self._streams)
+        return self.conversation.has_calls or self.conversation.has_streams
 
     async def opened(self) -> Mapping[str, Any]:
         """Return the server's ``initialize`` result; opens the session first where need be, once for all who wait.
@@ -111,9 +101,9 @@ class Session(ABC):
 
     def begin(self, request: Envelope, caller: Caller) -> Call:
         """Send ``request`` and return the call at once."""
-        call, onward = self._flight.begin(request, caller)
-        if (refusal := self._answers_itself(call, request)) is not None:
-            self._flight.end(call)
+        call, onward = self.conversation.flight.begin(request, caller)
+        if (refusal := self.conversation.refusal(request, caller)) is not None:
+            self.conversation.end_of(call)
             call.finish(answer=refusal)
             return call
         task = asyncio.create_task(self._see_through(call, onward))
@@ -123,7 +113,7 @@ class Session(ABC):
 
     def abandon(self, call: Call) -> None:
         """Cancel ``call`` unless it is over."""
-        if self._flight.end(call):
+        if self.conversation.flight.end(call):
             params = {
                 "requestId": Raw(call.wire_id),
                 "reason": "The client went away.",
@@ -135,8 +125,8 @@ class Session(ABC):
         if notification.method == "notifications/initialized":
             return
         if notification.method == "notifications/cancelled":
-            call = self._flight.named_by(notification.params, caller)
-            if call is not None and self._flight.end(call):
+            call = self.conversation.flight.named_by(notification.params, caller)
+            if call is not None and self.conversation.flight.end(call):
                 fields = fields_of(notification.params)
                 fields["requestId"] = Raw(call.wire_id)
                 self._cancel(call, Raw(wire.encode(fields)))
@@ -149,32 +139,21 @@ class Session(ABC):
 
     def open_stream(self, caller: Caller) -> Stream:
         """Return a stream of what belongs to no call; the session is opened for it."""
-        stream = Stream(caller)
-        self._streams.add(stream)
+        stream = self.conversation.open_stream(caller)
         self._in_background(self._open_for_listeners())
         return stream
 
-    def close_stream(self, stream: Stream) -> None:
-        """Forget ``stream``."""
-        self._streams.discard(stream)
-
     def end(self, caller: Caller) -> None:
         """Forget the streams and wishes of one of several clients that share the session."""
-        for stream in [item for item in self._streams if item.caller == caller]:
-            stream.close()
-        if self.is_open and (left := self._wishes.forget(caller)):
+        self.conversation.close_streams(caller)
+        if self.is_open and (left := self.conversation.wishes.forget(caller)):
             self._in_background(self._ask_all(left))
-
-    def close_streams(self) -> None:
-        """End every stream."""
-        for stream in self._streams:
-            stream.close()
 
     async def close(self) -> None:
         """End the session at the server, and everything that waits for it."""
-        self.close_streams()
-        self._streams.clear()
-        self._flight.fail(ConnectionLostError("The session at the server was ended."))
+        self.conversation.end(
+            ConnectionLostError("The session at the server was ended.")
+        )
         tasks = [*self._tasks, *self._carrying.values()]
         if self._opening is not None:
             tasks.append(self._opening)  # type: ignore[arg-type] # its result is nobody's business here
@@ -186,30 +165,10 @@ class Session(ABC):
 
     # -- what transports use
 
-    def _receive(self, message: Envelope, on: Call | None = None) -> None:
-        """Hand a message of the server's to whom it belongs; ``on``: it came on the stream of that call's answer."""
-        if message.method is UNSET:
-            if (call := self._flight.answered(message)) is not None:
-                call.finish(
-                    answer=self.belongings.made(call.method, message, call.caller)
-                )
-                self._answered(call)
-        elif message.id is not UNSET:
-            self._asks.put(message, self._asked_of(on))
-        elif message.method == "notifications/progress":
-            self._flight.progress(message)
-        elif message.method == "notifications/cancelled":
-            self._asks.withdraw(message.params)
-        else:
-            self._spread(message, on)
-
-    def _answered(self, call: Call) -> None:  # noqa: B027 - most transports need not know
-        """Take note that ``call`` is over."""
-
     async def _open_for_listeners(self) -> None:
         """Open the session, and try for as long as somebody listens: they make no calls that would open it."""
         wait_s = RETRY_S
-        while self._streams and not self.is_open:
+        while self.conversation.has_streams and not self.is_open:
             try:
                 await self.opened()
             except DomainError as error:
@@ -219,7 +178,7 @@ class Session(ABC):
 
     async def _restore(self) -> None:
         """Ask a new session for what the old one was asked for."""
-        await self._ask_all(self._wishes.renewals())
+        await self._ask_all(self.conversation.wishes.renewals())
 
     def _in_background(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.create_task(_quietly(work))
@@ -244,8 +203,8 @@ class Session(ABC):
         try:
             opened = await self.opened()
             if "logging" in opened["capabilities"]:
-                await self._ask_all(self._wishes.before_call(call.caller))
-            onward = self._wishes.onward(request, call.caller)
+                await self._ask_all(self.conversation.wishes.before_call(call.caller))
+            onward = self.conversation.wishes.onward(request, call.caller)
             if onward is None:
                 call.finish(answer=Envelope(result=Raw(b"{}")))
             else:
@@ -253,15 +212,9 @@ class Session(ABC):
         except DomainError as error:
             call.finish(error=error)
         finally:
-            self._flight.end(call)
-            self._asks.forget(call)
-
-    def _answers_itself(self, call: Call, request: Envelope) -> Envelope | None:
-        """Return an answer of ours; ``None``: the server is asked."""
-        if self.belongings.may_use(call.method, request.params, call.caller):
-            return None
-        error = {"code": wire.INVALID_PARAMS, "message": "Unknown task."}
-        return Envelope(error=Raw(wire.encode(error)))
+            self.conversation.end_of(call)
+            # Nobody waits for ever, whatever went wrong here.
+            call.finish(error=ConnectionLostError("The call was not seen through."))
 
     async def _ask_all(self, requests: list[Own]) -> None:
         for method, params in requests:
@@ -269,13 +222,13 @@ class Session(ABC):
 
     async def _request(self, method: str, params: Raw) -> None:
         """Send a request of our own and wait until it is over."""
-        call, onward = self._flight.begin(
+        call, onward = self.conversation.flight.begin(
             Envelope(method=method, params=params), OURSELVES
         )
         try:
             await self._carry(call, onward)
         finally:
-            self._flight.end(call)
+            self.conversation.flight.end(call)
 
     def _cancel(self, call: Call, params: Raw) -> None:
         task = self._carrying.get(call)
@@ -283,27 +236,6 @@ class Session(ABC):
             self._in_background(self._post(_cancellation(params)))
         if task is not None:
             task.cancel()
-
-    def _asked_of(self, on: Call | None) -> Call | Stream | None:
-        """Return what the client waits for that the server asks now; ``None``: it cannot be told, or nobody waits."""
-        call = on if on is not None and not on.is_over else self._flight.owner()
-        if call is not None or len(self._flight):
-            return call
-        return next((item for item in self._streams if item.caller.session), None)
-
-    def _spread(self, message: Envelope, on: Call | None) -> None:
-        """Give a notification to a call, or to every stream of this session."""
-        body = wire.encode(Envelope(method=message.method, params=message.params))
-        is_change = str(message.method).endswith(_CHANGES)
-        if on is None and message.method == "notifications/message":
-            on = self._flight.owner()
-        if on is not None and not on.is_over and not (is_change and self._streams):
-            if on.caller.session or self._wishes.wants(on.caller, message):
-                on.note(body)
-            return
-        for stream in list(self._streams):
-            if self._wishes.wants(stream.caller, message):
-                stream.put(body)
 
 
 def _seen(task: asyncio.Task[Mapping[str, Any]]) -> None:

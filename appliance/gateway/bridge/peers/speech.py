@@ -5,11 +5,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import msgspec
 from msgspec import UNSET, Raw, UnsetType
 
 from appliance.gateway.bridge.calls import Caller
-from appliance.gateway.bridge.peers.flight import fields_of, value_of
+from appliance.gateway.bridge.peers.flight import fields_of, items_of, value_of
 from appliance.gateway.protocol import discovery, wire
 from appliance.gateway.protocol.header_values import header_text
 from appliance.gateway.protocol.modern import LOG_LEVEL
@@ -104,8 +103,7 @@ def in_older_words(method: str, answer: Envelope) -> Envelope:
         return Envelope(error=_older_error(method, answer.error))
     result: dict[str, Any] = dict(fields_of(answer.result))
     if method == "tools/list":
-        tools = msgspec.json.decode(result.get("tools", b"[]"), type=list[Raw])
-        result["tools"] = [_older_tool(tool) for tool in tools]
+        result["tools"] = [_older_tool(tool) for tool in items_of(result.get("tools"))]
     elif method == "tools/call":
         structured = result.get("structuredContent")
         if structured is not None and bytes(structured).lstrip()[:1] != b"{":

@@ -56,7 +56,7 @@ class SseSession(Session):
         return opened
 
     async def _said_hello(self, revision: str) -> Envelope:
-        call, request = self._flight.begin(
+        call, request = self.conversation.flight.begin(
             self._hello.request(b"0", revision), OURSELVES
         )
         await self._carry(call, request)
@@ -71,10 +71,6 @@ class SseSession(Session):
             await over
         finally:
             del self._over[call]
-
-    def _answered(self, call: Call) -> None:
-        if (over := self._over.get(call)) is not None and not over.done():
-            over.set_result(None)
 
     async def _post(self, message: Envelope) -> None:
         if self._endpoint is None or not self.is_open:
@@ -108,7 +104,7 @@ class SseSession(Session):
         finally:
             if not endpoint.done():
                 endpoint.set_exception(error)
-            self._flight.fail(error)
+            self.conversation.flight.fail(error)
             for over in self._over.values():
                 if not over.done():
                     over.set_exception(error)
@@ -116,13 +112,14 @@ class SseSession(Session):
 
     def _hear(self, kind: str, data: bytes, endpoint: asyncio.Future[str]) -> None:
         if kind == "endpoint" and not endpoint.done():
-            endpoint.set_result(
-                endpoint_address(self._door.route.address, data.decode())
-            )
+            named = data.decode(errors="replace")
+            endpoint.set_result(endpoint_address(self._door.route.address, named))
             return
         with contextlib.suppress(wire.WireError):
             for message in messages_in(data):
-                self._receive(message)
+                ended = self.conversation.receive(message)
+                if ended in self._over and not self._over[ended].done():
+                    self._over[ended].set_result(None)
 
     async def _leave(self) -> None:
         if self._reading is not None:
@@ -132,7 +129,16 @@ class SseSession(Session):
 
 
 def endpoint_address(address: str, named: str) -> str:
-    """Return where requests go that a stream at ``address`` names: always the server itself, whatever host it names."""
-    there = urlsplit(urljoin(address, named))
+    """Return where requests go that a stream at ``address`` names: always the server itself, whatever host it names.
+
+    Raises:
+        HandshakeError: It names no address at all.
+    """
+    try:
+        there = urlsplit(urljoin(address, named))
+    except ValueError as error:
+        raise HandshakeError(
+            f"The server takes requests at no address: {error}."
+        ) from error
     here = urlsplit(address)
     return urlunsplit((here.scheme, here.netloc, there.path, there.query, ""))
