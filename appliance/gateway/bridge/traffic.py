@@ -7,6 +7,7 @@ What it says in an answer, or about the progress of a call, names the call. For 
 ``questions``.
 """
 
+import contextlib
 import secrets
 from collections.abc import Callable
 from typing import Any
@@ -27,7 +28,8 @@ from appliance.gateway.protocol.wire import Envelope
 #: The bridge's own requests are nobody else's.
 OURSELVES = Caller("bridge")
 _SET_LEVEL = "logging/setLevel"
-_SUBSCRIPTION_ID = b'"io.modelcontextprotocol/subscriptionId"'
+_SUBSCRIPTION = "io.modelcontextprotocol/subscriptionId"
+_SUBSCRIPTION_ID = f'"{_SUBSCRIPTION}"'.encode()
 
 
 class _Target(msgspec.Struct):
@@ -195,6 +197,10 @@ class Traffic:
             self._progress(message)
         elif message.method == "notifications/cancelled":
             self._questions.withdraw(message)
+        elif (listening := self._subscription(message)) is not None:
+            listening.note(
+                wire.encode(Envelope(method=message.method, params=message.params))
+            )
         else:
             self._hearers.hear(message, self._clients_calls(), self._call_in_question())
 
@@ -275,6 +281,15 @@ class Traffic:
             )
         elif (ask := self._questions.ask(message, place)) is not None:
             self._hearers.belongings.asked(ask, place.caller)
+
+    def _subscription(self, message: Envelope) -> Call | None:
+        """Return the ``subscriptions/listen`` of ours that a stateless server tells something."""
+        if message.params is UNSET or _SUBSCRIPTION_ID not in bytes(message.params):
+            return None
+        with contextlib.suppress(msgspec.DecodeError):
+            named = msgspec.json.decode(message.params, type=_Tagged).meta
+            return self._calls.get(bytes(named.get(_SUBSCRIPTION, Raw(b""))))
+        return None
 
     def _call_in_question(self) -> Call | None:
         """Return the call that a message without a name must belong to; ``None``: there is none, or it cannot be told."""
