@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from appliance.core.errors import InvalidError
@@ -129,6 +130,18 @@ def _environment_problems(config: ServerConfig) -> dict[str, str]:
                 "a value has at most 32 KiB and no NUL character"
             )
     return problems
+
+
+def changes_what_runs(before: ServerConfig, after: ServerConfig) -> bool:
+    """Return whether an instance with ``after`` differs from one with ``before``; the rest the gateway reads as it changes."""
+    as_it_runs = replace(
+        after,
+        tools=before.tools,
+        listed=before.listed,
+        trace_bodies=before.trace_bodies,
+        limits=before.limits,
+    )
+    return as_it_runs != before
 
 
 def config_as_dict(config: ServerConfig) -> dict[str, Any]:

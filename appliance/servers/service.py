@@ -26,6 +26,7 @@ from appliance.runtimes.model import (
 from appliance.runtimes.ports import Executor
 from appliance.servers import manifest_store, store
 from appliance.servers.config import (
+    changes_what_runs,
     check_config,
     check_name,
     config_as_dict,
@@ -288,20 +289,28 @@ class ServerService:
     async def configure(
         self, principal: Principal, server: int | str, config: ServerConfig
     ) -> ServerView:
-        """Change how the server is run, and redeploy it.
+        """Change how the server is run, and redeploy it if that changes what runs.
+
+        Who finds it, which tools clients see, how much they may ask and what is kept of it changes at once, without a redeploy.
 
         Raises:
             InvalidError: The configuration is wrong.
         """
         check_config(config)
 
-        def write(found: Server) -> None:
+        def write() -> ServerView:
+            found = _writable(principal, server)
             changed = store.set_config(found.id, config_as_dict(config))
-            store.set_desired(found.id, DesiredState.RUNNING)
-            store.add_deployment(changed, requested_by=principal.name)
-            store.set_status(found.id, Status.QUEUED)
+            if changes_what_runs(found.config, config):
+                store.set_desired(found.id, DesiredState.RUNNING)
+                store.add_deployment(changed, requested_by=principal.name)
+                store.set_status(found.id, Status.QUEUED)
+                cancel_running_in_lane(lane_of(found.id))
+                _reconcile(found.id)
+            _audit(principal, "server.configure", found)
+            return self._view(store.get(found.id))
 
-        return await self._change(principal, server, "server.configure", write)
+        return await self._database.run(write)
 
     async def delete(self, principal: Principal, server: int | str) -> ServerView:
         """Want the server gone, with its container, network, data volume and images. There is no way back."""

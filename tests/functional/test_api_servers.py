@@ -162,6 +162,28 @@ async def test_a_changed_configuration_is_redeployed(admin: Client) -> None:
     ]
 
 
+async def test_what_the_gateway_reads_changes_without_a_redeploy(
+    admin: Client,
+) -> None:
+    await _create(admin, memory_limit="1g")
+    body = {
+        "memory_limit": "1g",
+        "listed": True,
+        "tools": ["echo"],
+        "trace_bodies": False,
+        "limits": {"calls_per_second": 5},
+    }
+
+    response = await admin.put("/api/servers/clock/config", json=body)
+    deployments = await (await admin.get("/api/servers/clock/deployments")).json()
+    trail = await (await admin.get("/api/audit")).json()
+
+    assert response.status == 202, await response.text()
+    assert (await response.json())["config"]["listed"] is True
+    assert len(deployments["items"]) == 1
+    assert trail["items"][0]["action"] == "server.configure"
+
+
 async def test_a_rotated_key_is_new(admin: Client) -> None:
     made = await _create(admin)
 
@@ -222,7 +244,7 @@ async def test_before_it_is_live_a_server_has_no_tools_and_no_manifest(
     capabilities = await (await admin.get("/api/servers/clock/capabilities")).json()
 
     assert tools == {"items": []}
-    assert manifest == {"manifest": None}
+    assert manifest == {"manifest": None, "read_at": None}
     assert capabilities["capabilities"] == {}
 
 

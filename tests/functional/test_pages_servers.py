@@ -15,6 +15,7 @@ from appliance.core import labels
 from appliance.infra.database import Database
 from appliance.servers import store
 from appliance.servers.model import DesiredState, Status
+from appliance.web import server_form
 from tests.engine import docker
 from tests.fakes.mcp_box import IMAGE, ensure_image
 from tests.harness.pages import OWNER, Hub, hub
@@ -110,7 +111,16 @@ async def test_a_maintainer_sees_own_servers_only(site: Hub) -> None:
     await site.sign_in("ben@example.org", Role.MAINTAINER)
 
     assert "secret" not in await site.page("/servers")
-    for tab in ("", "/tools", "/build", "/logs", "/connect", "/deployments", "/config"):
+    for tab in (
+        "",
+        "/tools",
+        "/build",
+        "/logs",
+        "/invocations",
+        "/connect",
+        "/deployments",
+        "/config",
+    ):
         assert (await site.get(f"/servers/secret{tab}")).status == 404
     for tab in ("overview", "build", "logs"):
         assert (await site.get(f"/live/servers/secret/{tab}")).status == 404
@@ -311,6 +321,22 @@ async def test_the_configuration_is_changed_and_the_server_redeployed(
     )
     assert view.newest
     assert view.newest.number == 2
+
+
+async def test_listing_a_server_redeploys_nothing(site: Hub) -> None:
+    principal = await site.sign_in()
+    before = await site.host(principal, "time")
+    form = server_form.config_values(before.server.config) | {"listed": "yes"}
+    del form[
+        "path"
+    ]  # whose name the helper below has for itself; without it, it stays the default
+
+    response = await site.post("/servers/time/config", **form)
+    view = await site.services.servers.get(principal, "time")
+
+    assert response.headers["Location"] == "/servers/time/config"
+    assert view.server.config.listed
+    assert view.newest == before.newest
 
 
 async def test_a_wrong_configuration_changes_nothing(site: Hub) -> None:

@@ -1,5 +1,8 @@
 """Server configuration: bad input names its field, good input survives the round trip."""
 
+from dataclasses import replace
+from typing import Any
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -7,6 +10,7 @@ from hypothesis import strategies as st
 from appliance.core.errors import InvalidError
 from appliance.runtimes.model import Transport
 from appliance.servers.config import (
+    changes_what_runs,
     check_config,
     check_name,
     config_as_dict,
@@ -139,3 +143,25 @@ def test_only_the_limits_that_there_are_are_stored() -> None:
     config = ServerConfig(limits=CallLimits(concurrency=3))
 
     assert config_as_dict(config)["limits"] == {"concurrency": 3}
+
+
+@pytest.mark.parametrize(
+    ("changed", "redeploys"),
+    [
+        ({}, False),
+        ({"listed": True}, False),
+        ({"tools": ("echo",)}, False),
+        ({"trace_bodies": False}, False),
+        ({"arguments": ("-v",)}, True),
+        ({"environment": {"A": "1"}}, True),
+        ({"memory_limit_bytes": 1024**3}, True),
+        ({"session_mode": SessionMode.SHARED}, True),
+        ({"listed": True, "port": 9000}, True),
+    ],
+)
+def test_only_a_change_of_what_runs_needs_a_redeploy(
+    changed: dict[str, Any], *, redeploys: bool
+) -> None:
+    before = ServerConfig()
+
+    assert changes_what_runs(before, replace(before, **changed)) is redeploys

@@ -94,7 +94,10 @@ async def show(request: web.Request) -> ServerAnswer:
     errors=CONFLICT,
 )
 async def configure(request: web.Request, *, body: ConfigBody) -> ServerAnswer:
-    """Replace the whole configuration and redeploy; fields that are absent take their defaults."""
+    """Replace the whole configuration; fields that are absent take their defaults.
+
+    `tools`, `listed`, `trace_bodies` and `limits` change at once; a change of anything else redeploys the server.
+    """
     view = await request.app[SERVERS].configure(
         principal_of(request), server_of(request), body.config()
     )

@@ -124,7 +124,7 @@ async def rotate_key(request: web.Request) -> web.Response:
 
 @routes.post("/servers/{server}/config")
 async def configure(request: web.Request) -> web.Response:
-    """Change how the server is run, redeploy it, and show the build."""
+    """Change how the server is run, and show the build if it must be redeployed for that."""
     form = await read_form(request)
     context = await config_context(request)
     try:
@@ -140,7 +140,8 @@ async def configure(request: web.Request) -> web.Response:
             form={**context["values"], **form},
             context=context,
         )
-    return _to(view, "/build")
+    is_redeployed = view.newest != context["view"].newest
+    return _to(view, "/build" if is_redeployed else "/config")
 
 
 @routes.post("/servers/{server}/call")
