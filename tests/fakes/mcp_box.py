@@ -453,9 +453,11 @@ class Box:
         return connection
 
     @contextlib.contextmanager
-    def raw_post(self, name: str, message: Any) -> Iterator[socket.socket]:
+    def raw_post(
+        self, name: str, message: Any, *, key: str | None = None
+    ) -> Iterator[socket.socket]:
         """Send a request and yield the open connection without reading an answer."""
-        with self.send(name, message) as connection:
+        with self.send(name, message, key=key) as connection:
             yield connection
 
     def container_id(self, name: str) -> str:
