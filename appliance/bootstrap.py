@@ -51,12 +51,11 @@ from appliance.servers.mcp import McpClient
 from appliance.servers.reconciler import Reconciler
 from appliance.servers.refresh import EVERY_S as REFRESH_EVERY_S
 from appliance.servers.refresh import (
-    REFRESH,
     RefreshSweep,
     RefreshTask,
     watch_changes,
 )
-from appliance.servers.service import RECONCILE, ServerService, visible_id
+from appliance.servers.service import RECONCILE, REFRESH, ServerService, visible_id
 from appliance.servers.steps import Steps
 from appliance.servers.tasks import ReconcileTask, Sweep, watch_executor
 from appliance.settings import Settings

@@ -14,11 +14,10 @@ from appliance.jobs.queue import enqueue
 from appliance.servers import manifest_store, store
 from appliance.servers.mcp import McpCallError, McpClient, McpUnavailableError
 from appliance.servers.model import DeploymentState, InstanceRecord, Status
-from appliance.servers.service import lane_of
+from appliance.servers.service import REFRESH, lane_of
 
 log = structlog.get_logger("servers.refresh")
 
-REFRESH = "servers.refresh_manifest"
 #: NOTIFY by the gateway, with the name of the server whose lists changed.
 CHANNEL = "manifests"
 EVERY_S = 600.0

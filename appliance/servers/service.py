@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 
 from appliance.accounts.model import Principal
@@ -12,6 +13,7 @@ from appliance.accounts.roles import (
 )
 from appliance.builds.model import BuildLine
 from appliance.builds.service import BuildService, BuildView
+from appliance.core.clock import now
 from appliance.core.ids import key_hash, new_key
 from appliance.infra.database import Database
 from appliance.jobs.queue import cancel_running_in_lane, enqueue
@@ -54,6 +56,9 @@ from appliance.servers.model import (
 from appliance.sources.model import RemoteSource
 
 RECONCILE = "servers.reconcile"
+REFRESH = "servers.refresh_manifest"
+#: Until the gateway has read what changed.
+GATEWAY_READS_WITHIN = timedelta(seconds=1)
 KEY_PREFIX = "mcps_"
 #: JSON-RPC: the caller is wrong, not the server.
 INVALID_PARAMS = -32602
@@ -307,6 +312,8 @@ class ServerService:
                 store.set_status(found.id, Status.QUEUED)
                 cancel_running_in_lane(lane_of(found.id))
                 _reconcile(found.id)
+            elif config.tools != found.config.tools:
+                _read_again(found.id)
             _audit(principal, "server.configure", found)
             return self._view(store.get(found.id))
 
@@ -440,6 +447,16 @@ def _is_log(line: LogLine, spec: InstanceSpec) -> bool:
 
 def _reconcile(server_id: int) -> None:
     enqueue(RECONCILE, {"server_id": server_id}, lane=lane_of(server_id))
+
+
+def _read_again(server_id: int) -> None:
+    """Have the manifest read again: it holds the tools that clients see."""
+    enqueue(
+        REFRESH,
+        {"server_id": server_id},
+        lane=lane_of(server_id),
+        run_at=now() + GATEWAY_READS_WITHIN,
+    )
 
 
 def _serves(server: Server) -> bool:

@@ -177,11 +177,14 @@ async def test_what_the_gateway_reads_changes_without_a_redeploy(
     response = await admin.put("/api/servers/clock/config", json=body)
     deployments = await (await admin.get("/api/servers/clock/deployments")).json()
     trail = await (await admin.get("/api/audit")).json()
+    jobs = await (await admin.get("/api/jobs")).json()
 
     assert response.status == 202, await response.text()
     assert (await response.json())["config"]["listed"] is True
     assert len(deployments["items"]) == 1
     assert trail["items"][0]["action"] == "server.configure"
+    # Other tools are another manifest.
+    assert "servers.refresh_manifest" in {item["kind"] for item in jobs["items"]}
 
 
 async def test_a_rotated_key_is_new(admin: Client) -> None:

@@ -13,7 +13,7 @@ from appliance.jobs.model import JobContext
 from appliance.jobs.queue import JobQueue
 from appliance.observability.events import EventLog, Subscription
 from appliance.runtimes.model import Transport
-from appliance.servers import manifest_store, refresh, store
+from appliance.servers import manifest_store, refresh, service, store
 from appliance.servers.mcp import Manifest, McpClient, McpUnavailableError
 from appliance.servers.model import InstanceRecord, NewServer, Server, Status
 from appliance.servers.tables import ServerRow
@@ -188,7 +188,7 @@ async def test_a_server_that_does_not_run_is_not_asked(
 
 
 async def _jobs(database: Database) -> list[Any]:
-    return await JobQueue(database).list(kind=refresh.REFRESH)
+    return await JobQueue(database).list(kind=service.REFRESH)
 
 
 async def test_the_sweep_asks_for_everybody_once_each_at_its_own_moment(
