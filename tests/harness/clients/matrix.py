@@ -89,6 +89,10 @@ def _typescript() -> Run:
     return partial(_driven, lambda url, _: node("typescript_sdk.mjs", url))
 
 
+def _over_sse(url: str, _: str) -> list[str]:
+    return node("typescript_sdk.mjs", f"{url.removesuffix('/mcp')}/sse")
+
+
 def _over_stdio(program: Callable[[str, str], list[str]]) -> Run:
     """Put the TypeScript SDK's client before a program that makes a stdio server of the endpoint."""
     return partial(
@@ -121,6 +125,7 @@ CLIENTS = (
     Client("python legacy", _python("legacy")),
     Client("python modern", _python("2026-07-28")),
     Client("typescript", _typescript()),
+    Client("typescript sse", partial(_driven, _over_sse)),
     Client("inspector legacy", partial(inspector.run, era="legacy"), _INSPECTOR),
     Client("inspector modern", partial(inspector.run, era="modern"), _INSPECTOR),
     Client("mcp-remote", _over_stdio(_mcp_remote)),
