@@ -30,6 +30,7 @@ TABS = (
     "/manifest",
     "/build",
     "/logs",
+    "/invocations",
     "/connect",
     "/deployments",
     "/config",

@@ -18,6 +18,7 @@ PAGES = (
     "/servers/browsed/logs",
     "/servers/browsed/connect",
     "/servers/browsed/deployments",
+    "/servers/browsed/invocations",
     "/servers/browsed/config",
     "/activity/jobs",
     "/activity/audit",

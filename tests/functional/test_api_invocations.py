@@ -213,7 +213,7 @@ async def site(database: Database) -> AsyncIterator[Site]:
 async def test_the_page_shows_figures_and_calls(site: Site, database: Database) -> None:
     principal = await site.sign_in()
     view = await site.host(principal, "time")
-    await add_calls(
+    ids = await add_calls(
         database, 2, server_id=view.server.id, target="<b>now</b>", principal="user:1"
     )
 
@@ -223,6 +223,8 @@ async def test_the_page_shows_figures_and_calls(site: Site, database: Database) 
     assert "<b>now" not in text
     assert "ada@example.org" in text
     assert "p99" in text
+    assert f'href="/servers/time/invocations/{ids[0]}"' in text
+    assert 'action="/servers/time/invocations"' in text
     assert 'hx-trigger="every 5s"' in text
 
 

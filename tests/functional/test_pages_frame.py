@@ -143,7 +143,16 @@ async def test_every_link_and_form_leads_somewhere(site: Hub) -> None:
     principal = await site.sign_in()
     await site.host(principal, "time")
     await site.run("time")
-    tabs = ["", "/tools", "/build", "/logs", "/connect", "/deployments", "/config"]
+    tabs = [
+        "",
+        "/tools",
+        "/build",
+        "/logs",
+        "/invocations",
+        "/connect",
+        "/deployments",
+        "/config",
+    ]
     pages = [
         *PAGES_OF_ANYBODY,
         *PAGES_OF_ADMINS,

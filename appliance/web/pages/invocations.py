@@ -57,7 +57,7 @@ async def _context(request: web.Request) -> dict[str, Any]:
     here = wide | ({"cursor": query.cursor} if query.cursor else {})
     return {
         **frame,
-        "base": base,
+        "list_url": base,
         "calls": found.items,
         "summary": summary,
         "values": values,
