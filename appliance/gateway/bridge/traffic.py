@@ -1,16 +1,10 @@
 """Who asked what of one stdio server, and who gets what it says.
 
-Many clients share one pair of pipes. Every request goes out under an id of our own, with a prefix drawn at random when we
-attached, so that an answer meant for a predecessor, or made up, finds nobody. Knows no sockets.
-
-What it says in an answer, or about the progress of a call, names the call. For the rest see ``hearers``, and for what it asks
-``questions``.
+Many clients share one pair of pipes. What the server says in an answer, or about the progress of a call, names the call
+(``inflight``); who hears the rest is in ``hearers``, and who is asked what it wants to know in ``questions``. Knows no sockets.
 """
 
-import contextlib
-import secrets
 from collections.abc import Callable
-from typing import Any
 
 import msgspec
 from msgspec import UNSET, Raw, UnsetType
@@ -19,25 +13,16 @@ from appliance.core.errors import DomainError
 from appliance.gateway.bridge.calls import Call, Caller, Stream
 from appliance.gateway.bridge.frames import Overlong
 from appliance.gateway.bridge.hearers import Hearers
+from appliance.gateway.bridge.inflight import OURSELVES, InFlight
 from appliance.gateway.bridge.questions import Questions, whom
 from appliance.gateway.errors import OverlongAnswerError
 from appliance.gateway.protocol import wire
 from appliance.gateway.protocol.capabilities import ASKABLE
 from appliance.gateway.protocol.wire import Envelope
 
-#: The bridge's own requests are nobody else's.
-OURSELVES = Caller("bridge")
+__all__ = ["OURSELVES", "Traffic"]
+
 _SET_LEVEL = "logging/setLevel"
-_SUBSCRIPTION = "io.modelcontextprotocol/subscriptionId"
-_SUBSCRIPTION_ID = f'"{_SUBSCRIPTION}"'.encode()
-
-
-class _Target(msgspec.Struct):
-    requestId: Raw = Raw(b"null")  # noqa: N815 - the protocol's own name
-
-
-class _Tagged(msgspec.Struct):
-    meta: dict[str, Raw] = msgspec.field(default_factory=dict, name="_meta")
 
 
 class Traffic:
@@ -56,9 +41,7 @@ class Traffic:
         """Draw a prefix."""
         self._owner = owner
         self._send = send
-        self._prefix = secrets.token_hex(6).encode()
-        self._count = 0
-        self._calls: dict[bytes, Call] = {}
+        self._calls = InFlight()
         self._hearers = Hearers(owner)
         self._questions = Questions(send)
         self._strays = 0
@@ -73,7 +56,7 @@ class Traffic:
     @property
     def in_flight(self) -> int:
         """Calls of clients that wait for an answer."""
-        return len(self._clients_calls())
+        return len(self._calls.of_clients())
 
     @property
     def open_streams(self) -> int:
@@ -83,7 +66,7 @@ class Traffic:
     def begin(self, request: Envelope, caller: Caller) -> tuple[Call, bytes]:
         """Register ``request`` and return the call and what to send, which may be nothing."""
         method = "" if request.method is UNSET else request.method
-        call, line = self._register(request, method, caller)
+        call, line = self._register(request, caller)
         if not self._hearers.belongings.may_use(method, request.params, caller):
             self._end_here(call, error=(wire.INVALID_PARAMS, "Unknown task."))
             return call, b""
@@ -104,7 +87,7 @@ class Traffic:
     def abandon(self, call: Call) -> bytes | None:
         """Forget ``call``; return the line that tells the server, unless it has answered already."""
         self._questions.end_of(call)
-        if self._calls.pop(call.wire_id, None) is None:
+        if not self._calls.forget(call):
             return None
         params = b'{"requestId":%b,"reason":"The client went away."}' % call.wire_id
         return wire.one_line(
@@ -134,16 +117,10 @@ class Traffic:
 
         A client without a session is known by its key alone. If several of them use the same id, none is cancelled.
         """
-        named = bytes(_decode_target(params).requestId)
-        mine = [
-            call
-            for call in self._calls.values()
-            if call.caller == caller and call.client_id == named
-        ]
-        if len(mine) != 1:
+        call = self._calls.named_by(params, caller)
+        if call is None or params is UNSET:
             return None
-        (call,) = mine
-        fields = msgspec.json.decode(_bytes(params))
+        fields = msgspec.json.decode(params)
         fields["requestId"] = Raw(call.wire_id)
         self._questions.end_of(call)
         # The client's request is still open; it ends with this, whatever the server makes of it.
@@ -183,8 +160,7 @@ class Traffic:
     def fail(self, error: DomainError) -> None:
         """End every call with ``error``."""
         self._questions.forget()
-        calls, self._calls = self._calls, {}
-        for call in calls.values():
+        for call in self._calls.take_all():
             call.finish(error=error)
 
     def receive(self, message: Envelope) -> None:
@@ -194,48 +170,37 @@ class Traffic:
         elif message.id is not UNSET:
             self._asked(message)
         elif message.method == "notifications/progress":
-            self._progress(message)
+            self._strays += not self._calls.progress(message)
         elif message.method == "notifications/cancelled":
             self._questions.withdraw(message)
-        elif (listening := self._subscription(message)) is not None:
-            listening.note(
-                wire.encode(Envelope(method=message.method, params=message.params))
-            )
+        elif (listening := self._calls.subscription(message)) is not None:
+            note = Envelope(method=message.method, params=message.params)
+            listening.note(wire.encode(note))
         else:
-            self._hearers.hear(message, self._clients_calls(), self._call_in_question())
+            calls = self._calls.of_clients()
+            self._hearers.hear(message, calls, self._call_in_question())
 
     def overlong(self, line: Overlong, limit: int) -> bool:
         """Fail the call that an overlong line answers; return whether there was one."""
-        for wire_id, call in self._calls.items():
-            if wire_id in line.head or wire_id in line.tail:
-                del self._calls[wire_id]
-                call.finish(
-                    error=OverlongAnswerError(
-                        f"The server's answer is longer than {limit} bytes."
-                    )
-                )
-                return True
-        return False
+        call = self._calls.overlong(line)
+        if call is not None:
+            reason = f"The server's answer is longer than {limit} bytes."
+            call.finish(error=OverlongAnswerError(reason))
+        return call is not None
 
     # -- towards the server
 
-    def _register(
-        self, request: Envelope, method: str, caller: Caller
-    ) -> tuple[Call, bytes]:
-        self._count += 1
-        wire_id = b'"%b-%d"' % (self._prefix, self._count)
-        params, token = _with_token(request.params, wire_id)
-        if method == _SET_LEVEL:
+    def _register(self, request: Envelope, caller: Caller) -> tuple[Call, bytes]:
+        params = request.params
+        if request.method == _SET_LEVEL:
             params = self._hearers.levels.set(caller, params)
-        call = Call(caller, wire.id_of(request), method, wire_id, token)
-        self._calls[wire_id] = call
-        if caller is not OURSELVES:
+        if caller != OURSELVES:
             self._hearers.note_user(caller)
-        line = wire.one_line(Envelope(id=Raw(wire_id), method=method, params=params))
-        return call, line
+        return self._calls.begin(request, params, caller)
 
     def _own_request(self, method: str, params: Raw) -> bytes:
-        return self._register(Envelope(params=params), method, OURSELVES)[1]
+        request = Envelope(method=method, params=params)
+        return self._calls.begin(request, params, OURSELVES)[1]
 
     def _level_for(self, caller: Caller) -> bytes:
         """Return what lowers the server's level to what a client without a session wants of its call."""
@@ -246,7 +211,7 @@ class Traffic:
 
     def _end_here(self, call: Call, error: tuple[int, str] | None = None) -> None:
         """End ``call`` with an answer of ours; the server is not asked."""
-        del self._calls[call.wire_id]
+        self._calls.forget(call)
         if error is None:
             call.finish(answer=Envelope(result=Raw(b"{}")))
         else:
@@ -256,7 +221,7 @@ class Traffic:
     # -- towards the clients
 
     def _answer(self, message: Envelope) -> None:
-        call = self._calls.pop(wire.id_of(message), None)
+        call = self._calls.answered(message)
         if call is None:
             self._strays += 1
             return
@@ -282,18 +247,9 @@ class Traffic:
         elif (ask := self._questions.ask(message, place)) is not None:
             self._hearers.belongings.asked(ask, place.caller)
 
-    def _subscription(self, message: Envelope) -> Call | None:
-        """Return the ``subscriptions/listen`` of ours that a stateless server tells something."""
-        if message.params is UNSET or _SUBSCRIPTION_ID not in bytes(message.params):
-            return None
-        with contextlib.suppress(msgspec.DecodeError):
-            named = msgspec.json.decode(message.params, type=_Tagged).meta
-            return self._calls.get(bytes(named.get(_SUBSCRIPTION, Raw(b""))))
-        return None
-
     def _call_in_question(self) -> Call | None:
         """Return the call that a message without a name must belong to; ``None``: there is none, or it cannot be told."""
-        calls = self._clients_calls()
+        calls = self._calls.of_clients()
         if self._owner is None:
             return whom(calls, self._questions.places)
         return calls[-1] if calls else None
@@ -304,47 +260,3 @@ class Traffic:
         if call is None and self._owner is not None:
             return next(iter(self._hearers.streams), None)
         return call
-
-    def _clients_calls(self) -> list[Call]:
-        return [call for call in self._calls.values() if call.caller is not OURSELVES]
-
-    def _progress(self, message: Envelope) -> None:
-        try:
-            fields = msgspec.json.decode(_bytes(message.params), type=dict[str, Any])
-        except msgspec.DecodeError:
-            fields = {}
-        call = self._calls.get(wire.encode(fields.get("progressToken")))
-        if call is None or call.token is None:
-            self._strays += 1
-            return
-        fields["progressToken"] = call.token
-        params = Raw(wire.encode(fields))
-        call.note(wire.encode(Envelope(method=message.method, params=params)))
-
-
-def _with_token(
-    params: Raw | UnsetType, wire_id: bytes
-) -> tuple[Raw | UnsetType, Raw | None]:
-    """Return ``params`` with our id as progress token, and the client's own token."""
-    # Nearly no call carries a token; looking for the word spares the others a parse. A token spelled with escapes passes
-    # unseen and simply gets no progress: the server then names a token that is none of ours.
-    if params is UNSET or b'"progressToken"' not in bytes(params):
-        return params, None
-    fields = msgspec.json.decode(params)
-    meta = fields.get("_meta") if isinstance(fields, dict) else None
-    if not isinstance(meta, dict) or "progressToken" not in meta:
-        return params, None
-    token = Raw(wire.encode(meta["progressToken"]))
-    meta["progressToken"] = Raw(wire_id)
-    return Raw(wire.encode(fields)), token
-
-
-def _bytes(params: Raw | UnsetType) -> bytes:
-    return b"{}" if params is UNSET else bytes(params)
-
-
-def _decode_target(params: Raw | UnsetType) -> _Target:
-    try:
-        return msgspec.json.decode(_bytes(params), type=_Target)
-    except msgspec.DecodeError:
-        return _Target()
