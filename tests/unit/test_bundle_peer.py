@@ -12,6 +12,7 @@ from msgspec import UNSET, Raw
 from appliance.gateway.bridge.bundles.link import PAGES_LIMIT, Patience
 from appliance.gateway.bridge.bundles.memory import Memory
 from appliance.gateway.bridge.bundles.peer import BundlePeer
+from appliance.gateway.bridge.bundles.quotas import Quotas
 from appliance.gateway.bridge.calls import Ask, Call, Caller
 from appliance.gateway.bridge.peers.registry import Peers
 from appliance.gateway.errors import ConnectionLostError
@@ -44,7 +45,7 @@ class Scene:
         registry = Peers({"stdio": lambda route: self.peers[route.name]})
         memory = Memory(lambda server_id: self.manifests.get(server_id, {}))
         self.bundle = BundlePeer(
-            self.route, self.table, registry, memory, patience=PATIENCE
+            self.route, self.table, registry, memory, quotas=Quotas(), patience=PATIENCE
         )
 
     def publish(self) -> None:
@@ -343,6 +344,21 @@ async def test_a_completion_is_asked_of_the_prompts_member(scene: Scene) -> None
     await scene.ask("completion/complete", ref=ref, argument={"name": "a", "value": ""})
 
     assert scene.peers["other"].seen[0][1]["ref"] == {"type": "ref/prompt", "name": "p"}
+
+
+async def test_a_servers_own_limits_hold_in_a_bundle_too(scene: Scene) -> None:
+    scene.servers["good"] = replace(scene.servers["good"], limits={"concurrency": 1})
+    scene.peers["good"].answers["tools/call"] = None
+    first = await scene.begin("tools/call", name="good__t")
+
+    refused = await scene.ask("tools/call", name="good__t")
+    scene.bundle.abandon(first)
+    scene.peers["good"].answers["tools/call"] = {}
+    again = await scene.ask("tools/call", name="good__t")
+
+    assert refused["error"]["data"]["code"] == "limited"
+    assert "result" in again
+    assert "result" in await scene.ask("tools/call", name="other__u")
 
 
 async def test_a_bundle_without_members_is_an_empty_server() -> None:

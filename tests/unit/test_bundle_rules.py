@@ -7,6 +7,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 from msgspec import Raw
 
+from appliance.core.errors import LimitedError
 from appliance.core.ids import key_hash
 from appliance.core.tool_names import entangled, exposed_name, is_name
 from appliance.gateway.bridge.bundles.breaker import FIRST_S, LONGEST_S, Breaker
@@ -19,6 +20,7 @@ from appliance.gateway.bridge.bundles.items import (
 )
 from appliance.gateway.bridge.bundles.merge import list_result, opened_result
 from appliance.gateway.bridge.bundles.names import Names, named_uri
+from appliance.gateway.bridge.bundles.quotas import Quotas
 from appliance.gateway.bridge.bundles.targets import fits, owners
 from appliance.gateway.edge.keys import Admission, Denial, admit
 from appliance.gateway.members import Member, Override
@@ -204,12 +206,38 @@ def test_a_member_that_failed_is_tried_again_after_ever_longer_waits() -> None:
     assert not breaker.is_closed
     assert not breaker.is_due(100.0 + FIRST_S / 2)
     assert breaker.is_due(100.0 + FIRST_S)
+    breaker.failed(100.1)
+    assert breaker.is_due(100.0 + FIRST_S), "the same failure, met twice"
+    at = 200.0
     for _ in range(20):
-        breaker.failed(200.0)
-    assert not breaker.is_due(200.0 + LONGEST_S - 1)
-    assert breaker.is_due(200.0 + LONGEST_S)
+        at += LONGEST_S
+        breaker.failed(at)
+    assert not breaker.is_due(at + LONGEST_S - 1)
+    assert breaker.is_due(at + LONGEST_S)
     breaker.succeeded()
     assert breaker.is_closed
+
+
+def test_calls_beyond_a_servers_rate_wait_until_its_allowance_is_filled_up() -> None:
+    quotas = Quotas()
+    route = Route(7, "x", 5, "running", "", limits={"calls_per_second": 2.0})
+
+    def enters(now: float) -> bool:
+        try:
+            quotas.enter(route, now)
+        except LimitedError:
+            return False
+        quotas.leave(7)
+        return True
+
+    assert [enters(now) for now in (10.0, 10.0, 10.0, 10.5, 10.5, 99.0)] == [
+        True,
+        True,
+        False,
+        True,
+        False,
+        True,
+    ]
 
 
 BUNDLE = Route(

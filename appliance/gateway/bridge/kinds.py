@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from appliance.gateway.bridge.announcements import Announcements
 from appliance.gateway.bridge.bundles.memory import Memory, stored_manifests
 from appliance.gateway.bridge.bundles.peer import BundlePeer
+from appliance.gateway.bridge.bundles.quotas import Quotas
 from appliance.gateway.bridge.calls import Caller
 from appliance.gateway.bridge.containers import SessionContainers
 from appliance.gateway.bridge.engine import Engine
@@ -44,7 +45,10 @@ def make_peers(means: Means) -> Peers:
         factories[transport] = lambda route: _http(means, route)
     factories["stdio"] = lambda route: _stdio(means, route)
     memory = Memory(stored_manifests(means.config.database))
-    factories[BUNDLE] = lambda route: BundlePeer(route, means.table, peers, memory)
+    quotas = Quotas()
+    factories[BUNDLE] = lambda route: BundlePeer(
+        route, means.table, peers, memory, quotas=quotas
+    )
     return peers
 
 

@@ -27,10 +27,12 @@ class Breaker:
         return self.is_closed or now >= self._again_at
 
     def failed(self, now: float) -> None:
-        """Wait twice as long as the last time."""
+        """Wait twice as long as the last time; further failures during the wait are the same one."""
+        if now < self._again_at:
+            return
         self._wait_s = min(max(self._first_s, self._wait_s * 2), LONGEST_S)
         self._again_at = now + self._wait_s
 
     def succeeded(self) -> None:
         """Close."""
-        self._wait_s = 0.0
+        self._wait_s = self._again_at = 0.0

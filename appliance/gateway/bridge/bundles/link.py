@@ -70,7 +70,7 @@ class Link:
         self._breaker = Breaker(patience.retry_s)
         self._hello: Mapping[str, Any] | None = None
         self._instance: int | None = None
-        self._trying: asyncio.Task[Mapping[str, Any] | None] | None = None
+        self._trying: asyncio.Task[None] | None = None
 
     def route(self) -> Route:
         """Return where the member runs.
@@ -130,17 +130,21 @@ class Link:
         self._breaker.succeeded()
         return self._hello
 
-    async def hello(self) -> Mapping[str, Any] | None:
-        """Return what the member says of itself, or said last; ``None`` if it was never reached.
+    @property
+    def is_new(self) -> bool:
+        """Whether it was never tried."""
+        return self._hello is None and self._breaker.is_closed
 
-        Only the first try is waited for: a member that failed is tried again behind the clients' backs.
-        """
-        with contextlib.suppress(DomainError):
-            self.route()
-            if self._hello is None and self._breaker.is_closed:
-                return await asyncio.shield(self._attempt())
-            self._try_again()
+    @property
+    def said(self) -> Mapping[str, Any] | None:
+        """What the member said of itself when it was reached last; ``None``: it never was."""
+        self._try_again()
         return self._hello
+
+    async def hello(self) -> None:
+        """Have the member say what it is. Only the first try is waited for, later ones happen behind clients' backs."""
+        if self.is_new and self.instance is not None:
+            await asyncio.shield(self._attempt())
 
     @property
     def instance(self) -> int | None:
@@ -220,7 +224,7 @@ class Link:
             )
         return list(clean(kind, entries[:ENTRIES_LIMIT]))
 
-    def _attempt(self) -> "asyncio.Task[Mapping[str, Any] | None]":
+    def _attempt(self) -> "asyncio.Task[None]":
         if self._trying is None or self._trying.done():
             self._trying = asyncio.create_task(self._try())
         return self._trying
@@ -229,10 +233,9 @@ class Link:
         if not self._breaker.is_closed and self._breaker.is_due(time.monotonic()):
             self._trying = self._attempt()
 
-    async def _try(self) -> Mapping[str, Any] | None:
+    async def _try(self) -> None:
         with contextlib.suppress(DomainError), self.leased() as peer:
-            return await self.open(peer, self._patience.hello_s)
-        return None
+            await self.open(peer, self._patience.hello_s)
 
 
 async def ask(peer: Peer, request: Envelope, caller: Caller) -> Envelope:

@@ -17,6 +17,7 @@ from appliance.gateway.bridge.bundles.merge import (
     list_result,
     opened_result,
 )
+from appliance.gateway.bridge.bundles.quotas import Quotas
 from appliance.gateway.bridge.bundles.requests import (
     fields_of,
     text_of,
@@ -41,6 +42,7 @@ class BundlePeer:
         route: The bundle's; later changes are read from ``table``.
         peers: Of the members.
         memory: What members listed last.
+        quotas: How much each server may be asked, through all bundles.
     """
 
     def __init__(
@@ -50,10 +52,11 @@ class BundlePeer:
         peers: Peers,
         memory: Memory,
         *,
+        quotas: Quotas,
         patience: Patience = Patience(),  # noqa: B008 - it is frozen
     ) -> None:
         """Reach no member yet."""
-        self._board = board = Switchboard(route, table, peers, memory, patience)
+        self._board = board = Switchboard(route, table, peers, memory, quotas, patience)
         self._opened: dict[str, Any] = {}
         self._resources = Resources(board)
         self._streams = Streams(board.links, self._changes, self._resources.shown)
@@ -73,7 +76,9 @@ class BundlePeer:
     async def opened(self) -> Mapping[str, Any]:
         """Return what the bundle says of itself; members are waited for once, and not for long."""
         links = self._board.links()
-        said = await asyncio.gather(*(link.hello() for link in links))
+        if any(link.is_new for link in links):
+            await asyncio.gather(*(link.hello() for link in links))
+        said = [link.said for link in links]
         words = self._board.route.card.get("instructions", "")
         pairs = zip([link.member for link in links], said, strict=True)
         self._opened = opened_result(self._board.route.name, words, pairs)
@@ -179,8 +184,7 @@ class BundlePeer:
     async def _set_level(self, request: Envelope, caller: Caller) -> Call:
         async def tell(link: Link) -> None:
             with contextlib.suppress(DomainError), link.leased() as peer:
-                opened = await link.hello() or {}
-                if "logging" in (opened.get("capabilities") or {}):
+                if link.is_open and link.offers("logging"):
                     await ask(
                         peer,
                         Envelope(method=request.method, params=request.params),

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import time
 from collections.abc import Coroutine
 from typing import Any
 
@@ -14,6 +15,7 @@ from appliance.gateway.bridge.bundles.link import Link, Listing, Patience, ask
 from appliance.gateway.bridge.bundles.memory import Memory
 from appliance.gateway.bridge.bundles.merge import Listed
 from appliance.gateway.bridge.bundles.names import Names
+from appliance.gateway.bridge.bundles.quotas import Quotas
 from appliance.gateway.bridge.calls import Call, Caller
 from appliance.gateway.bridge.peer import Peer
 from appliance.gateway.bridge.peers.registry import Peers
@@ -30,6 +32,7 @@ class Switchboard:
         route: The bundle's; later changes are read from ``table``.
         peers: Of the members.
         memory: What members listed last.
+        quotas: How much each server may be asked, through all bundles.
     """
 
     def __init__(  # noqa: PLR0917 - what it is made of
@@ -38,6 +41,7 @@ class Switchboard:
         table: LiveTable,
         peers: Peers,
         memory: Memory,
+        quotas: Quotas,
         patience: Patience,
     ) -> None:
         """Reach no member yet."""
@@ -46,6 +50,7 @@ class Switchboard:
         self._table = table
         self._peers = peers
         self._memory = memory
+        self._quotas = quotas
         self._links: dict[int, Link] = {}
         self._work: dict[Call, asyncio.Task[None]] = {}
         self._forwarded: dict[Call, tuple[Peer, contextlib.ExitStack]] = {}
@@ -123,6 +128,8 @@ class Switchboard:
             link = self._link(member)
             with contextlib.ExitStack() as lease:
                 peer = lease.enter_context(link.leased())
+                self._quotas.enter(link.route(), time.monotonic())
+                lease.callback(self._quotas.leave, member.server_id)
                 await link.open(peer)
                 call = await peer.begin(request, caller)
                 call.server_id = member.server_id
@@ -138,7 +145,10 @@ class Switchboard:
         """Return what ``member`` answers to a request of the bundle's own, or why it does not."""
         try:
             link = self._link(member)
-            with link.leased() as peer:
+            with contextlib.ExitStack() as lease:
+                peer = lease.enter_context(link.leased())
+                self._quotas.enter(link.route(), time.monotonic())
+                lease.callback(self._quotas.leave, member.server_id)
                 await link.open(peer)
                 return await ask(peer, request, caller)
         except DomainError as error:
