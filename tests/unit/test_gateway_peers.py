@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import time
 from typing import Any
 
 import pytest
@@ -73,6 +74,14 @@ def test_an_event_has_a_limit() -> None:
 def test_a_line_has_a_limit_though_it_never_ends() -> None:
     with pytest.raises(OverlongAnswerError):
         list(EventReader(100).feed(b"data: " + b"x" * 200))
+
+
+def test_a_long_line_in_crumbs_is_read_in_time() -> None:
+    reader, began = EventReader(11 << 20), time.process_time()
+    for _ in range(10 << 10):
+        assert not list(reader.feed(b"x" * 1024))
+
+    assert time.process_time() - began < 2
 
 
 # -- headers

@@ -35,7 +35,8 @@ class EventReader:
 
     def begin(self) -> None:
         """Start between two events: the stream was opened anew."""
-        self._pending = b""
+        # A server that sends its line in crumbs must not cost a copy of the line for each.
+        self._pending = bytearray()
         self._kind = ""
         self._data: list[bytes] = []
         self._size = 0
@@ -56,10 +57,11 @@ class EventReader:
             chunk = chunk.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
         *lines, rest = chunk.split(b"\n")
         for line in lines:
-            whole, self._pending = self._pending + line, b""
-            self._check(len(whole))
-            if whole:
-                self._field(whole)
+            self._pending += line
+            self._check(len(self._pending))
+            if self._pending:
+                self._field(bytes(self._pending))
+                self._pending.clear()
             elif (event := self._end()) is not None:
                 yield event
         self._pending += rest

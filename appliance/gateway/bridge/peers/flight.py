@@ -101,7 +101,7 @@ def fields_of(raw: Raw | UnsetType) -> dict[str, Raw]:
     """Return the members of an object, their values as they were written; what is no object has none."""
     try:
         return msgspec.json.decode(b"{}" if raw is UNSET else raw, type=dict[str, Raw])
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, RecursionError):
         return {}
 
 
@@ -109,7 +109,7 @@ def items_of(raw: Raw | None) -> list[Raw]:
     """Return the items of a list, as they were written; what is no list has none."""
     try:
         return [] if raw is None else msgspec.json.decode(raw, type=list[Raw])
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, RecursionError):
         return []
 
 
@@ -117,7 +117,7 @@ def value_of(raw: Raw | None) -> object:
     """Return what ``raw`` says; ``None`` if it is missing or cannot be read."""
     try:
         return None if raw is None else msgspec.json.decode(raw)
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, RecursionError):
         return None
 
 

@@ -225,9 +225,9 @@ class HttpSession(Session):
                         if self._has_forgotten(state, response, said):
                             break
                         return  # it offers none
-                    wait_s = RETRY_S
                     reader.begin()
                     async for event in self._door.events(response, reader):
+                        wait_s = RETRY_S
                         for message in _readable(event.data):
                             self.conversation.receive(message)
             await asyncio.sleep(wait_s)

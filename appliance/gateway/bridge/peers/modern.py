@@ -9,7 +9,7 @@ from msgspec import Raw
 from appliance.core.errors import DomainError
 from appliance.gateway.bridge.belongings import Belongings
 from appliance.gateway.bridge.calls import Call, Caller, Stream
-from appliance.gateway.bridge.peers import speech
+from appliance.gateway.bridge.peers import asks, speech
 from appliance.gateway.bridge.peers.flight import (
     Flight,
     cancelled,
@@ -150,6 +150,8 @@ class ModernPeer:
             if not questions.asked:
                 await asyncio.sleep(pause_s)
                 pause_s = min(2 * pause_s, LONGEST_PAUSE_S)
+            if len(questions.asked) > asks.LIMIT:
+                raise TooManyRoundsError("The server asks too many things at once.")
             answers = await ask_all(call, questions)
             if isinstance(answers, Envelope):
                 call.finish(answer=answers)
