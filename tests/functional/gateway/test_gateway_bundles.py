@@ -17,6 +17,7 @@ import pytest
 from mcp import Client
 from mcp.client.streamable_http import streamable_http_client
 from mcp.shared.exceptions import MCPError
+from mcp.types import ElicitResult
 from psycopg2.extras import Json
 
 from appliance.core.ids import key_hash, new_key
@@ -42,6 +43,37 @@ for line in sys.stdin:
     if asked["method"] == "prompts/list":
         result = ["no", "prompts"]
     print(json.dumps({"jsonrpc": "2.0", "id": asked["id"], "result": result}), flush=True)
+"""
+
+
+#: Has a prompt and two resources, one of which is listed by nobody.
+LIBRARY = """
+import json, sys
+BOOK = {"uri": "book:1", "name": "One"}
+ANSWERS = {
+    "initialize": {
+        "protocolVersion": "2025-11-25",
+        "capabilities": {"prompts": {}, "resources": {}},
+        "serverInfo": {"name": "l", "version": "1"},
+    },
+    "prompts/list": {"prompts": [{"name": "greet", "arguments": [{"name": "who"}]}]},
+    "resources/list": {"resources": [BOOK]},
+    "resources/templates/list": {"resourceTemplates": []},
+}
+for line in sys.stdin:
+    asked = json.loads(line.strip() or "{}")
+    if "id" not in asked:
+        continue
+    params = asked.get("params") or {}
+    answer = {"result": ANSWERS.get(asked["method"], {})}
+    if asked["method"] == "prompts/get":
+        content = {"type": "text", "text": params["name"]}
+        answer = {"result": {"messages": [{"role": "user", "content": content}]}}
+    if asked["method"] == "resources/read":
+        answer = {"result": {"contents": [{"uri": params["uri"], "text": "text of " + params["uri"]}]}}
+        if params["uri"] == "book:0":
+            answer = {"error": {"code": -32002, "message": "no such book"}}
+    print(json.dumps({"jsonrpc": "2.0", "id": asked["id"], **answer}), flush=True)
 """
 
 
@@ -122,6 +154,8 @@ def containers() -> Iterator[dict[str, str]]:
             "good": stack.enter_context(stdio_container()),
             "slow": stack.enter_context(stdio_container(script=SILENT)),
             "lying": stack.enter_context(stdio_container(script=LYING)),
+            "library": stack.enter_context(stdio_container(script=LIBRARY)),
+            "copy": stack.enter_context(stdio_container(script=LIBRARY)),
             "dead": stack.enter_context(stdio_container(script="raise SystemExit(3)")),
         }
         yield ids
@@ -297,3 +331,46 @@ async def test_the_member_that_answered_is_told_to_nobody_but_the_trace(
     await asyncio.to_thread(
         wait_until, lambda: members.execute(told), "the call is a row of its member"
     )
+
+
+@pytest.mark.parametrize("mode", ["legacy", "auto"])
+async def test_what_a_member_asks_reaches_the_client(members: Box, mode: str) -> None:
+    key = await asyncio.to_thread(add_bundle, members, "all", "web", "good")
+    form = {
+        "message": "Who?",
+        "requestedSchema": {"type": "object", "properties": {"name": {"type": "string"}}},
+    }  # fmt: skip
+
+    async def answer(_context: Any, params: Any) -> ElicitResult:
+        assert params.message == "Who?"
+        return ElicitResult(action="accept", content={"name": "Ada"})
+
+    async with connected(members, key, mode, elicitation_callback=answer) as client:
+        said = await client.call_tool(
+            "good__inquire", {"method": "elicitation/create", "params": form}
+        )
+
+    assert "Ada" in text(said)
+
+
+@pytest.mark.parametrize("mode", MODES)
+async def test_prompts_and_resources_of_members_are_the_bundles(
+    members: Box, mode: str
+) -> None:
+    key = await asyncio.to_thread(
+        add_bundle, members, "all", "lying", "dead", "library", "copy"
+    )
+
+    async with connected(members, key, mode) as client:
+        prompts = [item.name for item in (await client.list_prompts()).prompts]
+        prompt = await client.get_prompt("copy__greet", {"who": "x"})
+        uris = [str(item.uri) for item in (await client.list_resources()).resources]
+        read = [await client.read_resource(uri) for uri in [*uris, "book:hidden"]]
+        with pytest.raises(MCPError):
+            await client.read_resource("book:0")
+
+    assert prompts == ["library__greet", "copy__greet"]
+    assert prompt.messages[0].content.model_dump()["text"] == "greet"
+    assert uris == ["book:1", "bundle:copy:book:1"]
+    texts = [item.contents[0].model_dump()["text"] for item in read]
+    assert texts == ["text of book:1", "text of book:1", "text of book:hidden"]
