@@ -19,6 +19,7 @@ from appliance.gateway.bridge.kinds import Means, make_peers
 from appliance.gateway.bridge.service import Bridge
 from appliance.gateway.config import GatewayConfig, handshake_directory
 from appliance.gateway.counters import Counter, CounterRow
+from appliance.gateway.edge.limits import Limiter, LimitTable
 from appliance.gateway.edge.worker import Worker
 from appliance.gateway.http.handling import HandlerSite
 from appliance.gateway.http.serving import run, served, told_to_stop, unix_listener
@@ -45,6 +46,9 @@ class WorkerPlace:
     listener: socket.socket
     counters: CounterRow
     snapshot: Snapshot
+    limits: LimitTable
+    #: Of the worker among its kind.
+    index: int
     #: To be called once, when another worker should take over.
     retire: Callable[[], None]
 
@@ -90,6 +94,7 @@ async def _worker(config: GatewayConfig, place: WorkerPlace) -> None:
             upstreams,
             place.counters,
             recorder=recorder,
+            limiter=Limiter(place.limits, place.index),
             retire=enough,
         )
         # Clients are better served by workers that know their way; without any, a 503 tells more than a silent port.

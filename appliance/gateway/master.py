@@ -21,6 +21,7 @@ import structlog
 from appliance.gateway.binding import bind, problem
 from appliance.gateway.config import GatewayConfig, from_settings
 from appliance.gateway.counters import Counters
+from appliance.gateway.edge.limits import LimitTable
 from appliance.gateway.processes import (
     STOPPING,
     become_mortal,
@@ -94,6 +95,7 @@ class Master:
     listener: socket.socket
     slots: list[Slot] = field(init=False)
     counters: Counters = field(init=False)
+    limits: LimitTable = field(init=False)
     snapshot: Snapshot = field(default_factory=Snapshot)
     #: Workers that were replaced and end by themselves.
     leaving: set[int] = field(default_factory=set)
@@ -108,6 +110,7 @@ class Master:
         ]
         # The last row is the scribe's.
         self.counters = Counters(self.config.workers + 1)
+        self.limits = LimitTable(self.config.workers)
         self._retired_out, self._retired_in = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
         self._woken_out, self._woken_in = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
 
@@ -191,7 +194,14 @@ class Master:
                 os.write(self._retired_in, slot.index.to_bytes(1))
 
         row = self.counters.row(slot.index)
-        place = children.WorkerPlace(self.listener, row, self.snapshot, retire)
+        place = children.WorkerPlace(
+            listener=self.listener,
+            counters=row,
+            snapshot=self.snapshot,
+            limits=self.limits,
+            index=slot.index,
+            retire=retire,
+        )
         children.run_worker(self.config, place)
 
     def _replace_retired(self) -> None:

@@ -65,6 +65,34 @@ async def opened(request: web.Request) -> web.StreamResponse | None:
     return await mcp(request)
 
 
+async def both(request: web.Request) -> web.StreamResponse:
+    """Speak either era, and know a tool that fails."""
+    if request.method != "POST":
+        return await mcp(request)
+    message = orjson.loads(await request.read())
+    if message["method"] == "server/discover":
+        said = {
+            "resultType": "complete",
+            "supportedVersions": ["2026-07-28"],
+            "capabilities": {"tools": {}},
+        }
+        return web.json_response(result(message, said))
+    if message["method"] == "no/such":
+        error = {"code": -32601, "message": "Method not found"}
+        refused = {"jsonrpc": "2.0", "id": message["id"], "error": error}
+        return web.json_response(refused)
+    if message.get("params", {}).get("name") == "fail":
+        return web.json_response(result(message, content("no") | {"isError": True}))
+    return await mcp(request)
+
+
+async def large(request: web.Request) -> web.StreamResponse:
+    """Answer with 32 MiB."""
+    if (answer := await opened(request)) is not None:
+        return answer
+    return web.Response(body=b"x" * (32 << 20), content_type="application/json")
+
+
 async def events(request: web.Request) -> web.StreamResponse:
     """Send an event at once, one after a second, and then the answer."""
     if (answer := await opened(request)) is not None:
@@ -127,6 +155,8 @@ def main() -> None:
     app = web.Application(client_max_size=64 << 20)
     for path, handler in {
         "/mcp": mcp,
+        "/both": both,
+        "/large": large,
         "/events": events,
         "/hang": hang,
         "/stream-and-hang": stream_and_hang,

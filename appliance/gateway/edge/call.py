@@ -135,7 +135,8 @@ class Call(Answering):
     async def _revive(self, client: str) -> None:
         plan, eras = self.plan, self.plan.desk.eras
         original = plan.session.upstream_id
-        new = await eras.revive(plan.route, eras.session(plan.route, original), client)
+        session = eras.session(plan.route, original)
+        new = await eras.revive(plan.route, plan.principal, session, client)
         if new is None:
             self.fail(failures.session_gone())
             return

@@ -14,7 +14,7 @@ import structlog
 
 from appliance.gateway.edge.agreement import Era
 from appliance.gateway.http.client import Origin
-from appliance.gateway.http.messages import INSTANCE_HEADER, JSON
+from appliance.gateway.http.messages import INSTANCE_HEADER, JSON, PRINCIPAL_HEADER
 from appliance.gateway.routes import Route
 
 log = structlog.get_logger("gateway.eras")
@@ -26,6 +26,7 @@ ASSUMED_FOR_S = 5.0
 #: The first question may have to wait for a server that is just starting.
 ASK_WITHIN_S = 10.0
 REVIVED_KEPT = 10_000
+KNOWN_SERVERS = 10_000
 _OK = 200
 
 
@@ -67,18 +68,31 @@ class Eras:
         """Return the id under which a server knows a session now."""
         return self._revived.get((route.instance_id or 0, upstream_id), upstream_id)
 
-    async def revive(self, route: Route, session: str, client: str) -> str | None:
-        """Have a session that the server forgot opened anew; ``None``: it cannot be.
+    async def revive(
+        self, route: Route, principal: str, session: str, client: str
+    ) -> str | None:
+        """Have a session that the server forgot opened anew.
 
         Args:
             route: Where it was.
+            principal: Whose it was.
             session: The id that the server no longer knows.
             client: What its client said of itself, as JSON.
+
+        Returns:
+            Its new id; empty: the server keeps no sessions any more; ``None``: it cannot be had.
         """
         question = {"session": session, "client": msgspec.Raw(client.encode())}
-        answer = await self._call(
-            "POST", route, "revive", msgspec.json.encode(question)
-        )
+        try:
+            answer = await self._call(
+                "POST",
+                route,
+                "revive",
+                msgspec.json.encode(question),
+                principal=principal,
+            )
+        except OSError:
+            return None
         new = None if answer is None else answer.get("session")
         return new if isinstance(new, str) and new != session else None
 
@@ -98,29 +112,44 @@ class Eras:
         return task
 
     async def _ask(self, route: Route) -> frozenset[Era]:
-        answer = await self._call("GET", route, "eras", b"")
-        found: Any = None if answer is None else answer.get("eras")
-        eras = frozenset(found) & BOTH if isinstance(found, list) else frozenset()
-        lives_s = KNOWN_FOR_S if eras else ASSUMED_FOR_S
-        if len(self._known) >= REVIVED_KEPT:
+        eras, lives_s = BOTH, ASSUMED_FOR_S
+        try:
+            answer = await self._call("GET", route, "eras", b"", principal="hub")
+        except OSError as error:  # TimeoutError is one
+            log.info("bridge_not_asked", server=route.name, error=str(error))
+        else:
+            found: Any = None if answer is None else answer.get("eras")
+            # A server that could not be asked is left to the bridge, which says why.
+            eras = frozenset(found) & BOTH if isinstance(found, list) else frozenset()
+            lives_s = KNOWN_FOR_S if isinstance(found, list) else ASSUMED_FOR_S
+        if len(self._known) >= KNOWN_SERVERS:
             self._known.clear()
-        self._known[route.instance_id or 0] = (eras or BOTH, time.monotonic() + lives_s)
-        return eras or BOTH
+        self._known[route.instance_id or 0] = (eras, time.monotonic() + lives_s)
+        return eras
 
     async def _call(
-        self, method: str, route: Route, what: str, body: bytes
+        self, method: str, route: Route, what: str, body: bytes, *, principal: str
     ) -> Mapping[str, Any] | None:
-        headers = [(INSTANCE_HEADER, str(route.instance_id)), ("Content-Type", JSON)]
+        """Return what the bridge says; ``None``: nothing that can be used.
+
+        Raises:
+            OSError: It does not answer.
+        """
+        headers = [
+            (INSTANCE_HEADER, str(route.instance_id)),
+            (PRINCIPAL_HEADER, principal),
+            ("Content-Type", JSON),
+        ]
+        target = f"/servers/{route.name}/{what}"
+        async with (
+            asyncio.timeout(ASK_WITHIN_S),
+            await self._bridge.request(method, target, headers, body) as answer,
+        ):
+            if answer.head.status != _OK:
+                return None
+            text = await answer.read()
         try:
-            async with asyncio.timeout(ASK_WITHIN_S):
-                target = f"/servers/{route.name}/{what}"
-                async with await self._bridge.request(
-                    method, target, headers, body
-                ) as answer:
-                    if answer.head.status != _OK:
-                        return None
-                    found = msgspec.json.decode(await answer.read())
-        except (OSError, msgspec.DecodeError) as error:  # TimeoutError is one
-            log.info("bridge_not_asked", what=what, server=route.name, error=str(error))
+            found = msgspec.json.decode(text)
+        except msgspec.DecodeError:
             return None
         return found if isinstance(found, dict) else None

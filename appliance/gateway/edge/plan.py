@@ -126,7 +126,8 @@ class CallPlan:
         onward = CIMultiDict(headers.to_server(self.head.headers.items()))
         if self.session.upstream_id:
             now = self.desk.eras.session(self.route, self.session.upstream_id)
-            onward[http.SESSION_HEADER] = now
+            if now:  # a server may have stopped to keep sessions
+                onward[http.SESSION_HEADER] = now
         return onward
 
     def is_still_open(self) -> bool:

@@ -130,6 +130,7 @@ class Connection(asyncio.Protocol):
         self._is_closing = False
         self._has_unread = False
         self._is_usual = False
+        self._is_unbounded = False
         self._is_chunking = False
         #: Since when it is idle, reads a request, or closes.
         self.since = clock.now
@@ -308,6 +309,7 @@ class Connection(asyncio.Protocol):
         return (
             self._clock.is_ending
             or self._has_unread
+            or self._is_unbounded
             or self.head is None
             or not self.head.keeps_alive
         )
@@ -345,8 +347,8 @@ class Connection(asyncio.Protocol):
             return
         knows_chunks = self.head is not None and self.head.is_http_1_1
         self._is_chunking = not is_bounded and knows_chunks
-        if not (is_bounded or knows_chunks):
-            self._has_unread = True  # the end of the connection is the end of the body
+        #: The end of the connection is the end of the body.
+        self._is_unbounded = not (is_bounded or knows_chunks)
         end = self._clock.last_lines if self.is_last else self._clock.lines
         self.transport.write(head + (heads.CHUNKED + end if self._is_chunking else end))
 

@@ -97,7 +97,7 @@ class Upstreams:
         """Open nothing yet."""
         self._allow_private = allow_private
         self.bridge = Origin(bridge_socket, "bridge", idle_s=BRIDGE_IDLE_S)
-        self._local: dict[str, tuple[Origin, str]] = {}
+        self._local: dict[tuple[str, int], Origin] = {}
 
     async def __aenter__(self) -> Self:
         """Open the client for remote servers."""
@@ -116,7 +116,7 @@ class Upstreams:
     ) -> None:
         """Close every connection."""
         self.bridge.close()
-        for origin, _ in self._local.values():
+        for origin in self._local.values():
             origin.close()
         await self._remote.close()
 
@@ -141,22 +141,21 @@ class Upstreams:
         """Return where a server on this box is, and the target to ask for; ``None``: it is remote."""
         if not (route.container_id and route.address.startswith("http:")):
             return None
-        address = route.address
-        found = self._local.get(address)
-        if found is None:
-            if len(self._local) >= ORIGINS_KEPT:
-                self._local = {
-                    key: kept
-                    for key, kept in self._local.items()
-                    if not kept[0].is_unused
-                }
-            parts = urlsplit(address)
-            origin = Origin(
-                (parts.hostname or "", parts.port or 80), parts.netloc, idle_s=IDLE_S
-            )
-            target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
-            found = self._local[address] = origin, target
-        return found
+        parts = urlsplit(route.address)
+        place = (parts.hostname or "", parts.port or 80)
+        origin = self._local.get(place)
+        if origin is None:
+            self._forget_unused()
+            origin = self._local[place] = Origin(place, parts.netloc, idle_s=IDLE_S)
+        return origin, (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+
+    def _forget_unused(self) -> None:
+        if len(self._local) >= ORIGINS_KEPT:
+            self._local = {
+                place: origin
+                for place, origin in self._local.items()
+                if not origin.is_unused
+            }
 
     async def _ask_remote(
         self, url: str, method: str, headers: CIMultiDict[str], body: bytes
