@@ -257,6 +257,34 @@ async def test_a_change_of_the_filter_gets_the_calls_alone(
     assert "other" not in calls
 
 
+async def test_a_link_narrows_the_list_and_another_widens_it(
+    site: Site, database: Database
+) -> None:
+    principal = await site.sign_in()
+    view = await site.host(principal, "time")
+    await add_calls(database, 1, server_id=view.server.id, principal="user:1")
+    await add_calls(database, 1, server_id=view.server.id, target="other")
+
+    wide = await site.page("/servers/time/invocations?hours=1")
+    narrow = await site.page("/servers/time/invocations?hours=1&principal=user%3A1")
+
+    assert 'href="/servers/time/invocations?hours=1&amp;principal=user%3A1"' in wide
+    assert 'href="/servers/time/invocations?hours=1&amp;tool=echo"' in wide
+    assert 'type="hidden" name="principal" value="user:1"' in narrow
+    assert 'href="/servers/time/invocations?hours=1">Show others too' in narrow
+    calls = narrow[narrow.index('id="calls"') :]
+    assert "echo" in calls
+    assert "other<" not in calls
+
+
+async def test_the_page_tells_when_nothing_is_recorded(database: Database) -> None:
+    async with site_of(database, gw_traces=False) as site:
+        principal = await site.sign_in()
+        await site.host(principal, "time")
+
+        assert "GW_TRACES is off" in await site.page("/servers/time/invocations")
+
+
 async def test_pages_of_calls_follow_each_other(site: Site, database: Database) -> None:
     principal = await site.sign_in()
     view = await site.host(principal, "time")

@@ -27,7 +27,10 @@ PAGE_SIZE = 50
 #: Calls in a file; one that wants more asks the API.
 EXPORT_ROWS = 5000
 WINDOWS = (("1", "Last hour"), ("24", "Last day"), ("168", "Last week"))
-FILTERS = ("q", "outcome", "method", "min_duration_ms")
+#: What the form asks for, and what links narrow the list to.
+CONTROLS = ("q", "outcome", "method", "min_duration_ms")
+LINKS = ("tool", "principal", "error_class")
+FILTERS = (*CONTROLS, *LINKS)
 TEMPLATE = "pages/servers/invocations.html"
 
 
@@ -61,6 +64,13 @@ async def _context(request: web.Request) -> dict[str, Any]:
         "calls": found.items,
         "summary": summary,
         "values": values,
+        "narrowed": {
+            name: _address(base, {key: wide[key] for key in wide if key != name})
+            for name in LINKS
+            if name in given
+        },
+        "only": lambda **more: _address(base, wide | more),
+        "is_recording": request.app[SETTINGS].gw_traces,
         "window": window,
         "windows": WINDOWS,
         "title": dict(WINDOWS)[window],
