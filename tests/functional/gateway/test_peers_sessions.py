@@ -16,7 +16,7 @@ from appliance.core.errors import DomainError, LimitedError
 from appliance.gateway.bridge.calls import Call, Caller, Stream
 from appliance.gateway.bridge.peers.door import Door
 from appliance.gateway.bridge.peers.http_session import HttpSession
-from appliance.gateway.bridge.peers.pool import SESSIONS_LIMIT, SessionPeer
+from appliance.gateway.bridge.peers.pool import PRINCIPAL_LIMIT, SessionPeer
 from appliance.gateway.bridge.peers.sse_session import SseSession
 from appliance.gateway.http.upstream import Upstreams
 from appliance.gateway.protocol.wire import Envelope
@@ -212,16 +212,20 @@ async def test_principals_have_sessions_of_their_own(peer: SessionPeer) -> None:
     assert peer.describe()["sessions"] == 3
 
 
-async def test_sessions_at_one_server_have_a_limit(peer: SessionPeer) -> None:
-    callers = [Caller("p", f"s{number}") for number in range(SESSIONS_LIMIT)]
+async def test_one_principals_sessions_have_a_limit_and_leave_room_for_others(
+    peer: SessionPeer,
+) -> None:
+    callers = [Caller("p", f"s{number}") for number in range(PRINCIPAL_LIMIT)]
     streams = [peer.open_stream(caller) for caller in callers]
+    another = Caller("p", "another")
     with pytest.raises(LimitedError):
-        await peer.begin(request("tools/list"), ALICE)
-
-    peer.close_stream(streams[0])
+        await peer.begin(request("tools/list"), another)
     await told(await peer.begin(request("tools/list"), ALICE))
 
-    assert peer.describe()["sessions"] == SESSIONS_LIMIT
+    peer.close_stream(streams[0])
+    await told(await peer.begin(request("tools/list"), another))
+
+    assert peer.describe()["sessions"] == PRINCIPAL_LIMIT + 1
 
 
 async def test_a_client_that_ends_its_session_ends_it_at_the_server(

@@ -16,11 +16,16 @@ from appliance.gateway.bridge.peers.wishes import METHODS
 from appliance.gateway.protocol import wire
 from appliance.gateway.protocol.wire import Envelope
 
-#: Sessions at one server; beyond it the one that was idle longest is closed.
+#: Sessions at one server, and those of one principal; beyond it the one that was idle longest is closed.
 SESSIONS_LIMIT = 64
+PRINCIPAL_LIMIT = 48
+#: Sessions for calls at once of one principal's clients that have none of their own; further calls share.
+SPARE_LIMIT = 16
 #: An idle session is closed after so many seconds.
 IDLE_S = 600.0
-SWEEP_S = 30.0
+#: So is one that was opened because others had a call in flight.
+SPARE_IDLE_S = 4.0
+SWEEP_S = 4.0
 
 #: A client's session; or a principal without one, what its clients can be asked for, and which of its sessions it is.
 _Key = tuple[str, str, bytes, int]
@@ -131,7 +136,7 @@ class SessionPeer:
         """Return where a call goes."""
         if caller.session or not self._apart or request.method in METHODS:
             return self._at(_key(caller), caller)
-        for number in range(SESSIONS_LIMIT):
+        for number in range(SPARE_LIMIT):
             kept = self._kept.get(key := _key(caller, number))
             if kept is None and len(self._kept) >= SESSIONS_LIMIT:
                 break
@@ -142,7 +147,7 @@ class SessionPeer:
     def _at(self, key: _Key, caller: Caller) -> _Kept:
         kept = self._kept.get(key)
         if kept is None:
-            self._make_room()
+            self._make_room(caller.principal)
             session = self._make(hello_for(caller))
             session.conversation.belongings = self._belongings
             kept = self._kept[key] = _Kept(session)
@@ -151,13 +156,20 @@ class SessionPeer:
         kept.last_used = time.monotonic()
         return kept
 
-    def _make_room(self) -> None:
-        if len(self._kept) < SESSIONS_LIMIT:
+    def _make_room(self, principal: str) -> None:
+        """Close the session that was idle longest where there are as many as there may be.
+
+        Raises:
+            LimitedError: None is idle.
+        """
+        own = [key for key in self._kept if key[0] == principal]
+        if len(own) < PRINCIPAL_LIMIT and len(self._kept) < SESSIONS_LIMIT:
             return
-        idle = [key for key, kept in self._kept.items() if not kept.session.is_busy]
+        among = own if len(own) >= PRINCIPAL_LIMIT else list(self._kept)
+        idle = [key for key in among if not self._kept[key].session.is_busy]
         if not idle:
             raise LimitedError(
-                f"{SESSIONS_LIMIT} clients use this server at once already.",
+                f"{len(among)} sessions are in use at this server already.",
                 retry_after_s=1,
             )
         self._close(min(idle, key=lambda key: self._kept[key].last_used))
@@ -172,9 +184,11 @@ class SessionPeer:
 
     def _sweep(self) -> None:
         self._sweeper = None
-        before = time.monotonic() - IDLE_S
+        now = time.monotonic()
         for key, kept in list(self._kept.items()):
-            if kept.last_used < before and not kept.session.is_busy:
+            *_, number = key
+            idle_s = SPARE_IDLE_S if number else IDLE_S
+            if now - kept.last_used > idle_s and not kept.session.is_busy:
                 self._close(key)
         if self._kept:
             self._sweep_later()
