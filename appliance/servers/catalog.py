@@ -9,7 +9,6 @@ from appliance.core.cards import Listing, Site
 from appliance.infra.database import Database
 from appliance.servers import store
 from appliance.servers.errors import ServerNotFoundError
-from appliance.servers.model import Deployment, Server
 
 
 @dataclass(frozen=True)
@@ -64,7 +63,10 @@ class Catalog:
                 limit=limit,
                 since=since,
             )
-            return [_published(server, live) for server, live in found]
+            return [
+                Published(Listing(name, about), created, went_live or created)
+                for name, created, went_live, about in found
+            ]
 
         return await self._database.run(read)
 
@@ -80,14 +82,3 @@ class Catalog:
             if item.listing.name == name and namespace == self.site.namespace:
                 return item
         raise ServerNotFoundError(f"There is no server {full_name}.")
-
-
-def _published(server: Server, live: Deployment) -> Published:
-    manifest = {
-        name: value for name, value in (live.manifest or {}).items() if name != "tools"
-    }
-    return Published(
-        listing=Listing(server.name, manifest),
-        published_at=server.created_at,
-        updated_at=live.finished_at or live.created_at,
-    )

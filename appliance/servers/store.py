@@ -127,8 +127,8 @@ def published(  # noqa: PLR0913 - each is a condition of the query
     after: str,
     limit: int,
     since: datetime | None,
-) -> list[tuple[Server, Deployment]]:
-    """Return servers that are wanted running, with what is live of them, by name from the first name after ``after``.
+) -> list[tuple[str, datetime, datetime | None, dict[str, Any]]]:
+    """Return servers that are wanted running and live, by name from the first name after ``after``.
 
     Args:
         everything: Whether all may be shown; else the listed ones, and those of ``owner_id``.
@@ -138,15 +138,21 @@ def published(  # noqa: PLR0913 - each is a condition of the query
         after: A name.
         limit: At most so many.
         since: Only what went live then or later.
+
+    Returns:
+        Rows of name, when it was created, when it went live, and its card.
     """
+    live = (DeploymentRow.server_id == ServerRow.id) & (
+        DeploymentRow.state == DeploymentState.LIVE.value
+    )
     rows = (
-        ServerRow.select(ServerRow, DeploymentRow)
-        .join(
-            DeploymentRow,
-            on=(DeploymentRow.server_id == ServerRow.id)
-            & (DeploymentRow.state == DeploymentState.LIVE.value),
-            attr="live",
+        ServerRow.select(
+            ServerRow.name,
+            ServerRow.created_at,
+            DeploymentRow.finished_at,
+            DeploymentRow.card,
         )
+        .join(DeploymentRow, on=live)
         .where(
             ServerRow.name > after,
             ServerRow.desired_state == DesiredState.RUNNING.value,
@@ -161,8 +167,8 @@ def published(  # noqa: PLR0913 - each is a condition of the query
         rows = rows.where(fn.CONCAT(prefix, ServerRow.name).contains(query))
     if since is not None:
         rows = rows.where(DeploymentRow.finished_at >= since)
-    joined: Any = rows  # peewee's types do not know the attribute that a join adds
-    return [(_server(row), _deployment(row.live)) for row in joined]
+    found: Any = rows.tuples()
+    return list(found)
 
 
 def all_ids() -> list[int]:

@@ -51,6 +51,8 @@ class DeploymentRow(Table):
     resolved = BinaryJSONField(index=False)
     manifest = BinaryJSONField(index=False, null=True)
     manifest_at = DateTimeTZField(null=True)
+    #: The manifest without its lists; Postgres keeps it, nobody writes it.
+    card = BinaryJSONField(index=False, null=True)
     requested_by = TextField()
     created_at = DateTimeTZField()
     finished_at = DateTimeTZField(null=True)
