@@ -12,6 +12,7 @@ import msgspec
 import structlog
 
 from appliance.core import labels
+from appliance.core.errors import DomainError
 from appliance.gateway.bridge.clones import clone_config, clone_name
 from appliance.gateway.bridge.engine import Engine
 from appliance.gateway.bridge.engine_http import words
@@ -56,16 +57,14 @@ class SessionContainers:
             EngineAwayError: The engine does not answer.
         """
         async with self._starts:
-            found = await self._engine.describe(instance)
-            config = clone_config(found, key=key, gateway=self._gateway)
-            container_id = await self._make(clone_name(found, key), config)
+            # The engine goes on with what it was asked, whether anybody still waits or not.
+            starting = asyncio.create_task(self._start(instance, key))
             try:
-                await self._begin(container_id)
-            except BaseException:
-                await asyncio.shield(self._remove(container_id))
+                return await asyncio.shield(starting)
+            except asyncio.CancelledError:
+                with contextlib.suppress(DomainError):
+                    await self._remove(await starting)
                 raise
-        log.info("session_started", container_id=container_id, instance=instance)
-        return container_id
 
     async def end(self, container_id: str) -> None:
         """End a container whose stdin was closed: give it a moment, tell it to terminate, kill it; and remove it.
@@ -85,10 +84,14 @@ class SessionContainers:
         Raises:
             EngineAwayError: The engine does not answer.
         """
-        for container_id, name in await self._found():
-            if container_id not in self._kept and name not in self._making:
-                log.info("stray_session", container_id=container_id)
-                await self.end(container_id)
+        strays = [
+            container_id
+            for container_id, name in await self._found()
+            if container_id not in self._kept and name not in self._making
+        ]
+        if strays:
+            log.info("stray_sessions", container_ids=strays)
+        await asyncio.gather(*map(self.end, strays))
 
     async def keep_swept(self) -> None:
         """Sweep now and then, for ever."""
@@ -96,6 +99,18 @@ class SessionContainers:
             with contextlib.suppress(EngineAwayError):
                 await self.sweep()
             await asyncio.sleep(SWEEP_EVERY_S)
+
+    async def _start(self, instance: str, key: str) -> str:
+        found = await self._engine.describe(instance)
+        config = clone_config(found, key=key, gateway=self._gateway)
+        container_id = await self._make(clone_name(found, key), config)
+        try:
+            await self._begin(container_id)
+        except DomainError:
+            await self._remove(container_id)
+            raise
+        log.info("session_started", container_id=container_id, instance=instance)
+        return container_id
 
     async def _make(self, name: str, config: Mapping[str, Any]) -> str:
         self._making.add(name)

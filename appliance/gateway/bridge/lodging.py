@@ -139,7 +139,14 @@ class Lodging:
         if self._starting is None or self._starting.done():
             # Whoever asked first may hang up; the others wait on.
             self._starting = asyncio.create_task(self._start())
-        server = await asyncio.shield(self._starting)
+        starting = self._starting
+        try:
+            server = await asyncio.shield(starting)
+        except asyncio.CancelledError:
+            if self._waiting == 1:
+                self._starting = None
+                starting.cancel()
+            raise
         await server.opened()
         return server
 

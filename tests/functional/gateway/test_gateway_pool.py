@@ -408,3 +408,17 @@ async def test_clients_without_sessions_stay_together_whatever_they_say_they_can
 
     assert (tally, others) == ("2", "1")
     assert len(await sessions(pools.gateway)) == 2
+
+
+async def test_a_client_that_vanishes_while_its_container_starts_leaves_none(
+    pools: Pools,
+) -> None:
+    pool = pools.pool()
+    waiting = asyncio.create_task(pool.begin(request("echo"), ADA))
+    await asyncio.sleep(0.1)
+
+    waiting.cancel()
+
+    await asyncio.gather(waiting, return_exceptions=True)
+    await until(pools.are_gone)
+    assert await text(pool, ADA, "count") == "1"
