@@ -18,6 +18,7 @@ from appliance.gateway.bridge.peers.door import Door
 from appliance.gateway.bridge.peers.http_session import HttpSession
 from appliance.gateway.bridge.peers.pool import PRINCIPAL_LIMIT, SessionPeer
 from appliance.gateway.bridge.peers.sse_session import SseSession
+from appliance.gateway.errors import ConnectionLostError
 from appliance.gateway.http.upstream import Upstreams
 from appliance.gateway.protocol.wire import Envelope
 from appliance.gateway.routes import Route
@@ -235,6 +236,27 @@ async def test_a_client_that_ends_its_session_ends_it_at_the_server(
     peer.end_session(ALICE)
 
     assert peer.describe()["sessions"] == 0
+
+
+async def test_who_waits_for_a_session_that_is_given_up_is_told_so(
+    transport: str,
+) -> None:
+    async def hold(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read()
+        writer.close()
+
+    silent = await asyncio.start_server(hold, "127.0.0.1", 5443)
+    async with silent, peer_of("http://127.0.0.1:5443/mcp", transport) as peer:
+        call = await peer.begin(tool("test_simple_text"), ALICE)
+        await asyncio.sleep(0.1)
+        changed = Envelope(method="notifications/roots/list_changed")
+        waiting = asyncio.create_task(peer.notify(changed, ALICE))
+        await asyncio.sleep(0.1)
+        await peer.close()
+
+        assert isinstance(call.error, ConnectionLostError)
+        with pytest.raises(ConnectionLostError):
+            await waiting
 
 
 async def test_a_server_that_is_not_there_is_named(transport: str) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 import structlog
 
 from appliance.gateway.bridge.calls import Call, Caller, Stream
+from appliance.gateway.bridge.peers import shared
 from appliance.gateway.bridge.peers.detection import HTTP, LEGACY, SSE, Finding, detect
 from appliance.gateway.bridge.peers.door import Door
 from appliance.gateway.bridge.peers.hello import Hello
@@ -127,9 +128,8 @@ class HttpPeer:
         if self._inner is not None:
             return self._inner
         if self._asking is None or self._asking.done():
-            self._asking = asyncio.create_task(self._ask())
-            self._asking.add_done_callback(_seen)
-        return await asyncio.shield(self._asking)
+            self._asking = shared.begin(self._ask())
+        return await shared.outcome(self._asking)
 
     async def _ask(self) -> SessionPeer | ModernPeer:
         found = await detect(self._door, self._open_within_s)
@@ -161,12 +161,6 @@ class HttpPeer:
             task = asyncio.create_task(inner.close())
             self._former.add(task)
             task.add_done_callback(self._former.discard)
-
-
-def _seen(task: asyncio.Task[SessionPeer | ModernPeer]) -> None:
-    """Keep a failure from being reported as never looked at: the next call meets it again."""
-    if not task.cancelled():
-        task.exception()
 
 
 def direct_eras(found: Finding) -> list[str]:

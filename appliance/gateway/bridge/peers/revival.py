@@ -6,6 +6,7 @@ another one; all that ask for the same dead session get the same answer, in what
 
 import asyncio
 
+from appliance.gateway.bridge.peers import shared
 from appliance.gateway.bridge.peers.door import Door
 from appliance.gateway.bridge.peers.hello import Hello
 from appliance.gateway.bridge.peers.http_session import HttpSession
@@ -35,12 +36,11 @@ class Revivals:
         """
         key = principal, session_id
         task = self._successors.get(key)
-        if task is None or (task.done() and _has_failed(task)):
-            task = self._successors[key] = asyncio.create_task(self._open(hello))
-            task.add_done_callback(_has_failed)
+        if task is None or (task.done() and shared.has_failed(task)):
+            task = self._successors[key] = shared.begin(self._open(hello))
             if len(self._successors) > REMEMBERED:
                 del self._successors[next(iter(self._successors))]
-        return await asyncio.shield(task)
+        return await shared.outcome(task)
 
     async def close(self) -> None:
         """Stop what is being opened; the sessions are their clients'."""
@@ -53,7 +53,3 @@ class Revivals:
         session = HttpSession(self._door, hello, self._open_within_s, listens=False)
         await session.opened()
         return session.session_id
-
-
-def _has_failed(task: asyncio.Task[str]) -> bool:
-    return task.cancelled() or task.exception() is not None

@@ -15,6 +15,7 @@ from msgspec import Raw
 
 from appliance.core.errors import DomainError
 from appliance.gateway.bridge.calls import Call, Caller, Stream
+from appliance.gateway.bridge.peers import shared
 from appliance.gateway.bridge.peers.conversation import Conversation
 from appliance.gateway.bridge.peers.door import Door
 from appliance.gateway.bridge.peers.flight import cancelled, fields_of
@@ -95,9 +96,8 @@ class Session(ABC):
             DomainError: It cannot be opened.
         """
         if self._opening is None or (self._opening.done() and not self.is_open):
-            self._opening = asyncio.create_task(self._open_in_time())
-            self._opening.add_done_callback(_seen)
-        return await asyncio.shield(self._opening)
+            self._opening = shared.begin(self._open_in_time())
+        return await shared.outcome(self._opening)
 
     def begin(self, request: Envelope, caller: Caller) -> Call:
         """Send ``request`` and return the call at once."""
@@ -236,12 +236,6 @@ class Session(ABC):
             self._in_background(self._post(_cancellation(params)))
         if task is not None:
             task.cancel()
-
-
-def _seen(task: asyncio.Task[Mapping[str, Any]]) -> None:
-    """Keep a failure from being reported as never looked at: the next call meets it again."""
-    if not task.cancelled():
-        task.exception()
 
 
 async def _quietly(work: Coroutine[Any, Any, None]) -> None:
