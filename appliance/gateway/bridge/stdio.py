@@ -10,6 +10,7 @@ import structlog
 from appliance.core.errors import DomainError
 from appliance.gateway.bridge import frames
 from appliance.gateway.bridge.calls import Call, Caller, Stream
+from appliance.gateway.bridge.condition import Condition
 from appliance.gateway.bridge.engine import Attachment, Container, Engine
 from appliance.gateway.bridge.handshake import (
     SHARED,
@@ -17,13 +18,11 @@ from appliance.gateway.bridge.handshake import (
     HandshakeFiles,
     shake_hands,
 )
-from appliance.gateway.bridge.output import KEPT_LINES, ServerOutput
+from appliance.gateway.bridge.output import ServerOutput
 from appliance.gateway.bridge.traffic import OURSELVES, Traffic
 from appliance.gateway.errors import (
     ConnectionLostError,
-    EngineAwayError,
     InstanceEndedError,
-    InstanceGoneError,
     SilentServerError,
     StuckServerError,
 )
@@ -74,6 +73,7 @@ class StdioServer:
         )
         self.traffic = Traffic(owner, self._send_soon)
         self._output = ServerOutput(line_limit)
+        self._condition = Condition(container_id, engine, files, self._output)
 
     async def opened(self) -> dict[str, Any]:
         """Return the server's ``initialize`` result, attaching and opening it first where need be.
@@ -93,8 +93,9 @@ class StdioServer:
             async with asyncio.timeout(self._start_timeout_s):
                 await asyncio.shield(self._opening)
         except TimeoutError as error:
+            words = await self._condition.last_words()
             raise SilentServerError(
-                f"The server runs but has not answered initialize for {self._start_timeout_s:g} seconds.{await self._said()}",
+                f"The server runs but has not answered initialize for {self._start_timeout_s:g} seconds.{words}",
                 hint="Does it speak MCP on its standard output?",
             ) from error
         return self._still_open()
@@ -190,7 +191,7 @@ class StdioServer:
 
     async def _open(self) -> None:
         try:
-            container = await self._running_container()
+            container = await self._condition.running()
             known = await asyncio.to_thread(
                 self._files.load, container.container_id, container.started_at
             )
@@ -212,20 +213,6 @@ class StdioServer:
             server_info=known.get("serverInfo"),
         )
 
-    async def _running_container(self) -> Container:
-        try:
-            container = await self._engine.inspect(self.container_id)
-        except InstanceGoneError:
-            await asyncio.to_thread(self._files.forget, self.container_id)
-            raise
-        if not container.is_attachable:
-            raise InstanceGoneError("That container was not made for a stdio server.")
-        if not container.is_running:
-            raise InstanceEndedError(
-                f"The server {container.ending()}.{await self._said()}"
-            )
-        return container
-
     async def _attach(self, container: Container) -> None:
         if self._attachment is not None:
             return
@@ -234,7 +221,9 @@ class StdioServer:
         now = await self._engine.inspect(container.container_id)
         if not now.is_running or now.started_at != container.started_at:
             attachment.close()
-            raise InstanceEndedError(f"The server {now.ending()}.{await self._said()}")
+            raise InstanceEndedError(
+                f"The server {now.ending()}.{await self._condition.last_words()}"
+            )
         self._attachment = attachment
         self._reading = asyncio.create_task(self._read(attachment))
 
@@ -296,7 +285,7 @@ class StdioServer:
         if self._attachment is not attachment:
             return
         self._detach()
-        self._failure = await self._why_lost()
+        self._failure = await self._condition.why_lost()
         self.traffic.fail(ConnectionLostError(self._failure.reason))
         if isinstance(self._failure, ConnectionLostError) and self.traffic.open_streams:
             # Those who listen make no calls, and would not hear of anything again.
@@ -311,27 +300,6 @@ class StdioServer:
         if self._attachment is not None:
             self._attachment.close()
             self._attachment = None
-
-    async def _why_lost(self) -> DomainError:
-        try:
-            container = await self._engine.inspect(self.container_id)
-        except (EngineAwayError, InstanceGoneError) as error:
-            return error
-        if container.is_running:
-            return ConnectionLostError(
-                "The connection to the server broke; whether the call was done is not known."
-            )
-        return InstanceEndedError(
-            f"The server {container.ending()}.{await self._said()}"
-        )
-
-    async def _said(self) -> str:
-        """Return the server's last words as the end of a sentence, or nothing."""
-        if not self._output.stderr:
-            self._output.remember_stderr(
-                await self._engine.stderr_tail(self.container_id, KEPT_LINES)
-            )
-        return self._output.last_words()
 
 
 def _seen(task: asyncio.Task[None]) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import subprocess
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -161,6 +162,24 @@ async def test_the_server_is_told_when_the_last_subscriber_has_left(
     assert (await noted(shared)).count(["unsubscribe", {"uri": "a:1"}]) == 1
 
 
+async def test_what_was_subscribed_to_is_asked_for_again_when_the_server_starts_again(
+    shared: Box,
+) -> None:
+    async with session(shared) as client:
+        await client.call(subscribe("a:1"))
+        await client.call(set_level("warning"))
+        await client.call(tool_call("die"))
+        await asyncio.to_thread(
+            subprocess.run,
+            ["docker", "start", shared.container_id("any")],
+            check=True,
+            capture_output=True,
+        )
+        again = await noted(shared)
+
+    assert again == [["subscribe", {"uri": "a:1"}], ["level", {"level": "warning"}]]
+
+
 async def test_a_purely_stateless_client_opens_no_stream_by_get(shared: Box) -> None:
     headers = {
         "Authorization": f"Bearer {shared.key}",
@@ -251,6 +270,16 @@ def initialize(revision: str) -> Any:
         "clientInfo": {"name": "t", "version": "1"},
     }
     return {"jsonrpc": "2.0", "id": 0, "method": "initialize", "params": params}
+
+
+def subscribe(uri: str) -> Any:
+    params = {"uri": uri}
+    return {
+        "jsonrpc": "2.0",
+        "id": 1,
+        "method": "resources/subscribe",
+        "params": params,
+    }
 
 
 def set_level(level: str) -> Any:

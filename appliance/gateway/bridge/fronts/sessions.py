@@ -90,15 +90,11 @@ class SessionFront:
         requests = await self.hand_over(messages, caller, peer)
         if not requests:
             return http.empty(202)
-        reads_events = http.accepts_events(request)
-        exchanges = [
-            (
-                await peer.begin(message, caller),
-                SessionManner(caller, self._asked, reads_events=reads_events),
-            )
-            for message in requests
-        ]
+        exchanges: list[tuple[Call, SessionManner]] = []
         try:
+            for message in requests:
+                call = await peer.begin(message, caller)
+                exchanges.append((call, self._manner(request, caller)))
             if len(messages) > 1:
                 return await exchange.answered_together(request, exchanges)
             return await exchange.answered(request, *exchanges[0])
@@ -106,6 +102,10 @@ class SessionFront:
             for call, manner in exchanges:
                 peer.abandon(call)
                 self._asked.drop(manner.keys)
+
+    def _manner(self, request: http.Request, caller: Caller) -> SessionManner:
+        reads_events = http.accepts_events(request)
+        return SessionManner(caller, self._asked, reads_events=reads_events)
 
     async def hand_over(
         self, messages: Sequence[Envelope], caller: Caller, peer: Peer
