@@ -9,15 +9,18 @@ from contextlib import closing
 from pathlib import Path
 from typing import IO, Any
 
+import msgspec
 import psycopg2
 import pytest
 
-from appliance.gateway.traces.spool import SUFFIX
+from appliance.gateway.counters import Counter, Counters
+from appliance.gateway.traces.scribe import Scribe
+from appliance.gateway.traces.spool import SUFFIX, Spool
 from appliance.infra import migrations
 from appliance.infra.connections import connect, connection_arguments
 from tests.cluster import ThrowAwayCluster, throw_away_cluster
 from tests.fakes.mcp_box import ROOT, Box, tool_call, wait_until
-from tests.fakes.trace_processes import SERVER_ID
+from tests.fakes.trace_processes import SERVER_ID, invocation
 
 PLENTY = 256 * 1024 * 1024
 
@@ -258,6 +261,36 @@ def test_rows_are_as_they_were_seen_but_for_secrets(
         (SERVER_ID, None, 3, "user:5", "tools/call", 200, "", None, 1.0, 100, 200,
          '{"method":"tools/call"}', '{"result":{}}')
     ]  # fmt: skip
+
+
+def test_a_row_that_postgres_refuses_holds_up_no_other(traces: Traces) -> None:
+    rows = [invocation(number) for number in range(3)]
+    rows[1] = invocation(1, http_status=2**40)
+    spool = Spool(traces.directory, PLENTY)
+    spool.append(msgspec.msgpack.encode(rows))
+    spool.close()
+    counters = Counters(1)
+    database = connection_arguments(traces.database_url)
+    scribe = Scribe(traces.directory, database, counters.row(0))
+
+    scribe.drain()
+
+    assert traces.numbers() == [0, 2]
+    assert counters.total()[Counter.TRACES_DROPPED] == 1
+    assert traces.segments() == []
+
+
+def test_what_cannot_be_read_holds_up_nothing(traces: Traces) -> None:
+    spool = Spool(traces.directory, PLENTY)
+    spool.append(b"of another version")
+    spool.append(msgspec.msgpack.encode([invocation(1)]))
+    spool.close()
+    database = connection_arguments(traces.database_url)
+    scribe = Scribe(traces.directory, database, Counters(1).row(0))
+
+    scribe.drain()
+
+    assert traces.numbers() == [1]
 
 
 # -- in the gateway
