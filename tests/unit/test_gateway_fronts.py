@@ -168,6 +168,19 @@ def test_a_server_of_ones_own_asks_on_the_stream_between_calls() -> None:
     assert answered == {"jsonrpc": "2.0", "id": 7, "result": {"action": "decline"}}
 
 
+def test_a_server_of_ones_own_asks_for_the_latest_call_that_is_not_waiting() -> None:
+    traffic = Traffic(STATELESS)
+    message = '{"jsonrpc":"2.0","id":%d,"method":"elicitation/create","params":{}}'
+    ping = Envelope(id=Raw(b"1"), method="tools/call")
+    first, second = (traffic.begin(ping, STATELESS)[0] for _ in range(2))
+
+    for number in range(3):
+        traffic.receive(wire.decode_line((message % number).encode()))
+
+    # The third is one of several at once, of the call that asked last.
+    assert (len(first.asks), len(second.asks)) == (1, 2)
+
+
 # -- what waits for its client
 
 

@@ -252,7 +252,9 @@ class Traffic:
         calls = self._calls.of_clients()
         if self._owner is None:
             return whom(calls, self._questions.places)
-        return calls[-1] if calls else None
+        # Whoever waits for its client is not what the server is busy with.
+        busy = [call for call in calls if call not in self._questions.places]
+        return next(reversed(busy or calls), None)
 
     def _place(self) -> Call | Stream | None:
         """Return where a client hears of what the server asks without saying for which call."""

@@ -40,7 +40,7 @@ class Callers:
     def __init__(self) -> None:
         """Know of nobody."""
         self._said: dict[tuple[str, str], Said] = {}
-        self._ended: dict[str, None] = {}
+        self._ended: dict[tuple[str, str], None] = {}
 
     def opens(self, message: Envelope, principal: str, session: str) -> Caller:
         """Return who opens ``session`` with the ``initialize`` request ``message``, and remember it.
@@ -59,7 +59,7 @@ class Callers:
         """
         principal = request.headers.get(http.PRINCIPAL_HEADER, "")
         session = request.headers.get(http.SESSION_HEADER, "")
-        if session in self._ended:
+        if (principal, session) in self._ended:
             raise UnknownSessionError("Session not found; initialize again.")
         return self.known(principal, session, request.headers)
 
@@ -72,8 +72,9 @@ class Callers:
 
     def ends(self, caller: Caller) -> None:
         """Take note that the session of ``caller`` is over."""
-        self._said.pop((caller.principal, caller.session), None)
-        _keep(self._ended, caller.session, None)
+        key = (caller.principal, caller.session)
+        self._said.pop(key, None)
+        _keep(self._ended, key, None)
 
 
 def read_said(text: bytes) -> Said:

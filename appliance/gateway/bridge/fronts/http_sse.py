@@ -128,7 +128,7 @@ class HttpSseFront:
         """
         named = self._callers.of(request)
         session = self._sessions.get((named.principal, named.session))
-        if session is None or session.route.name != route.name:
+        if session is None or not _is_same(session.route, route):
             raise UnknownSessionError("Session not found; connect again.")
         messages = wire.decode_batch(body)
         if session.is_full:
@@ -176,6 +176,11 @@ class HttpSseFront:
                 self._asked.drop(manner.keys)
 
         await _told(carry(), message, session)
+
+
+def _is_same(one: Route, other: Route) -> bool:
+    """Whether both lead to the same server or bundle, deployed again or not."""
+    return (one.server_id, one.bundle_id) == (other.server_id, other.bundle_id)
 
 
 async def _told(

@@ -102,7 +102,7 @@ class StatelessFront:
 
 def _place(route: Route) -> object:
     """Return what stays the same when a server is deployed again."""
-    return route.transport == "bundle", route.name, route.server_id
+    return route.server_id, route.bundle_id
 
 
 def _caller(request: http.Request, asked: Modern) -> Caller:
