@@ -128,6 +128,8 @@ async def stream_and_hang(request: web.Request) -> web.StreamResponse:
 
 async def cut(request: web.Request) -> web.StreamResponse:
     """Promise more than is sent: as many bytes as the query says."""
+    if (answer := await opened(request)) is not None:
+        return answer
     length = request.query.get("bytes", "10000000")
     response = web.StreamResponse(
         headers={"Content-Type": "application/json", "Content-Length": length}

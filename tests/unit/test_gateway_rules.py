@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from appliance.core.ids import internal_key, key_hash
 from appliance.gateway.config import GatewayConfig, from_settings
 from appliance.gateway.counters import Counter, Counters
-from appliance.gateway.edge import headers
+from appliance.gateway.edge import headers, reading
 from appliance.gateway.edge.guard import Guard
 from appliance.gateway.edge.keys import Admission, Denial, admit, presented_key
 from appliance.gateway.edge.sessions import (
@@ -257,3 +257,22 @@ def test_packed_header_values_are_unpacked(value: str) -> None:
 )
 def test_damaged_header_values_match_nothing(damaged: str) -> None:
     assert header_value(damaged) is None
+
+
+@pytest.mark.parametrize(
+    ("params", "holds"),
+    [
+        (b'{"name":"x"}', False),
+        (b'{"name":"x","arguments":{"requestState":"s","taskId":"t"}}', False),
+        (b'{"name":"x","requestState":"s"}', True),
+        (b'{"name":"x","request\\u0053tate":"s"}', True),
+        (b'{"taskId":"t"}', True),
+        (b'{"_meta":{"io.modelcontextprotocol/related-task":{"taskId":"t"}}}', True),
+    ],
+)
+def test_a_message_is_known_to_bring_back_what_a_server_handed_out(
+    params: bytes, *, holds: bool
+) -> None:
+    message = reading.decode(b'{"id":1,"method":"tools/call","params":%b}' % params)
+
+    assert message.holds_states() is holds

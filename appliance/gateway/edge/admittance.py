@@ -39,13 +39,38 @@ def admit(call: "Call") -> None:
     if body is None:
         raise BodyTooLargeError(f"The body is larger than {plan.body_limit} bytes.")
     if plan.is_post:
-        _read(call, body)
-    elif plan.is_stream:
-        call.deadline = None
-    if plan.is_forwardable:
-        _tell_era(call)
+        call.sent = body
+        try:
+            call.message = message = reading.decode(body)
+        except reading.UNREADABLE:
+            call.message = message = reading.read_leniently(body) or call.message
+            call.is_odd = True
+        if plan.is_listening and message.method == LISTEN:
+            call.deadline = None
+        params = message.params
+        if not plan.is_legacy or (params is not None and params.meta is not None):
+            _tell_era(call)
+    else:
+        _look_at_bodiless(call)
     if not plan.is_simple:
         _look_closer(call, body)
+
+
+def _tell_era(call: "Call") -> None:
+    """Note the era, and hold a call that may go straight to its server to the rules of it."""
+    if call.plan.is_forwardable:
+        call.era = agreement.era_of(call.plan.said, call.message)
+
+
+def _look_at_bodiless(call: "Call") -> None:
+    """Look at a GET or a DELETE."""
+    plan = call.plan
+    if plan.is_stream:
+        call.deadline = None
+    if plan.is_forwardable:
+        call.era = agreement.era_of_version(plan.said.version)
+        if call.era == "modern":
+            raise PostOnlyError
 
 
 def _look_closer(call: "Call", body: bytes) -> None:
@@ -78,7 +103,7 @@ def read_states(call: "Call") -> None:
         ForeignStateError: They are not this principal's.
         WireError: The body may hold some, but cannot be read.
     """
-    if not is_marked(call.sent):
+    if not ((call.is_odd and is_marked(call.sent)) or call.message.holds_states()):
         return
     plan, message = call.plan, wire.decode_body(call.sent)
     if not isinstance(message.params, Raw):
@@ -93,26 +118,6 @@ def read_states(call: "Call") -> None:
 def purpose(call: "Telling") -> str:
     """Return what a request state is good for."""
     return f"{call.message.method} {call.message.target()}"
-
-
-def _read(call: "Call", body: bytes) -> None:
-    """Note what the message asks for."""
-    call.sent = body
-    message = reading.read(body)
-    if message is not None:
-        call.message = message
-        if message.method == LISTEN and call.plan.said.method == LISTEN:
-            call.deadline = None
-
-
-def _tell_era(call: "Call") -> None:
-    plan, params = call.plan, call.message.params
-    if not plan.is_post:
-        call.era = agreement.era_of_version(plan.said.version)
-        if call.era == "modern":
-            raise PostOnlyError
-    elif not plan.is_legacy or (params is not None and params.meta is not None):
-        call.era = agreement.era_of(plan.said, call.message)
 
 
 def _why_not_running(route: Route) -> str:

@@ -22,6 +22,8 @@ class Call(Answering):
     attempts = BRIDGE_ATTEMPTS
     #: What is sent to the server: the body, or what it was rewritten to.
     sent = b""
+    #: Whether the body is not as the protocol has it.
+    is_odd = False
 
     def begin(self) -> None:
         """Look at the request and send it on."""
@@ -41,13 +43,15 @@ class Call(Answering):
         """Send it straight to a server that speaks the client's era, or else to the bridge."""
         plan = self.plan
         if plan.is_forwardable:
-            eras = plan.desk.eras.known(plan.route)
+            eras = plan.desk.eras.known(plan.route, self.began)
             if eras is None:
                 self._wait_for(self._ask_eras())
                 return
             self.is_direct = self.era in eras
-            if self.is_direct and not self._owns_states():
-                return
+            if self.is_direct:
+                is_bound = self.is_odd or self.message.params is not None
+                if is_bound and not self._owns_states():
+                    return
         if not self.is_direct:
             self._send_to(*plan.bridge)
         elif plan.direct is not None:

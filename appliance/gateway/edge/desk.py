@@ -65,8 +65,8 @@ class Desk:
     eras: Eras
     #: ``None``: nobody is limited.
     limiter: Limiter | None
-    #: Called after every call.
-    count_down: Callable[[], None]
+    #: Called after every call; ``None``: nobody counts.
+    count_down: Callable[[], None] | None
     is_debugging: bool
     #: Open streams, which end when the worker does.
     streams: "set[Telling]" = field(default_factory=set)
@@ -112,14 +112,16 @@ class Desk:
                 outcome=invocation.error_class or "ok",
                 milliseconds=round(invocation.duration_s * 1000, 3),
             )
-        self.count_down()
+        if self.count_down is not None:
+            self.count_down()
 
     def refused(self, status: int, started: float) -> None:
         """A call was refused at the door: counted, but nobody's."""
         self.counters.call(outcome(status), time.monotonic() - started)
         if self.is_debugging:
             log.debug("call", status=status, outcome="refused")
-        self.count_down()
+        if self.count_down is not None:
+            self.count_down()
 
 
 def outcome(status: int) -> Counter:

@@ -44,7 +44,7 @@ class Eras:
         self._questions: dict[int, asyncio.Task[frozenset[Era]]] = {}
         self._revived: dict[tuple[int, str], str] = {}
 
-    def known(self, route: Route) -> frozenset[Era] | None:
+    def known(self, route: Route, now: float) -> frozenset[Era] | None:
         """Return what the server speaks, or ``None``: it has to be asked for.
 
         What is old is told nevertheless, and asked for anew meanwhile.
@@ -52,7 +52,7 @@ class Eras:
         found = self._known.get(route.instance_id or 0)
         if found is None:
             return None
-        if found[1] < time.monotonic():
+        if found[1] < now:
             _ = self._question(route)
         return found[0]
 

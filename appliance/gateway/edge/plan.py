@@ -8,6 +8,7 @@ from urllib.parse import parse_qs
 from multidict import CIMultiDict
 
 from appliance.gateway.edge import failures, headers
+from appliance.gateway.edge.admittance import LISTEN
 from appliance.gateway.edge.agreement import RoutingHeaders, routing_headers
 from appliance.gateway.edge.call import Call
 from appliance.gateway.edge.desk import Desk
@@ -23,7 +24,6 @@ from appliance.gateway.http.listener import Connection
 from appliance.gateway.http.requests import RequestHead
 from appliance.gateway.routes import Route
 
-LISTEN = "subscriptions/listen"
 _SESSION_QUERY = "session_id"
 
 
@@ -66,15 +66,7 @@ class CallPlan:
         self.is_stream = head.method == "GET"
         self.is_post = head.method == "POST"
         self.is_legacy = self.said.is_legacy
-        is_placed = bool(route.container_id or route.address or route.bundle_id)
-        self.is_running = route.instance_id is not None and is_placed
-        #: Whether there is nothing to look at but the message.
-        self.is_simple = (
-            self.is_running
-            and not self.is_foreign_session
-            and route.allowed_tools is None
-            and not self.limits
-        )
+        self.is_listening = self.said.method == LISTEN
         self.kept_bytes = desk.config.trace_body_bytes if route.trace_bodies else 0
         #: Lines for the client that do not come from the server.
         self.extra = b""
@@ -129,6 +121,19 @@ class CallPlan:
             if now:  # a server may have stopped to keep sessions
                 onward[http.SESSION_HEADER] = now
         return onward
+
+    @cached_property
+    def is_running(self) -> bool:
+        """Whether there is something to send to."""
+        route = self.route
+        is_placed = bool(route.container_id or route.address or route.bundle_id)
+        return route.instance_id is not None and is_placed
+
+    @cached_property
+    def is_simple(self) -> bool:
+        """Whether there is nothing to look at but the message."""
+        is_free = self.route.allowed_tools is None and not self.limits
+        return self.is_running and is_free and not self.is_foreign_session
 
     def is_still_open(self) -> bool:
         """Whether the key still opens the endpoint, by the routing table of now."""

@@ -3,7 +3,7 @@
 from typing import Any
 
 import msgspec
-from msgspec import Raw, field
+from msgspec import UNSET, Raw, UnsetType, field
 
 from appliance.gateway.protocol import wire
 
@@ -15,12 +15,17 @@ class _Meta(msgspec.Struct, gc=False):
         name="io.modelcontextprotocol/protocolVersion", default=None
     )
     traceparent: str | None = None
+    related_task: Raw | UnsetType = field(
+        name="io.modelcontextprotocol/related-task", default=UNSET
+    )
 
 
 class _Params(msgspec.Struct, gc=False):
     name: str | None = None
     uri: str | None = None
     meta: _Meta | None = field(name="_meta", default=None)
+    request_state: Raw | UnsetType = field(name="requestState", default=UNSET)
+    task_id: Raw | UnsetType = field(name="taskId", default=UNSET)
 
 
 class Message(msgspec.Struct, gc=False):
@@ -31,6 +36,15 @@ class Message(msgspec.Struct, gc=False):
     method: str = ""
     params: _Params | None = None
 
+    def holds_states(self) -> bool:
+        """Whether it brings back something that a server handed out."""
+        params = self.params
+        return params is not None and (
+            params.request_state is not UNSET
+            or params.task_id is not UNSET
+            or (params.meta is not None and params.meta.related_task is not UNSET)
+        )
+
     def target(self) -> str:
         """Return the tool, prompt or resource that is asked for; empty for other methods."""
         params, name = self.params, _TARGETED.get(self.method)
@@ -39,26 +53,20 @@ class Message(msgspec.Struct, gc=False):
         return (params.name if name == "name" else params.uri) or ""
 
 
+#: Reads a message; raises one of ``UNREADABLE`` if it is not as the protocol has it.
 decode = msgspec.json.Decoder(Message).decode
+UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
 
-def read(body: bytes) -> Message | None:
-    """Return what ``body`` asks for; ``None``: it is not one message of the protocol."""
-    try:
-        return decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return _read_leniently(body)
-
-
-def _read_leniently(body: bytes) -> Message | None:
-    """Read a message whose parameters are not as the protocol has them; that is for the server to say."""
+def read_leniently(body: bytes) -> Message | None:
+    """Return a message whose parameters are not as the protocol has them; ``None``: it is not one message at all."""
     try:
         envelope = wire.decode_body(body)
     except wire.WireError:
         return None
     return Message(
         id=Raw(wire.id_of(envelope)),
-        method="" if envelope.method is msgspec.UNSET else envelope.method,
+        method="" if envelope.method is UNSET else envelope.method,
     )
 
 

@@ -76,7 +76,7 @@ class Worker:
             binder=StateBinder(session_key),
             eras=Eras(upstreams.bridge),
             limiter=limiter,
-            count_down=self._count_down,
+            count_down=self._count_down if self._calls_left else None,
             is_debugging=logging.getLevelName(config.log_level.upper())
             <= logging.DEBUG,
         )

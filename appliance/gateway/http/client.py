@@ -213,13 +213,15 @@ class Connection(asyncio.Protocol):
             self.abort()
             return
         if self._reader is None:
-            if data.startswith(heads.PROCESSING):
+            end = data.find(b"\r\n\r\n")
+            head = known_heads.get(data[:end]) if end > 0 else None
+            if head is None and data.startswith(heads.PROCESSING):
                 self._is_acknowledged = True
                 data = data[len(heads.PROCESSING) :]
                 if not data:
                     return
-            end = data.find(b"\r\n\r\n")
-            head = known_heads.get(data[:end]) if end > 0 else None
+                end = data.find(b"\r\n\r\n")
+                head = known_heads.get(data[:end]) if end > 0 else None
             if head is not None and len(data) == end + 4 + (head.content_length or 0):
                 self._free(head)
                 receiver.whole(head, data[end + 4 :])

@@ -178,7 +178,7 @@ def test_get_streams_outlive_the_timeout(
     [
         ("/redirect", (502, "307")),
         ("/unauthorized", (502, "401")),
-        ("/nowhere", (404, "")),
+        ("/nowhere", (502, "404")),
     ],
 )
 def test_answers_that_are_not_for_clients_are_not_passed_on(
