@@ -19,6 +19,7 @@ PAGES = (
     "/servers/browsed/connect",
     "/servers/browsed/deployments",
     "/servers/browsed/invocations",
+    "/servers/browsed/manifest",
     "/servers/browsed/config",
     "/activity/jobs",
     "/activity/audit",
