@@ -5,6 +5,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.harness.appliance import Appliance, Created
+from tests.harness.conformance import BUILDS
 from tests.harness.node import ensure_installed
 from tests.proofs.conformance import hosted_builds
 
@@ -20,7 +21,7 @@ def appliance() -> Iterator[Appliance]:
 def builds(appliance: Appliance) -> Iterator[dict[str, Created]]:
     """The three builds of the conformance suite's server, hosted, by name."""
     ensure_installed()
-    with hosted_builds(appliance) as made:
+    with hosted_builds(appliance, *BUILDS) as made:
         yield made
         for created in made.values():
             appliance.delete(created.id)

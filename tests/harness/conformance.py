@@ -36,6 +36,11 @@ LEGACY = Build("legacy", "legacy", "stdio")
 MODERN = Build("modern", "modern", "streamable-http")
 DUAL = Build("dual", "both", "streamable-http")
 BUILDS = (LEGACY, MODERN, DUAL)
+#: The other ways in which servers of the older era are spoken to.
+FURTHER_BUILDS = (
+    Build("legacy-http", "legacy", "streamable-http"),
+    Build("legacy-sse", "legacy", "sse"),
+)
 
 
 @dataclass(frozen=True)

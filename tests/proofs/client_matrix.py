@@ -8,6 +8,7 @@ from collections.abc import Mapping
 
 from tests.harness.appliance import Appliance, Created
 from tests.harness.clients.matrix import CLIENTS, DEEDS, Client
+from tests.harness.conformance import BUILDS
 from tests.harness.node import ensure_installed
 from tests.proofs.claim import hold
 from tests.proofs.conformance import hosted_builds
@@ -18,7 +19,7 @@ def prove() -> None:
     ensure_installed()
     with (
         Appliance.temporary(gw_workers=2) as appliance,
-        hosted_builds(appliance) as servers,
+        hosted_builds(appliance, *BUILDS) as servers,
     ):
         print(f"{'client':<18}{'server':<8}{''.join(f'{deed:<10}' for deed in DEEDS)}")
         surprises = [

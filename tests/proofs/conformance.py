@@ -1,7 +1,8 @@
-"""The official conformance suite, both requirement sets, against three builds of one server behind this gateway.
+"""The official conformance suite, both requirement sets, against five builds of one server behind this gateway.
 
-The builds speak the older era over stdio, the stateless era over HTTP, and both over HTTP; each is hosted from a git repository
-through the whole pipeline and called with its endpoint key. What no bridge could pass is in ``conformance_exceptions.toml``.
+The builds speak the older era over stdio, the stateless era over HTTP, both over HTTP, and the older one over HTTP and over
+HTTP+SSE; each is hosted from a git repository through the whole pipeline and called with its endpoint key. What no bridge
+could pass is in ``conformance_exceptions.toml``.
 """
 
 import tempfile
@@ -12,7 +13,15 @@ from pathlib import Path
 
 from tests.fakes.git_http import git_server
 from tests.harness.appliance import Appliance, Created
-from tests.harness.conformance import BUILDS, REVISIONS, Scenario, host, run
+from tests.harness.conformance import (
+    BUILDS,
+    FURTHER_BUILDS,
+    REVISIONS,
+    Build,
+    Scenario,
+    host,
+    run,
+)
 from tests.proofs.claim import hold
 
 _EXCEPTIONS = Path(__file__).with_name("conformance_exceptions.toml")
@@ -21,10 +30,10 @@ Known = frozenset[tuple[str, str, str]]
 
 
 def prove() -> None:
-    """Run both sets against the three builds."""
+    """Run both sets against all builds."""
     with (
         Appliance.temporary(gw_workers=2) as appliance,
-        hosted_builds(appliance) as servers,
+        hosted_builds(appliance, *BUILDS, *FURTHER_BUILDS) as servers,
     ):
         known = exceptions()
         verdicts = [
@@ -84,19 +93,19 @@ def measure(created: Created, build: str, known: Known) -> Verdict:
         for scenario in scenarios:
             verdict.add(scenario, known)
         passed = sum(scenario.passed for scenario in scenarios)
-        print(f"{build:<8} {revision}  {passed} of {len(scenarios)} scenarios")
+        print(f"{build:<12} {revision}  {passed} of {len(scenarios)} scenarios")
     verdict.miss(known)
     return verdict
 
 
 @contextmanager
-def hosted_builds(appliance: Appliance) -> Iterator[dict[str, Created]]:
-    """Have the builds hosted side by side and wait until they run."""
+def hosted_builds(appliance: Appliance, *builds: Build) -> Iterator[dict[str, Created]]:
+    """Have builds hosted side by side and wait until they run."""
     with (
         tempfile.TemporaryDirectory(prefix="conformance-") as root,
         git_server(Path(root)) as repositories,
     ):
-        made = {build.name: host(appliance, repositories, build) for build in BUILDS}
+        made = {build.name: host(appliance, repositories, build) for build in builds}
         for created in made.values():
             appliance.wait_running(created)
         yield made
