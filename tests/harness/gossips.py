@@ -5,22 +5,27 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from http import HTTPStatus
 from pathlib import Path
 
 from hypothesis import strategies as st
 
+from appliance.core.ids import key_hash, new_key
 from tests.fakes.mcp_box import ROOT, Box, free_port, stdio_container, wait_until
 from tests.harness.isolation import SESSION, STATELESS, Person, World
 
 SCRIPT = (ROOT / "tests/fakes/gossip.py").read_text()
 ACTIONS = ("whisper", "repeat", "ask", "subscribe", "look", "read", "steal")
 SERVERS = ("shared", "own", "web")
+#: A bundle of two of them, through which its people use the second.
+BUNDLE = "all"
+PLACES = (*SERVERS, BUNDLE)
 PRINCIPALS = ("endpoint", "owner", "admin", "hub")
 
-#: What Hypothesis makes: who is there (server, principal, era), and what they do (person, action, other person).
+#: What Hypothesis makes: who is there (place, principal, era), and what they do (person, action, other person).
 casts = st.lists(
     st.tuples(
-        st.sampled_from(SERVERS),
+        st.sampled_from(PLACES),
         st.sampled_from(PRINCIPALS),
         st.sampled_from((SESSION, STATELESS)),
     ),
@@ -44,13 +49,17 @@ class Gossips:
     def world(self, cast: list[tuple[str, str, str]]) -> World:
         """Return people for ``cast``, in this order."""
         people = []
-        for number, (server, who, era) in enumerate(cast):
-            principal, key = self.keys[server][who]
-            url = f"{self.box.url}/servers/{server}/mcp"
+        for number, (place, who, era) in enumerate(cast):
+            principal, key = self.keys[place][who]
+            is_bundle = place == BUNDLE
             people.append(
-                # One server's people are another world for another server: the same key opens both, and nothing may cross.
                 Person(
-                    f"{number}-{server}-{who}", f"{server}/{principal}", key, url, era
+                    name=f"{number}-{place}-{who}",
+                    principal=principal,
+                    key=key,
+                    url=f"{self.box.url}/{'bundles' if is_bundle else 'servers'}/{place}/mcp",
+                    era=era,
+                    prefix="web__" if is_bundle else "",
                 )
             )
         return World(people)
@@ -86,7 +95,42 @@ def gossips(box: Box) -> Iterator[Gossips]:
         box.execute(
             """UPDATE servers SET config = config || '{"session_mode": "per-session"}' WHERE name = 'own'"""
         )
+        keys[BUNDLE] = {
+            "endpoint": _bundle(box, admin),
+            "owner": (f"user:{admin}", admin_key),
+            "admin": (f"user:{admin}", admin_key),
+            "hub": ("hub", box.internal_key),
+        }
         yield Gossips(box, keys)
+
+
+def _bundle(box: Box, owner: int) -> tuple[str, str]:
+    """Bundle two of the servers and return the principal and the key of its endpoint."""
+    key = new_key("mcpb_")
+    with box.one_transaction():
+        bundle_id = box.execute(
+            "INSERT INTO bundles (name, owner_id, endpoint_key_hash, endpoint_key_prefix) VALUES (%s, %s, %s, '') RETURNING id",
+            BUNDLE,
+            owner,
+            key_hash(key),
+        )
+        for position, member in enumerate(("own", "web"), 1):
+            box.execute(
+                "INSERT INTO bundle_members (bundle_id, server_id, position, prefix)"
+                " SELECT %s, id, %s, name FROM servers WHERE name = %s",
+                bundle_id,
+                position,
+                member,
+            )
+    ask = {"Authorization": f"Bearer {key}"}
+    wait_until(
+        lambda: (
+            box.get(f"/bundles/{BUNDLE}/mcp/server-card", ask)[0]
+            != HTTPStatus.UNAUTHORIZED
+        ),
+        "the bundle is routed",
+    )
+    return f"bundle:{bundle_id}", key
 
 
 @contextmanager

@@ -27,7 +27,7 @@ SETTLE_S = 0.3
 
 @dataclass(eq=False)
 class Person:
-    """One principal at one server, in one era.
+    """One principal at one server or bundle, in one era.
 
     Two persons may have the same principal; then they may see each other's notifications, but not answers.
     """
@@ -37,6 +37,8 @@ class Person:
     key: str
     url: str
     era: str
+    #: Before the names of tools.
+    prefix: str = ""
     own: list[str] = field(default_factory=list)
     received: list[bytes] = field(default_factory=list)
     session: str = ""
@@ -103,7 +105,7 @@ class Person:
             async with http.delete(self.url, headers=self.headers() | stolen) as gone:
                 self.statuses.append(gone.status)
         for state in other.request_states:
-            params = {"name": "ask", "arguments": {"secret": "x"}}
+            params = {"name": f"{self.prefix}ask", "arguments": {"secret": "x"}}
             params |= {"requestState": state, "inputResponses": {"word": {}}}
             if self.era == STATELESS:
                 await self.request(http, "tools/call", params)
@@ -112,7 +114,10 @@ class Person:
 
     async def call(self, http: aiohttp.ClientSession, tool: str, secret: str) -> None:
         """Call a tool, answering what it asks."""
-        params: dict[str, Any] = {"name": tool, "arguments": {"secret": secret}}
+        params: dict[str, Any] = {
+            "name": f"{self.prefix}{tool}",
+            "arguments": {"secret": secret},
+        }
         params["_meta"] = {"progressToken": f"token-{next(self._ids)}"}
         result = await self.request(http, "tools/call", params)
         while isinstance(result, dict) and result.get("resultType") == "input_required":

@@ -102,8 +102,8 @@ def foreign_traces(box: Box, tally: Tally) -> int:
     """
     time.sleep(SCRIBE_S)
     rows = box.execute(
-        """SELECT json_agg(json_build_array(s.name || '/' || i.principal, coalesce(i.request, '') || coalesce(i.response, '')))
-        FROM invocations i JOIN servers s ON s.id = i.server_id"""
+        """SELECT json_agg(json_build_array(i.principal, coalesce(i.request, '') || coalesce(i.response, '')))
+        FROM invocations i"""
     )
     hold(bool(rows), f"{len(rows or [])} traces to look at")
     return sum(
