@@ -60,8 +60,11 @@ class CallPlan:
         self.said: RoutingHeaders = routing_headers(head.headers)
         self.traceparent = head.headers.get("traceparent", "")
         self.session, self.is_foreign_session = self._read_session()
+        # A session that the bridge opened, before it was known how the server speaks, stays with it.
         self.is_forwardable = (
-            place.door == "mcp" and route.transport == "streamable-http"
+            place.door == "mcp"
+            and route.transport == "streamable-http"
+            and not self.session.upstream_id.startswith(http.BRIDGE_SESSION)
         )
         self.is_stream = head.method == "GET"
         self.is_post = head.method == "POST"

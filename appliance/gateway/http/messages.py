@@ -22,6 +22,8 @@ from appliance.gateway.protocol import wire
 
 SESSION_HEADER = "Mcp-Session-Id"
 VERSION_HEADER = "MCP-Protocol-Version"
+#: How session ids begin that the bridge made: the server behind knows none of them.
+BRIDGE_SESSION = "bridge-"
 #: Worker to bridge, never from a client: on whose behalf the call is.
 PRINCIPAL_HEADER = "X-Gateway-Principal"
 #: To the hub alone: which instance answered. Right after a change the routing table may still name the one before.

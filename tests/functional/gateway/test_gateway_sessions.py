@@ -1,6 +1,8 @@
 """Sessions with containers of their own, through a whole gateway."""
 
 import subprocess
+import sys
+import time
 from collections.abc import Callable, Iterator
 from urllib.request import Request, urlopen
 
@@ -8,7 +10,17 @@ import pytest
 
 from appliance.core import labels
 from appliance.gateway.bridge.clones import gateway_label
-from tests.fakes.mcp_box import Box, stdio_container, text_of, tool_call, wait_until
+from appliance.gateway.edge.eras import ASSUMED_FOR_S
+from tests.fakes.mcp_box import (
+    ROOT,
+    Box,
+    free_port,
+    stdio_container,
+    text_of,
+    tool_call,
+    wait_until,
+)
+from tests.functional.gateway.conftest import accepts
 
 
 def containers(box: Box) -> list[str]:
@@ -126,3 +138,31 @@ def test_a_server_that_is_stopped_takes_its_sessions_along(apart: Box) -> None:
     apart.execute("DELETE FROM instances")
 
     wait_until(lambda: containers(apart) == [], "the container is gone", within_s=10)
+
+
+def test_a_session_that_was_opened_while_a_server_started_goes_on(box: Box) -> None:
+    port = free_port()
+    box.host_http("late", f"http://127.0.0.1:{port}/mcp")
+    assert box.post("late", tool_call("echo"), key=box.key)[0] >= 500
+    command = [sys.executable, "-m", "tests.fakes.mcp_sdk", str(port)]
+    with subprocess.Popen(
+        command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    ) as server:
+        try:
+            wait_until(lambda: accepts(port), "the server listens")
+            session = box.open_session("late", key=box.key)
+            # By then it is asked again how it speaks, and called without the bridge.
+            time.sleep(ASSUMED_FOR_S + 0.5)
+            box.open_session("late", key=box.key)
+
+            answer = box.call(
+                "late",
+                "echo",
+                {"message": "1"},
+                key=box.key,
+                headers={"Mcp-Session-Id": session},
+            )
+
+            assert text_of(answer) == "Echo: 1"
+        finally:
+            server.kill()

@@ -157,7 +157,7 @@ class SessionFront:
     ) -> http.Answer:
         """Answer from what the server said when it was opened, under a new session id."""
         opened = await peer.opened()
-        session = secrets.token_hex(16)
+        session = http.BRIDGE_SESSION + secrets.token_hex(16)
         known = self._callers.opens(message, caller.principal, session)
         result = initialize_result(opened, known.revision)
         return http.json_answer(
