@@ -15,6 +15,7 @@ from urllib.request import Request
 import httpx2
 import pytest
 from mcp import Client
+from mcp.client.sse import sse_client
 from mcp.client.streamable_http import streamable_http_client
 from mcp.shared.exceptions import MCPError
 from mcp.types import ElicitResult
@@ -374,3 +375,17 @@ async def test_prompts_and_resources_of_members_are_the_bundles(
     assert uris == ["book:1", "bundle:copy:book:1"]
     texts = [item.contents[0].model_dump()["text"] for item in read]
     assert texts == ["text of book:1", "text of book:1", "text of book:hidden"]
+
+
+async def test_a_client_of_2024_reaches_a_bundle_over_http_and_sse(
+    members: Box,
+) -> None:
+    key = await asyncio.to_thread(add_bundle, members, "all", "dead", "good")
+    transport = sse_client(f"{members.url}/bundles/all/sse", headers=bearer(key))
+
+    async with Client(transport, mode="legacy") as client:
+        listed = names(await client.list_tools())
+        echoed = await client.call_tool("good__echo", {"message": "hi"})
+
+    assert "dead__stored" in listed
+    assert text(echoed) == "Echo: hi"
