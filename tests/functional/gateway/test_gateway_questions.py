@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -49,6 +49,15 @@ ANSWER = {"action": "accept", "content": {"name": "Anna"}}
 @pytest.fixture
 def shared(box: Box) -> Iterator[Box]:
     """A gateway before a server called ``any`` that all clients share."""
+    with stdio_container() as container_id:
+        box.host_stdio("any", container_id, session_mode="shared")
+        yield box
+
+
+@pytest.fixture
+def own(make_box: Callable[..., Box]) -> Iterator[Box]:
+    """As ``shared``, and nobody minds what is done to the gateway."""
+    box = make_box()
     with stdio_container() as container_id:
         box.host_stdio("any", container_id, session_mode="shared")
         yield box
@@ -166,6 +175,22 @@ async def test_only_the_session_that_was_asked_can_answer(shared: Box) -> None:
 
         assert await ben.post(forged) == 202
         assert await anna.post(true) == 202
+        answer = await anext(events)
+
+    assert json.loads(text_of(answer)) == {"result": ANSWER}
+
+
+async def test_a_bridge_that_was_started_again_knows_what_clients_can_answer(
+    own: Box,
+) -> None:
+    async with session(own) as client:
+        await client.call(tool_call("echo"))
+        await asyncio.to_thread(own.kill_child, "bridge")
+
+        arguments = {"method": "elicitation/create", "params": FORM}
+        events = client.events(tool_call("inquire", arguments))
+        question = await anext(events)
+        await client.post({"jsonrpc": "2.0", "id": question["id"], "result": ANSWER})
         answer = await anext(events)
 
     assert json.loads(text_of(answer)) == {"result": ANSWER}
