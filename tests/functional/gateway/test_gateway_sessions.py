@@ -97,6 +97,18 @@ def test_a_killed_bridge_leaves_no_container_and_the_session_goes_on(
     assert len(containers(apart)) == 1
 
 
+def test_a_gateway_that_is_stopped_leaves_no_session_behind(apart: Box) -> None:
+    for _ in range(2):
+        session = apart.open_session("fake", key=apart.key)
+        call(apart, session, "echo")
+    assert len(containers(apart)) == 2
+
+    assert apart.stop() == 0
+
+    assert containers(apart) == []
+    apart.start()
+
+
 def test_who_has_too_many_busy_sessions_is_told_when_to_come_again(apart: Box) -> None:
     busy = [apart.open_session("fake", key=apart.key) for _ in range(2)]
     for session in busy:
