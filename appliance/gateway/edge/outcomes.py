@@ -34,7 +34,8 @@ def of(status: int, body: bytes) -> tuple[str, int]:
         body: JSON, or event stream, or the end of one.
     """
     found, code = "", 0
-    if b'"error"' in body or b'"isError":true' in body or b'"isError": true' in body:
+    # Of good answers few say "true" anywhere, and none has an error.
+    if b'"error"' in body or b"true" in body:
         found, code = _looked_into(body)
     if not found and status >= _CLIENT_ERROR:
         found = HTTP_ERROR
@@ -42,6 +43,8 @@ def of(status: int, body: bytes) -> tuple[str, int]:
 
 
 def _looked_into(body: bytes) -> tuple[str, int]:
+    if not (b'"error"' in body or b'"isError":true' in body.replace(b" ", b"")):
+        return "", 0
     if not body.lstrip().startswith(b"{"):
         body = body.rpartition(b"data:")[2]
     try:

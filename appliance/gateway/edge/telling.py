@@ -183,9 +183,11 @@ class Telling:
         plan, message = self.plan, self.message
         route, kept_bytes = plan.route, plan.kept_bytes
         found, rpc_code = outcomes.of(status, self.tail or body)
-        trace, params = plan.traceparent, message.params
-        if not trace and params is not None and params.meta is not None:
-            trace = params.meta.traceparent or ""
+        trace, target, params = plan.traceparent, "", message.params
+        if params is not None:
+            target = message.target()
+            if not trace and params.meta is not None:
+                trace = params.meta.traceparent or ""
         asked = self.body or b""
         plan.desk.over(
             Invocation(
@@ -196,7 +198,7 @@ class Telling:
                 route.deployment_id or 0,
                 plan.principal,
                 message.method or plan.head.method,
-                message.target(),
+                target,
                 status,
                 found if error_class is None else error_class,
                 rpc_code,
