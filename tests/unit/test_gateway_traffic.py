@@ -218,3 +218,35 @@ def test_an_overlong_answer_fails_the_call_that_it_answers() -> None:
 
     assert first.is_over
     assert not second.is_over
+
+
+async def test_what_a_server_logs_after_its_answer_is_not_taken_for_another_s() -> None:
+    traffic = Traffic()
+    _, sent = begin(traffic, ANNA)
+    says(traffic, id=sent["id"], result={})
+    call, _ = begin(traffic, BEN)
+    stream = traffic.open_stream(BEN)
+
+    log = {"level": "info", "data": "anna's"}
+    says(traffic, method="notifications/message", params=log)
+
+    assert call.take_notes() == []
+    assert await heard(stream) == []
+
+
+def test_a_call_that_was_given_up_is_not_taken_for_the_one_in_flight() -> None:
+    refused: list[bytes] = []
+    traffic = Traffic(send=refused.append)
+    given_up, sent = begin(traffic, ANNA)
+    traffic.abandon(given_up)
+    able = Caller("user:2", "s2", {"elicitation": {"form": {}}})
+    call, _ = begin(traffic, able)
+
+    says(traffic, id="q1", method="elicitation/create", params={})
+    assert call.take_asks() == []
+    assert b"cannot be told" in refused[0]
+
+    # The late answer to it ends the doubt.
+    says(traffic, id=sent["id"], result={})
+    says(traffic, id="q2", method="elicitation/create", params={})
+    assert len(refused) == len(call.take_asks()) == 1

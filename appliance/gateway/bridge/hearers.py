@@ -4,15 +4,16 @@ Such a message belongs to nobody in particular, and may still speak of somebody'
 
 - ``resources/updated`` goes to the streams of those who subscribed to that resource;
 - what speaks of a task or of an elicitation goes to whom it was made for;
-- a log message goes to the call that it must belong to; with several calls of one principal in flight, to that principal's
-  streams; with none, to every stream as long as one principal alone has used the server; otherwise to nobody, because it
-  cannot be known whose it is;
+- a log message goes to the call that it must belong to; if it may belong to several calls, but of one principal, to that
+  principal's streams; with none, to every stream as long as one principal alone has used the server; otherwise to nobody,
+  because it cannot be known whose it is. Calls that were answered a moment ago, or were given up, count too
+  (``afterthoughts``);
 - the rest (``…/list_changed``) goes to every stream.
 
 A server that one session has for itself (``owner``) speaks to that session alone, and none of this is in question.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 from msgspec import Raw, UnsetType
 
@@ -55,16 +56,16 @@ class Hearers:
         self.levels.forget(caller)
         return self.subscribers.forget(caller)
 
-    def hear(self, message: Envelope, calls: Sequence[Call], call: Call | None) -> None:
+    def hear(self, message: Envelope, call: Call | None, whose: set[str]) -> None:
         """Hand a notification to whom it concerns.
 
         Args:
-            calls: Those in flight.
-            call: The one of them that a message without a name must belong to.
+            call: The call in flight that a message without a name must belong to; ``None``: it cannot be told.
+            whose: The principals of whom it may speak; none: nothing is known of any.
         """
         body = wire.encode(Envelope(method=message.method, params=message.params))
         if message.method == "notifications/message":
-            self._log(message.params, body, calls, call)
+            self._log(message.params, body, call, whose)
             return
         for stream in list(self._recipients(message)):
             stream.put(body)
@@ -73,14 +74,14 @@ class Hearers:
         self,
         params: Raw | UnsetType,
         body: bytes,
-        calls: Sequence[Call],
         call: Call | None,
+        whose: set[str],
     ) -> None:
         if call is not None:
             if self.levels.wants(call.caller, params):
                 call.note(body)
             return
-        principals = {item.caller.principal for item in calls} or self._principals
+        principals = whose or self._principals
         if len(principals) > 1 and self._owner is None:
             self.dropped += 1
             return

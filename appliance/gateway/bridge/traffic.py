@@ -10,6 +10,7 @@ import msgspec
 from msgspec import UNSET, Raw, UnsetType
 
 from appliance.core.errors import DomainError
+from appliance.gateway.bridge.afterthoughts import Afterthoughts
 from appliance.gateway.bridge.calls import Call, Caller, Stream
 from appliance.gateway.bridge.frames import Overlong
 from appliance.gateway.bridge.hearers import Hearers
@@ -42,6 +43,7 @@ class Traffic:
         self._owner = owner
         self._send = send
         self._calls = InFlight()
+        self._afterthoughts = Afterthoughts()
         self._hearers = Hearers(owner)
         self._questions = Questions(send)
         self._strays = 0
@@ -89,6 +91,7 @@ class Traffic:
         self._questions.end_of(call)
         if not self._calls.forget(call):
             return None
+        self._afterthoughts.given_up(call)
         params = b'{"requestId":%b,"reason":"The client went away."}' % call.wire_id
         return wire.one_line(
             Envelope(method="notifications/cancelled", params=Raw(params))
@@ -125,6 +128,7 @@ class Traffic:
         self._questions.end_of(call)
         # The client's request is still open; it ends with this, whatever the server makes of it.
         self._end_here(call, error=(wire.CANCELLED, "Request cancelled"))
+        self._afterthoughts.given_up(call)
         return wire.one_line(
             Envelope(method="notifications/cancelled", params=Raw(wire.encode(fields)))
         )
@@ -177,8 +181,10 @@ class Traffic:
             note = Envelope(method=message.method, params=message.params)
             listening.note(wire.encode(note))
         else:
-            calls = self._calls.of_clients()
-            self._hearers.hear(message, calls, self._call_in_question())
+            others = self._afterthoughts.who_is_spoken_of()
+            call = self._call_in_question(others)
+            whose = {item.caller.principal for item in self._calls.of_clients()}
+            self._hearers.hear(message, call, whose | others)
 
     def overlong(self, line: Overlong, limit: int) -> bool:
         """Fail the call that an overlong line answers; return whether there was one."""
@@ -224,7 +230,10 @@ class Traffic:
         call = self._calls.answered(message)
         if call is None:
             self._strays += 1
+            self._afterthoughts.answered_late(wire.id_of(message))
             return
+        if call.caller != OURSELVES:
+            self._afterthoughts.answered(call.caller.principal)
         self._questions.end_of(call)
         call.finish(
             answer=self._hearers.belongings.made(call.method, message, call.caller)
@@ -247,18 +256,24 @@ class Traffic:
         elif (ask := self._questions.ask(message, place)) is not None:
             self._hearers.belongings.asked(ask, place.caller)
 
-    def _call_in_question(self) -> Call | None:
-        """Return the call that a message without a name must belong to; ``None``: there is none, or it cannot be told."""
+    def _call_in_question(self, others: set[str]) -> Call | None:
+        """Return the call that a message without a name must belong to; ``None``: there is none, or it cannot be told.
+
+        Args:
+            others: Principals without a call in flight whom the server may be speaking of nevertheless.
+        """
         calls = self._calls.of_clients()
         if self._owner is None:
-            return whom(calls, self._questions.places)
+            call = whom(calls, self._questions.places)
+            is_theirs = call is not None and others <= {call.caller.principal}
+            return call if is_theirs else None
         # Whoever waits for its client is not what the server is busy with.
         busy = [call for call in calls if call not in self._questions.places]
         return next(reversed(busy or calls), None)
 
     def _place(self) -> Call | Stream | None:
         """Return where a client hears of what the server asks without saying for which call."""
-        call = self._call_in_question()
+        call = self._call_in_question(self._afterthoughts.who_is_worked_for())
         if call is None and self._owner is not None:
             return next(iter(self._hearers.streams), None)
         return call
