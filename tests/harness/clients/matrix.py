@@ -113,8 +113,8 @@ _INSPECTOR = {
     "elicit": "its command line has nobody to ask: it cancels, or waits for ever",
 }
 _PROXY = {
-    "sample": "asks of its servers' do not cross it, its README says",
-    "elicit": "asks of its servers' do not cross it, its README says",
+    "sample": "what servers ask does not cross it, as its README says",
+    "elicit": "what servers ask does not cross it, as its README says",
 }
 _REMOTE_AUTO = {
     "cancel": "it tells a stateless server notifications/cancelled and does not hang up"
