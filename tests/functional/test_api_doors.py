@@ -329,6 +329,13 @@ async def test_what_is_open_is_known_by_name(hub: Hub) -> None:
         "GET /openapi.json",
         "POST /api/login",
         "POST /api/register",
+        # Discovery: to strangers, what its owner listed (tests/functional/test_api_discovery.py).
+        "GET /.well-known/ai-catalog.json",
+        "GET /.well-known/mcp.json",
+        "GET /.well-known/mcp/server-card.json",
+        "GET /v0.1/servers",
+        "GET /v0.1/servers/{name}/versions",
+        "GET /v0.1/servers/{name}/versions/{version}",
     }
 
 
