@@ -1,5 +1,6 @@
 """Sessions with containers of their own, through a whole gateway."""
 
+import json
 import subprocess
 import sys
 import time
@@ -11,6 +12,7 @@ import pytest
 from appliance.core import labels
 from appliance.gateway.bridge.clones import gateway_label
 from appliance.gateway.edge.eras import ASSUMED_FOR_S
+from appliance.gateway.http.messages import BRIDGE_SESSION
 from tests.fakes.mcp_box import (
     ROOT,
     Box,
@@ -152,29 +154,39 @@ def test_a_server_that_is_stopped_takes_its_sessions_along(apart: Box) -> None:
     wait_until(lambda: containers(apart) == [], "the container is gone", within_s=10)
 
 
-def test_a_session_that_was_opened_while_a_server_started_goes_on(box: Box) -> None:
+def test_a_session_that_was_opened_while_a_server_started_goes_on(
+    make_box: Callable[..., Box],
+) -> None:
+    # What one worker knows of a server, another may not.
+    box = make_box(gw_workers=1)
     port = free_port()
     box.host_http("late", f"http://127.0.0.1:{port}/mcp")
     assert box.post("late", tool_call("echo"), key=box.key)[0] >= 500
-    command = [sys.executable, "-m", "tests.fakes.mcp_sdk", str(port)]
+    command = [sys.executable, "-m", "tests.fakes.mcp_web", str(port)]
     with subprocess.Popen(
         command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     ) as server:
         try:
             wait_until(lambda: accepts(port), "the server listens")
             session = box.open_session("late", key=box.key)
+            assert session.startswith(BRIDGE_SESSION)
             # By then it is asked again how it speaks, and called without the bridge.
             time.sleep(ASSUMED_FOR_S + 0.5)
-            box.open_session("late", key=box.key)
-
-            answer = box.call(
-                "late",
-                "echo",
-                {"message": "1"},
-                key=box.key,
-                headers={"Mcp-Session-Id": session},
+            wait_until(
+                lambda: (
+                    not box.open_session("late", key=box.key).startswith(BRIDGE_SESSION)
+                ),
+                "the server is called without the bridge",
             )
 
-            assert text_of(answer) == "Echo: 1"
+            headers = {"Mcp-Session-Id": session}
+            answer = box.call("late", "headers", {}, key=box.key, headers=headers)
+
+            # The server is told of the session that it made for the bridge, not of the bridge's own.
+            seen = {
+                name.lower(): value
+                for name, value in json.loads(text_of(answer)).items()
+            }
+            assert seen["mcp-session-id"] == "real-session"
         finally:
             server.kill()
