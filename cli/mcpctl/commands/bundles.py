@@ -6,8 +6,14 @@ import click
 
 from mcpctl.client import path_of
 from mcpctl.commands.common import client, json_option
-from mcpctl.commands.connect import replace_key, show_configs
-from mcpctl.commands.tools import given_arguments, show_call
+from mcpctl.commands.endpoints import (
+    call_options,
+    connect_options,
+    given_arguments,
+    replace_key,
+    show_call,
+    show_configs,
+)
 from mcpctl.output import age, emit_json, pairs, state, table
 
 
@@ -228,22 +234,7 @@ def tools(bundle: str, *, as_json: bool) -> None:
 
 @bundles.command()
 @click.argument("bundle")
-@click.argument("tool")
-@click.argument("arguments", nargs=-1, metavar="[NAME=VALUE]…")
-@click.option(
-    "--input",
-    "raw",
-    metavar="JSON",
-    help="All arguments as one JSON object; '-': from standard input.",
-)
-@click.option(
-    "--timeout",
-    type=click.FloatRange(1, 600),
-    default=60.0,
-    show_default=True,
-    help="Seconds.",
-)
-@json_option
+@call_options
 def call(  # noqa: PLR0917 - click passes what the command line holds
     bundle: str,
     tool: str,
@@ -261,20 +252,10 @@ def call(  # noqa: PLR0917 - click passes what the command line holds
 
 @bundles.command()
 @click.argument("bundle")
-@click.option(
-    "--client",
-    "wanted",
-    default="generic",
-    show_default=True,
-    help="generic, claude-code, vscode, …; 'list' shows all.",
-)
-@click.option(
-    "--key", help="Endpoint key to fill in; without it a placeholder stands there."
-)
-@json_option
+@connect_options
 def connect(bundle: str, wanted: str, key: str | None, *, as_json: bool) -> None:
     """Show what to paste into an MCP client."""
-    show_configs("bundles", bundle, wanted, key, as_json=as_json)
+    show_configs(("bundles", bundle), wanted, key, as_json=as_json)
 
 
 @bundles.command()
@@ -283,7 +264,7 @@ def connect(bundle: str, wanted: str, key: str | None, *, as_json: bool) -> None
 @json_option
 def key(bundle: str, *, yes: bool, as_json: bool) -> None:
     """Make a new endpoint key; the old one stops working at once."""
-    replace_key("bundles", bundle, yes=yes, as_json=as_json)
+    replace_key(("bundles", bundle), yes=yes, as_json=as_json)
 
 
 def _tell(bundle: dict[str, Any]) -> None:
