@@ -24,7 +24,7 @@ from appliance.builds.service import BuildService
 from appliance.bundles.service import BundleService
 from appliance.bundles.store import names as bundle_names
 from appliance.core.cards import CATALOG_PATH, site
-from appliance.core.errors import ConflictError, UnavailableError
+from appliance.core.errors import UnavailableError
 from appliance.core.ids import internal_key
 from appliance.infra import migrations
 from appliance.infra.database import (
@@ -34,6 +34,7 @@ from appliance.infra.database import (
     connection_arguments,
 )
 from appliance.infra.docker import Engine
+from appliance.infra.errors import PortInUseError
 from appliance.infra.identity import installation_id
 from appliance.infra.postgres import database_url
 from appliance.invocations.service import InvocationService
@@ -75,17 +76,11 @@ PRUNE_EVERY_S = 3600.0
 WORKER_SILENT_S = 15.0
 
 
-class PortTakenError(ConflictError):
-    """Another program listens where the hub should."""
-
-    code = "port_in_use"
-
-
 def run_hub(settings: Settings) -> None:
     """Run the hub until it is told to stop. Blocking.
 
     Raises:
-        PortTakenError: BIND_PORT is in use.
+        PortInUseError: BIND_PORT is in use.
         DatabaseUnavailableError: Postgres did not answer within a minute.
         MigrationError: The schema could not be brought up to date, and ALLOW_MIGRATION_FAILURE is not set.
     """
@@ -105,7 +100,7 @@ def run_hub(settings: Settings) -> None:
     except OSError as error:
         if error.errno != errno.EADDRINUSE:
             raise
-        raise PortTakenError(
+        raise PortInUseError(
             f"Port {settings.bind_port} is in use.",
             hint="Stop the other program or set BIND_PORT to another port.",
         ) from error

@@ -17,8 +17,9 @@ from urllib.parse import urlsplit
 
 from supervisor.xmlrpc import SupervisorTransport
 
-from appliance.core.errors import ConflictError, UnavailableError
+from appliance.core.errors import UnavailableError
 from appliance.infra.directories import own_directory
+from appliance.infra.errors import PortInUseError
 from appliance.infra.supervisor_config import Layout, Program, render
 from appliance.settings import Settings
 
@@ -33,12 +34,6 @@ class SupervisorError(UnavailableError):
     """Supervisord did not do what it was asked."""
 
     code = "supervisor_failed"
-
-
-class PortInUseError(ConflictError):
-    """Something else listens where one of our processes should."""
-
-    code = "port_in_use"
 
 
 @dataclass(frozen=True)
