@@ -44,10 +44,12 @@ def admit(call: "Call") -> None:
             call.message = message = reading.decode(body)
         except reading.UNREADABLE:
             call.message = message = reading.read_leniently(body) or call.message
-            call.is_odd = True
+            call.is_bound = is_marked(body)
         if plan.is_listening and message.method == LISTEN:
             call.deadline = None
         params = message.params
+        if params is not None:
+            call.is_bound = reading.hold_states(params)
         if not plan.is_legacy or (params is not None and params.meta is not None):
             _tell_era(call)
     else:
@@ -97,14 +99,12 @@ def _enter(call: "Call") -> None:
 
 
 def read_states(call: "Call") -> None:
-    """Give the server its own request state and task id back.
+    """Give the server its own request state and task id back, which a message that is bound holds.
 
     Raises:
         ForeignStateError: They are not this principal's.
         WireError: The body may hold some, but cannot be read.
     """
-    if not ((call.is_odd and is_marked(call.sent)) or call.message.holds_states()):
-        return
     plan, message = call.plan, wire.decode_body(call.sent)
     if not isinstance(message.params, Raw):
         return

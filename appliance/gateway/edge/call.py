@@ -22,8 +22,8 @@ class Call(Answering):
     attempts = BRIDGE_ATTEMPTS
     #: What is sent to the server: the body, or what it was rewritten to.
     sent = b""
-    #: Whether the body is not as the protocol has it.
-    is_odd = False
+    #: Whether the body may bring back what a server handed out.
+    is_bound = False
 
     def begin(self) -> None:
         """Look at the request and send it on."""
@@ -48,10 +48,8 @@ class Call(Answering):
                 self._wait_for(self._ask_eras())
                 return
             self.is_direct = self.era in eras
-            if self.is_direct:
-                is_bound = self.is_odd or self.message.params is not None
-                if is_bound and not self._owns_states():
-                    return
+            if self.is_direct and self.is_bound and not self._owns_states():
+                return
         if not self.is_direct:
             self._send_to(*plan.bridge)
         elif plan.direct is not None:
@@ -99,6 +97,7 @@ class Call(Answering):
         except failures.REFUSALS as refusal:
             self.refuse(refusal)
             return False
+        self.is_bound = False
         return True
 
     def _send_to(self, origin: Origin, head: bytes) -> None:

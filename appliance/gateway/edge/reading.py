@@ -20,12 +20,23 @@ class _Meta(msgspec.Struct, gc=False):
     )
 
 
-class _Params(msgspec.Struct, gc=False):
+class Params(msgspec.Struct, gc=False):
+    """What of a message's parameters a worker has to know."""
+
     name: str | None = None
     uri: str | None = None
     meta: _Meta | None = field(name="_meta", default=None)
     request_state: Raw | UnsetType = field(name="requestState", default=UNSET)
     task_id: Raw | UnsetType = field(name="taskId", default=UNSET)
+
+
+def hold_states(params: Params) -> bool:
+    """Whether parameters bring back something that a server handed out."""
+    return (
+        params.request_state is not UNSET
+        or params.task_id is not UNSET
+        or (params.meta is not None and params.meta.related_task is not UNSET)
+    )
 
 
 class Message(msgspec.Struct, gc=False):
@@ -34,16 +45,7 @@ class Message(msgspec.Struct, gc=False):
     id: Raw = Raw(wire.NULL)
     #: Empty: it is an answer, or cannot be read.
     method: str = ""
-    params: _Params | None = None
-
-    def holds_states(self) -> bool:
-        """Whether it brings back something that a server handed out."""
-        params = self.params
-        return params is not None and (
-            params.request_state is not UNSET
-            or params.task_id is not UNSET
-            or (params.meta is not None and params.meta.related_task is not UNSET)
-        )
+    params: Params | None = None
 
     def target(self) -> str:
         """Return the tool, prompt or resource that is asked for; empty for other methods."""

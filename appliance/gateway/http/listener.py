@@ -178,7 +178,10 @@ class Connection(asyncio.Protocol):
             end = data.find(_END)
             known = self._known.get(data[:end])
             if known is not None and end > 0 and len(data) == end + 4 + known.length:
-                self._begin(known, data[end + 4 :])
+                self.is_busy = True
+                self.head = known.head
+                self._is_usual = known.is_usual
+                known.plan.begin(self, data[end + 4 :])
                 return
         self._take_in(data)
 
@@ -327,7 +330,11 @@ class Connection(asyncio.Protocol):
             return
         if self._is_usual and not (clock.is_ending or self._has_unread):
             transport.write(head + clock.lines + body)
-            self._done(is_last=False)
+            self.exchange = None
+            self.is_busy = False
+            self.since = clock.now
+            if self._buffer:
+                self._done(is_last=False)
             return
         is_last = self.is_last
         end = clock.last_lines if is_last else clock.lines
