@@ -349,7 +349,7 @@ async def test_two_servers_do_not_share_a_network(
         for name in box.networks()
     }
     assert len(subnets) == 2
-    assert all(subnet.endswith("/28") for subnet in subnets)
+    assert all(subnet.endswith("/27") for subnet in subnets)
 
 
 async def test_an_image_that_is_not_there_is_named(
