@@ -250,3 +250,29 @@ def test_a_call_that_was_given_up_is_not_taken_for_the_one_in_flight() -> None:
     says(traffic, id=sent["id"], result={})
     says(traffic, id="q2", method="elicitation/create", params={})
     assert len(refused) == len(call.take_asks()) == 1
+
+
+async def test_what_the_hub_has_looked_at_takes_no_clients_log_away() -> None:
+    traffic = Traffic()
+    hub = Caller("hub")
+    done, line = begin(traffic, hub, "tools/list", 7)
+    says(traffic, id=line["id"], result={"tools": []})
+    assert done.is_over
+    begin(traffic, hub, "tools/list", 8)
+    call, _ = begin(traffic, ANNA)
+
+    says(traffic, method="notifications/message", params={"level": "info"})
+
+    assert len(call.take_notes()) == 1
+
+
+async def test_what_the_hub_has_called_is_somebodys() -> None:
+    traffic = Traffic()
+    done, line = begin(traffic, Caller("hub"), "tools/call", 7)
+    says(traffic, id=line["id"], result={"content": []})
+    assert done.is_over
+    call, _ = begin(traffic, ANNA)
+
+    says(traffic, method="notifications/message", params={"level": "info"})
+
+    assert call.take_notes() == []

@@ -17,6 +17,8 @@ from appliance.gateway.protocol.wire import Envelope
 
 #: The bridge's own requests are nobody else's.
 OURSELVES = Caller("bridge")
+_HUB = "hub"
+_LOOKS = {"tools/list", "prompts/list", "resources/list", "resources/templates/list"}
 _SUBSCRIPTION_ID = b'"io.modelcontextprotocol/subscriptionId"'
 
 
@@ -26,6 +28,14 @@ class _Target(msgspec.Struct):
 
 class _Tagged(msgspec.Struct):
     meta: dict[str, Raw] = msgspec.field(name="_meta", default_factory=dict)
+
+
+def tells_of_somebody(caller: Caller, method: str) -> bool:
+    """Whether what a server says of a request may be somebody's.
+
+    The bridge's own requests are nobody's, and neither are the hub's looks at what the server offers.
+    """
+    return caller != OURSELVES and not (caller.principal == _HUB and method in _LOOKS)
 
 
 class InFlight:
@@ -53,6 +63,11 @@ class InFlight:
     def of_clients(self) -> list[Call]:
         """Return the calls of clients, the latest last."""
         return [call for call in self._calls.values() if call.caller != OURSELVES]
+
+    def of_somebody(self) -> list[Call]:
+        """Return the calls of which the server may be speaking, the latest last."""
+        calls = self._calls.values()
+        return [call for call in calls if tells_of_somebody(call.caller, call.method)]
 
     def forget(self, call: Call) -> bool:
         """Forget ``call``; return whether it was still waited for."""

@@ -14,7 +14,11 @@ from appliance.gateway.bridge.afterthoughts import Afterthoughts
 from appliance.gateway.bridge.calls import Call, Caller, Stream
 from appliance.gateway.bridge.frames import Overlong
 from appliance.gateway.bridge.hearers import Hearers
-from appliance.gateway.bridge.inflight import OURSELVES, InFlight
+from appliance.gateway.bridge.inflight import (
+    OURSELVES,
+    InFlight,
+    tells_of_somebody,
+)
 from appliance.gateway.bridge.questions import Questions, whom
 from appliance.gateway.errors import OverlongAnswerError
 from appliance.gateway.protocol import wire
@@ -183,7 +187,7 @@ class Traffic:
         else:
             others = self._afterthoughts.who_is_spoken_of()
             call = self._call_in_question(others)
-            whose = {item.caller.principal for item in self._calls.of_clients()}
+            whose = {item.caller.principal for item in self._calls.of_somebody()}
             self._hearers.hear(message, call, whose | others)
 
     def overlong(self, line: Overlong, limit: int) -> bool:
@@ -200,7 +204,7 @@ class Traffic:
         params = request.params
         if request.method == _SET_LEVEL:
             params = self._hearers.levels.set(caller, params)
-        if caller != OURSELVES:
+        if tells_of_somebody(caller, str(request.method)):
             self._hearers.note_user(caller)
         return self._calls.begin(request, params, caller)
 
@@ -232,7 +236,7 @@ class Traffic:
             self._strays += 1
             self._afterthoughts.answered_late(wire.id_of(message))
             return
-        if call.caller != OURSELVES:
+        if tells_of_somebody(call.caller, call.method):
             self._afterthoughts.answered(call.caller.principal)
         self._questions.end_of(call)
         call.finish(
@@ -262,7 +266,7 @@ class Traffic:
         Args:
             others: Principals without a call in flight whom the server may be speaking of nevertheless.
         """
-        calls = self._calls.of_clients()
+        calls = self._calls.of_somebody()
         if self._owner is None:
             call = whom(calls, self._questions.places)
             is_theirs = call is not None and others <= {call.caller.principal}
