@@ -17,6 +17,8 @@ from appliance.gateway.routes import Route
 class _Revive(msgspec.Struct):
     session: str
     client: Said = msgspec.field(default_factory=Said)
+    #: Whether the client ends it: then there will be none in its place.
+    ended: bool = False
 
 
 async def eras(route: Route, peer: Peer) -> http.Answer:
@@ -47,6 +49,9 @@ async def revive(request: http.Request, peer: Peer) -> http.Answer:
     except msgspec.DecodeError:
         return http.empty(HTTPStatus.BAD_REQUEST)
     principal = request.headers.get(http.PRINCIPAL_HEADER, "")
+    if asked.ended:
+        peer.end(principal, asked.session)
+        return http.empty(HTTPStatus.NO_CONTENT)
     hello = hello_for(asked.client.caller(principal, asked.session))
     session_id = await peer.successor(principal, asked.session, hello)
     return http.json_answer(wire.encode({"session": session_id}))

@@ -50,6 +50,13 @@ class Call(Answering):
             self.is_direct = self.era in eras
             if self.is_direct and self.is_bound and not self._owns_states():
                 return
+        if self.is_direct and plan.head.method == "DELETE":
+            self._wait_for(self._end_session())
+        else:
+            self._send_there()
+
+    def _send_there(self) -> None:
+        plan = self.plan
         if not self.is_direct:
             self._send_to(*plan.bridge)
         elif plan.direct is not None:
@@ -130,6 +137,12 @@ class Call(Answering):
     async def _ask_eras(self) -> None:
         await self.plan.desk.eras.ask(self.plan.route)
         self.send_on()
+
+    async def _end_session(self) -> None:
+        plan, eras = self.plan, self.plan.desk.eras
+        session = eras.session(plan.route, plan.session.upstream_id)
+        await eras.end(plan.route, plan.principal, session)
+        self._send_there()
 
     async def _retry(self) -> None:
         await asyncio.sleep(BRIDGE_RETRY_S)

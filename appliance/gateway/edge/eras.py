@@ -5,6 +5,7 @@ speaks, as it most often does.
 """
 
 import asyncio
+import contextlib
 import time
 from collections.abc import Mapping
 from typing import Any, Final
@@ -95,6 +96,12 @@ class Eras:
             return None
         new = None if answer is None else answer.get("session")
         return new if isinstance(new, str) and new != session else None
+
+    async def end(self, route: Route, principal: str, session: str) -> None:
+        """Have nothing take the place of a session that its client ends."""
+        question = msgspec.json.encode({"session": session, "ended": True})
+        with contextlib.suppress(OSError):
+            await self._call("POST", route, "revive", question, principal=principal)
 
     def revived(self, route: Route, upstream_id: str, new: str) -> None:
         """Remember what a server knows a session as from now on."""

@@ -128,6 +128,22 @@ def test_a_session_that_its_server_forgot_goes_on_in_another(
         assert "opened 2" in text_of(answer) or "opened 3" in text_of(answer)
 
 
+def test_a_session_that_its_client_ended_is_not_opened_anew(
+    box: Box, forgetful: str
+) -> None:
+    box.host_http("web", forgetful)
+    session = {"Mcp-Session-Id": box.open_session("web", key=box.key)}
+    assert box.post("web", tool_call("say"), key=box.key, headers=session)[0] == 200
+
+    end = f"DELETE /servers/web/mcp HTTP/1.1\r\nMcp-Session-Id: {session['Mcp-Session-Id']}\r\n"
+    raw(box, end)
+    box.post("web", tool_call("forget"), key=box.key, headers=session)
+
+    for _ in range(8):  # whichever worker answers
+        status, _ = box.post("web", tool_call("say"), key=box.key, headers=session)
+        assert status == 404
+
+
 def test_a_server_takes_as_many_calls_as_its_owner_says(
     box: Box, web_server: str
 ) -> None:

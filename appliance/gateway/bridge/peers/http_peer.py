@@ -58,6 +58,10 @@ class HttpPeer:
         assert self._found is not None  # noqa: S101 - one line above
         return self._found
 
+    def end(self, principal: str, session_id: str) -> None:
+        """The client itself ends a session that workers carry: nothing takes its place."""
+        self._revivals.end(principal, session_id)
+
     async def successor(self, principal: str, session_id: str, hello: Hello) -> str:
         """Return the id of the session that takes the place of one that the server has forgotten.
 

@@ -10,6 +10,7 @@ from appliance.gateway.bridge.peers import shared
 from appliance.gateway.bridge.peers.door import Door
 from appliance.gateway.bridge.peers.hello import Hello
 from appliance.gateway.bridge.peers.http_session import HttpSession
+from appliance.gateway.errors import UnknownSessionError
 
 #: Dead sessions whose successors are remembered; beyond it the oldest is forgotten, and its clients open anew.
 REMEMBERED = 10_000
@@ -27,14 +28,24 @@ class Revivals:
         self._door = door
         self._open_within_s = open_within_s
         self._successors: dict[tuple[str, str], asyncio.Task[str]] = {}
+        self._ended: dict[tuple[str, str], None] = {}
+
+    def end(self, principal: str, session_id: str) -> None:
+        """The client itself ends the session: nothing takes its place."""
+        self._ended[principal, session_id] = None
+        if len(self._ended) > REMEMBERED:
+            del self._ended[next(iter(self._ended))]
 
     async def successor(self, principal: str, session_id: str, hello: Hello) -> str:
         """Return the server's id of the session that takes the place of ``session_id``; empty: it keeps none any more.
 
         Raises:
+            UnknownSessionError: The client has ended it.
             DomainError: The server cannot be opened.
         """
         key = principal, session_id
+        if key in self._ended:
+            raise UnknownSessionError("Session not found; initialize again.")
         task = self._successors.get(key)
         if task is None or (task.done() and shared.has_failed(task)):
             task = self._successors[key] = shared.begin(self._open(hello))
