@@ -1,13 +1,11 @@
 """Requests of the modern era over streamable HTTP: each a POST of its own, with headers that repeat what it is."""
 
-import asyncio
-
 import structlog
 from msgspec import UNSET, Raw
 
-from appliance.core.errors import DomainError
 from appliance.gateway.bridge.calls import Call, Caller
 from appliance.gateway.bridge.peers import speech
+from appliance.gateway.bridge.peers.carriers import Carriers
 from appliance.gateway.bridge.peers.door import Door, is_stream, messages_in
 from appliance.gateway.bridge.peers.events import EventReader
 from appliance.gateway.bridge.peers.flight import (
@@ -44,45 +42,29 @@ class HttpLine:
         """Ask nothing yet."""
         self._door = door
         self._flight = Flight()
-        self._carrying: dict[Call, asyncio.Task[None]] = {}
+        self._carriers = Carriers(self._flight, self._carry)
         self._marks: dict[str, Marks] = {}
 
     async def begin(self, request: Envelope, caller: Caller) -> Call:
         """Send ``request`` and return the call at once."""
-        call, onward = self._flight.begin(request, caller)
-        task = asyncio.create_task(self._see_through(call, onward))
-        self._carrying[call] = task
-        task.add_done_callback(lambda _: self._carrying.pop(call, None))
-        return call
+        return self._carriers.begin(request, caller)
 
     def abandon(self, call: Call) -> None:
         """Hang up, which cancels ``call`` unless it is over."""
-        if self._flight.end(call) and (task := self._carrying.get(call)) is not None:
-            task.cancel()
+        self._carriers.abandon(call)
 
     async def close(self) -> None:
         """Hang up on everything."""
-        self._flight.fail(ConnectionLostError("The server was let go of."))
-        tasks = list(self._carrying.values())
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await self._carriers.close()
 
-    async def _see_through(self, call: Call, request: Envelope) -> None:
-        try:
+    async def _carry(self, call: Call, request: Envelope) -> None:
+        answer = await self._exchange(call, request)
+        if code_of(answer) == wire.HEADER_MISMATCH and call.method == _CALL:
+            # Not run: an argument that is to be repeated in a header was not known to be one.
+            await self._learn(request)
+            request.id = Raw(self._flight.new_id())
             answer = await self._exchange(call, request)
-            if code_of(answer) == wire.HEADER_MISMATCH and call.method == _CALL:
-                # Not run: an argument that is to be repeated in a header was not known to be one.
-                await self._learn(request)
-                request.id = Raw(self._flight.new_id())
-                answer = await self._exchange(call, request)
-            call.finish(answer=self._without_bad_tools(call.method, answer))
-        except DomainError as error:
-            call.finish(error=error)
-        finally:
-            self._flight.end(call)
-            # Nobody waits for ever, whatever went wrong here.
-            call.finish(error=ConnectionLostError("The call was not seen through."))
+        call.finish(answer=self._without_bad_tools(call.method, answer))
 
     async def _exchange(self, call: Call, request: Envelope) -> Envelope:
         """Return the answer; what comes before it goes to ``call``."""

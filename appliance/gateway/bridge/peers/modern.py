@@ -6,10 +6,10 @@ from typing import Any
 
 from msgspec import Raw
 
-from appliance.core.errors import DomainError
 from appliance.gateway.bridge.belongings import Belongings
 from appliance.gateway.bridge.calls import Call, Caller, Stream
 from appliance.gateway.bridge.peers import asks, speech
+from appliance.gateway.bridge.peers.carriers import Carriers
 from appliance.gateway.bridge.peers.flight import (
     Flight,
     cancelled,
@@ -21,7 +21,6 @@ from appliance.gateway.bridge.peers.listening import Line, Listening
 from appliance.gateway.bridge.peers.questions import ask_all
 from appliance.gateway.bridge.traffic import OURSELVES
 from appliance.gateway.errors import (
-    ConnectionLostError,
     HandshakeError,
     TooManyRoundsError,
 )
@@ -61,7 +60,7 @@ class ModernPeer:
         self._listening = Listening(line)
         self._levels: dict[Caller, str] = {}
         self._belongings = Belongings()
-        self._carrying: dict[Call, asyncio.Task[None]] = {}
+        self._carriers = Carriers(self._flight, self._carry)
         self._opened = opened
         self._listening.announce(opened["capabilities"])
 
@@ -71,16 +70,11 @@ class ModernPeer:
 
     async def begin(self, request: Envelope, caller: Caller) -> Call:
         """Send ``request`` and return the call at once."""
-        call, onward = self._flight.begin(request, caller)
-        task = asyncio.create_task(self._see_through(call, onward))
-        self._carrying[call] = task
-        task.add_done_callback(lambda _: self._carrying.pop(call, None))
-        return call
+        return self._carriers.begin(request, caller)
 
     def abandon(self, call: Call) -> None:
         """Cancel ``call`` unless it is over."""
-        if self._flight.end(call) and (task := self._carrying.get(call)) is not None:
-            task.cancel()
+        self._carriers.abandon(call)
 
     async def notify(self, notification: Envelope, caller: Caller) -> None:
         """Cancel the call that a client names; the modern era knows no other notification of a client's."""
@@ -110,29 +104,18 @@ class ModernPeer:
     async def close(self) -> None:
         """Let go of the server."""
         await self._listening.close()
-        self._flight.fail(ConnectionLostError("The server was let go of."))
-        tasks = list(self._carrying.values())
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await self._carriers.close()
         await self._line.close()
 
     def describe(self) -> Mapping[str, Any]:
         """Return what is known, for people and tests."""
         return {"discover": self._opened, "calls_in_flight": len(self._flight)}
 
-    async def _see_through(self, call: Call, request: Envelope) -> None:
-        try:
-            if not await self._answers_itself(call, request):
-                await self._carry(call, request)
-        except DomainError as error:
-            call.finish(error=error)
-        finally:
-            self._flight.end(call)
-            # Nobody waits for ever, whatever went wrong here.
-            call.finish(error=ConnectionLostError("The call was not seen through."))
-
     async def _carry(self, call: Call, request: Envelope) -> None:
+        if not await self._answers_itself(call, request):
+            await self._ask(call, request)
+
+    async def _ask(self, call: Call, request: Envelope) -> None:
         """Send the request, and send it again with what the server wants to know first."""
         params: dict[str, Any] = dict(fields_of(request.params))
         meta = speech.meta_of(call.caller, self._level(call.caller))
