@@ -21,7 +21,7 @@ from appliance.gateway.errors import (
     HandshakeError,
     InstanceGoneError,
 )
-from appliance.gateway.protocol import discovery, wire
+from appliance.gateway.protocol import discovery, opening, wire
 from appliance.gateway.protocol.wire import Envelope
 
 #: Sends one request and returns the server's answer.
@@ -55,9 +55,18 @@ async def shake_hands(ask: Ask, announced: Announced = SHARED) -> dict[str, Any]
     """
     refusal = ""
     for revision in wire.LEGACY_REVISIONS:
-        answer = await ask(_initialize(revision, announced))
+        answer = await ask(
+            opening.request(
+                revision,
+                announced.capabilities,
+                announced.client_info or discovery.GATEWAY_INFO,
+            )
+        )
         if answer.error is UNSET:
-            return _result(answer)
+            return {
+                "capabilities": {},
+                "serverInfo": opening.UNKNOWN,
+            } | opening.result_of(answer)
         refusal = refusal or _message(answer)
     stateless = discovery.opened_by(await ask(discovery.request()))
     if stateless is not None:
@@ -68,7 +77,7 @@ async def shake_hands(ask: Ask, announced: Announced = SHARED) -> dict[str, Any]
     return {
         "protocolVersion": wire.LEGACY_REVISIONS[0],
         "capabilities": {"tools": {}},
-        "serverInfo": {"name": "unknown", "version": ""},
+        "serverInfo": opening.UNKNOWN,
     }
 
 
@@ -134,30 +143,6 @@ async def forget_gone_containers(files: HandshakeFiles, engine: Engine) -> None:
             await asyncio.to_thread(files.forget, container_id)
         except EngineAwayError:
             return
-
-
-def _initialize(revision: str, announced: Announced) -> Envelope:
-    params = {
-        "protocolVersion": revision,
-        "capabilities": announced.capabilities,
-        "clientInfo": announced.client_info or discovery.GATEWAY_INFO,
-    }
-    return Envelope(method="initialize", params=Raw(wire.encode(params)))
-
-
-def _result(answer: Envelope) -> dict[str, Any]:
-    try:
-        result = msgspec.json.decode(
-            b"" if answer.result is UNSET else answer.result, type=dict[str, Any]
-        )
-    except msgspec.DecodeError as error:
-        raise HandshakeError(
-            "The server answered initialize with something else than an object."
-        ) from error
-    return {
-        "capabilities": {},
-        "serverInfo": {"name": "unknown", "version": ""},
-    } | result
 
 
 def _message(answer: Envelope) -> str:

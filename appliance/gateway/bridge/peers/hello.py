@@ -9,12 +9,11 @@ from msgspec import UNSET, Raw
 
 from appliance.gateway.bridge.calls import Caller
 from appliance.gateway.errors import HandshakeError
-from appliance.gateway.protocol import wire
+from appliance.gateway.protocol import opening, wire
 from appliance.gateway.protocol.discovery import GATEWAY_INFO
 from appliance.gateway.protocol.wire import Envelope
 
 _OLDEST = wire.LEGACY_REVISIONS[-1]
-_UNKNOWN = {"name": "unknown", "version": ""}
 
 
 @dataclass(frozen=True)
@@ -33,14 +32,9 @@ class Hello:
 
     def request(self, request_id: bytes, revision: str) -> Envelope:
         """Return the ``initialize`` request."""
-        params = {
-            "protocolVersion": revision,
-            "capabilities": self.capabilities,
-            "clientInfo": self.client_info,
-        }
-        return Envelope(
-            id=Raw(request_id), method="initialize", params=Raw(wire.encode(params))
-        )
+        asked = opening.request(revision, self.capabilities, self.client_info)
+        asked.id = Raw(request_id)
+        return asked
 
 
 def hello_for(caller: Caller) -> Hello:
@@ -61,19 +55,12 @@ def opened_by(answer: Envelope) -> dict[str, Any]:
     """
     if answer.error is not UNSET:
         raise HandshakeError(f"The server refuses to be opened: {_words(answer.error)}")
-    try:
-        result = msgspec.json.decode(
-            b"" if answer.result is UNSET else answer.result, type=dict[str, Any]
-        )
-    except msgspec.DecodeError as error:
-        raise HandshakeError(
-            "The server answered initialize with something else than an object."
-        ) from error
+    result = opening.result_of(answer)
     return {
         **result,
         "protocolVersion": str(result.get("protocolVersion", _OLDEST)),
         "capabilities": _object(result.get("capabilities")),
-        "serverInfo": _object(result.get("serverInfo")) or _UNKNOWN,
+        "serverInfo": _object(result.get("serverInfo")) or opening.UNKNOWN,
     }
 
 
