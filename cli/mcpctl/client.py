@@ -13,6 +13,8 @@ from mcpctl import __version__
 from mcpctl.errors import ApiError, CommandError, UnreachableError
 
 TIMEOUT_S = 60.0
+#: Items that are asked for at once; the hub gives no more.
+PAGE = 200
 #: Seconds without a byte, heartbeats included, after which a stream counts as dead.
 STREAM_TIMEOUT_S = 45.0
 RECONNECT_AFTER_S = 1.0
@@ -81,6 +83,17 @@ class Client:
         """Return the answer to a reading call; parameters that are ``None`` are left out."""
         given = {name: value for name, value in query.items() if value is not None}
         return self.send("GET", f"{path}?{urlencode(given)}" if given else path).json()
+
+    def get_all(self, path: str, **query: object) -> list[dict[str, Any]]:
+        """Return the items of every page of a list."""
+        found: list[dict[str, Any]] = []
+        cursor: str | None = None
+        while True:
+            page = self.get(path, **query, cursor=cursor, limit=PAGE)
+            found += page["items"]
+            cursor = page["next_cursor"]
+            if not cursor:
+                return found
 
     def post(self, path: str, body: object = None) -> Any:
         """Return the answer to a writing call."""

@@ -27,15 +27,7 @@ def bundles() -> None:
 @json_option
 def list_bundles(query: str | None, *, as_json: bool) -> None:
     """Show your bundles."""
-    hub = client()
-    found: list[dict[str, Any]] = []
-    cursor: str | None = None
-    while True:
-        page = hub.get("/api/bundles", q=query, cursor=cursor, limit=200)
-        found += page["items"]
-        cursor = page["next_cursor"]
-        if not cursor:
-            break
+    found = client().get_all("/api/bundles", q=query)
     if as_json:
         emit_json({"items": found})
         return

@@ -33,7 +33,7 @@ def servers() -> None:
 @json_option
 def list_servers(query: str | None, status: str | None, *, as_json: bool) -> None:
     """Show your servers."""
-    found = _all_pages(query, status)
+    found = client().get_all("/api/servers", q=query, status=status)
     if as_json:
         emit_json({"items": found})
         return
@@ -46,18 +46,6 @@ def list_servers(query: str | None, status: str | None, *, as_json: bool) -> Non
         ],
         empty="No servers. 'mcpctl servers create --package pypi:mcp-server-time --wait' hosts one.",
     )  # fmt: skip
-
-
-def _all_pages(query: str | None, status: str | None) -> list[dict[str, Any]]:
-    hub = client()
-    found: list[dict[str, Any]] = []
-    cursor: str | None = None
-    while True:
-        page = hub.get("/api/servers", q=query, status=status, cursor=cursor, limit=200)
-        found += page["items"]
-        cursor = page["next_cursor"]
-        if not cursor:
-            return found
 
 
 @servers.command()
