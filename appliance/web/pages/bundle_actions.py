@@ -1,6 +1,5 @@
 """What people do with bundles from the pages: make, change, fill, order, call, delete."""
 
-import time
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -11,9 +10,8 @@ from appliance.bundles.model import BundleChange, NewMember
 from appliance.bundles.service import BundleView
 from appliance.core.errors import DomainError, InvalidError
 from appliance.web import bundle_form, words
-from appliance.web.answers import answer_of
 from appliance.web.connect import client_configs
-from appliance.web.keys import BUNDLES, REQUEST_ID
+from appliance.web.keys import BUNDLES
 from appliance.web.pages.bundles import (
     connect_page,
     members_context,
@@ -21,20 +19,19 @@ from appliance.web.pages.bundles import (
     tool_form,
 )
 from appliance.web.pages.forms import read_form, refused, see_other
-from appliance.web.problems import problem_of
-from appliance.web.render import is_htmx, page
+from appliance.web.pages.tool_calls import CALL_TIMEOUT_S, show_call
+from appliance.web.pages.tool_forms import arguments_of
+from appliance.web.render import page
 from appliance.web.requests import (
     bundle_of,
     move_time_limit,
     principal_of,
     server_of,
 )
-from appliance.web.schema_form import read_arguments
 
 routes = web.RouteTableDef()
 NEW = "pages/bundles/new.html"
 MEMBERS = "pages/bundles/members.html"
-CALL_TIMEOUT_S = 60
 
 
 @routes.get("/bundles/new")
@@ -176,38 +173,23 @@ async def call(request: web.Request) -> web.Response:
     move_time_limit(request, CALL_TIMEOUT_S)
     form = await read_form(request)
     view = await request.app[BUNDLES].get(principal_of(request), bundle_of(request))
-    context: dict[str, Any] = {"problem": None}
-    started = time.perf_counter()
-    try:
-        result = await _call(request, form)
-        context |= {
-            "answer": answer_of(result),
-            "seconds": time.perf_counter() - started,
-        }
-    except DomainError as error:
-        context["problem"] = problem_of(error, request[REQUEST_ID])
-    if is_htmx(request):
-        return page(request, "partials/answer.html", context)
-    base = words.bundle_path(view.bundle)
-    told = {**context, "view": view, "base": base, "tool": form.get("tool", "")}
-    return page(request, "pages/bundles/answer.html", told)
+    frame = {
+        "view": view,
+        "base": words.bundle_path(view.bundle),
+        "tool": form.get("tool", ""),
+    }
+    return await show_call(
+        request, lambda: _call(request, form), "pages/bundles/answer.html", frame
+    )
 
 
 async def _call(request: web.Request, form: dict[str, str]) -> dict[str, Any]:
-    principal, bundle, name = (
-        principal_of(request),
-        bundle_of(request),
-        form.get("tool", ""),
-    )
+    principal, bundle = principal_of(request), bundle_of(request)
     tools = await request.app[BUNDLES].tools(principal, bundle)
-    tool = next((item for item in tools if item.is_offered and item.name == name), None)
-    if tool is None:
-        raise InvalidError.field(
-            "tool", "this bundle has no tool of that name; reload the page"
-        )
-    arguments = read_arguments(tool_form(tool).schema, form)
+    offered = (tool_form(item) for item in tools if item.is_offered)
+    arguments = arguments_of(form, offered, "bundle")
     return await request.app[BUNDLES].invoke(
-        principal, bundle, name, arguments, timeout_s=CALL_TIMEOUT_S
+        principal, bundle, form["tool"], arguments, timeout_s=CALL_TIMEOUT_S
     )
 
 

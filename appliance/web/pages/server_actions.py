@@ -1,6 +1,5 @@
 """What people do with servers from the pages: create, start, stop, redeploy, configure, delete, call."""
 
-import time
 from collections.abc import Mapping
 from typing import Any
 
@@ -9,16 +8,14 @@ from aiohttp import web
 from appliance.core.errors import DomainError, InvalidError
 from appliance.servers.service import ServerView
 from appliance.web import server_form, words
-from appliance.web.answers import answer_of
 from appliance.web.connect import client_configs
-from appliance.web.keys import REQUEST_ID, SERVERS
+from appliance.web.keys import SERVERS
 from appliance.web.pages.forms import read_form, refused, see_other
 from appliance.web.pages.servers import config_context, connect_page
-from appliance.web.pages.tool_forms import tools_of
-from appliance.web.problems import problem_of
-from appliance.web.render import is_htmx, page
+from appliance.web.pages.tool_calls import CALL_TIMEOUT_S, show_call
+from appliance.web.pages.tool_forms import arguments_of, tools_of
+from appliance.web.render import page
 from appliance.web.requests import move_time_limit, principal_of, server_of
-from appliance.web.schema_form import read_arguments
 
 routes = web.RouteTableDef()
 
@@ -30,7 +27,6 @@ EXAMPLES = (
     "npm:@modelcontextprotocol/server-memory",
 )
 NEW = "pages/servers/new.html"
-CALL_TIMEOUT_S = 60
 
 
 @routes.get("/servers/new")
@@ -150,40 +146,22 @@ async def call(request: web.Request) -> web.Response:
     move_time_limit(request, CALL_TIMEOUT_S)
     form = await read_form(request)
     view = await request.app[SERVERS].get(principal_of(request), server_of(request))
-    context: dict[str, Any] = {"problem": None}
-    started = time.perf_counter()
-    try:
-        result = await _call(request, view, form)
-        context |= {
-            "answer": answer_of(result),
-            "seconds": time.perf_counter() - started,
-        }
-    except DomainError as error:
-        context["problem"] = problem_of(error, request[REQUEST_ID])
-    # An answer that tells of a failure is still the answer to this form: its place is below the form.
-    if is_htmx(request):
-        return page(request, "partials/answer.html", context)
-    return page(
-        request,
-        "pages/servers/answer.html",
-        {**context, "view": view, "tool": form.get("tool", "")},
+    frame = {"view": view, "tool": form.get("tool", "")}
+    return await show_call(
+        request, lambda: _call(request, view, form), "pages/servers/answer.html", frame
     )
 
 
 async def _call(
     request: web.Request, view: ServerView, form: Mapping[str, str]
 ) -> dict[str, Any]:
-    name = form.get("tool", "")
-    schema = next(
-        (tool.schema for tool in tools_of(view.live) if tool.name == name), None
-    )
-    if schema is None:
-        raise InvalidError.field(
-            "tool", "this server has no tool of that name; reload the page"
-        )
-    arguments = read_arguments(schema, form)
+    arguments = arguments_of(form, tools_of(view.live), "server")
     return await request.app[SERVERS].invoke(
-        principal_of(request), view.server.id, name, arguments, timeout_s=CALL_TIMEOUT_S
+        principal_of(request),
+        view.server.id,
+        form["tool"],
+        arguments,
+        timeout_s=CALL_TIMEOUT_S,
     )
 
 

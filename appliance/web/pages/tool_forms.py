@@ -1,11 +1,12 @@
 """The tools of a live deployment as forms. Pure."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from appliance.core.errors import InvalidError
 from appliance.servers.model import Deployment
-from appliance.web.schema_form import Field, fields_of
+from appliance.web.schema_form import Field, fields_of, read_arguments
 
 
 @dataclass(frozen=True)
@@ -26,6 +27,23 @@ def tools_of(live: Deployment | None) -> list[ToolForm]:
         for tool in manifest.get("tools") or []
         if isinstance(tool, dict) and tool.get("name")
     ]
+
+
+def arguments_of(
+    form: Mapping[str, str], tools: Iterable[ToolForm], owner: str
+) -> dict[str, Any]:
+    """Return the arguments that a filled form means for the one of ``tools`` that it names.
+
+    Raises:
+        InvalidError: ``owner`` (``server`` or ``bundle``) has no such tool, or a field holds what it cannot.
+    """
+    name = form.get("tool", "")
+    tool = next((item for item in tools if item.name == name), None)
+    if tool is None:
+        raise InvalidError.field(
+            "tool", f"this {owner} has no tool of that name; reload the page"
+        )
+    return read_arguments(tool.schema, form)
 
 
 def _form(tool: Mapping[str, Any]) -> ToolForm:
