@@ -8,6 +8,7 @@ from pydantic import BaseModel, Field
 
 from appliance.observability.model import Outcome
 from appliance.web.keys import AUDIT
+from appliance.web.paging import one_page
 from appliance.web.parsing import Input
 from appliance.web.requests import Access
 from appliance.web.routes import Routes
@@ -72,10 +73,6 @@ async def index(request: web.Request, *, query: AuditQuery) -> AuditPage:
         object_type=query.object_type,
         object_id=query.object_id,
     )
-    items = [
-        AuditAnswer.model_validate(item, from_attributes=True)
-        for item in found[: query.limit]
-    ]
-    return AuditPage(
-        items=items, next_cursor=items[-1].id if len(found) > query.limit else None
-    )
+    shown, last = one_page(found, query.limit)
+    items = [AuditAnswer.model_validate(item, from_attributes=True) for item in shown]
+    return AuditPage(items=items, next_cursor=last.id if last else None)

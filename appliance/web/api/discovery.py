@@ -15,6 +15,7 @@ from appliance.core import cards
 from appliance.servers.catalog import Catalog, Published
 from appliance.servers.errors import ServerNotFoundError
 from appliance.web.keys import CATALOG, PRINCIPAL
+from appliance.web.paging import one_page
 from appliance.web.parsing import Input
 from appliance.web.requests import Access, access
 from appliance.web.routes import JSON, Routes
@@ -103,14 +104,12 @@ async def index(request: web.Request, *, query: RegistryQuery) -> web.Response:
         request.get(PRINCIPAL),
         query=query.search,
         after=query.cursor,
-        # One more than asked for tells whether there is a next page.
         limit=query.limit + 1,
         since=query.updated_since,
     )
-    shown = found[: query.limit]
-    cursor = shown[-1].listing.name if len(found) > query.limit else None
+    shown, last = one_page(found, query.limit)
     wanted = [item for item in shown if _is_version(item, query.version or LATEST)]
-    return _page(request, catalog, wanted, cursor)
+    return _page(request, catalog, wanted, last.listing.name if last else None)
 
 
 @routes.get(

@@ -9,6 +9,7 @@ from pydantic import BaseModel, Field
 
 from appliance.jobs.model import Job, JobState, Schedule
 from appliance.web.keys import AUDIT, JOBS
+from appliance.web.paging import one_page
 from appliance.web.parsing import Input
 from appliance.web.requests import Access, principal_of
 from appliance.web.routes import Routes
@@ -98,9 +99,11 @@ async def index(request: web.Request, *, query: JobQuery) -> JobPage:
     found = await request.app[JOBS].list(
         state=query.state, kind=query.kind, before=query.cursor, limit=query.limit + 1
     )
-    shown = found[: query.limit]
-    cursor = shown[-1].id if len(found) > query.limit else None
-    return JobPage(items=[JobAnswer.of(job) for job in shown], next_cursor=cursor)
+    shown, last = one_page(found, query.limit)
+    return JobPage(
+        items=[JobAnswer.of(job) for job in shown],
+        next_cursor=last.id if last else None,
+    )
 
 
 @routes.get("/api/jobs/{job_id:[0-9]{1,18}}", summary="Show a job", access=Access.ADMIN)

@@ -8,6 +8,7 @@ from pydantic import BaseModel, Field
 
 from appliance.servers.manifests import ManifestChange, What
 from appliance.web.keys import SERVERS
+from appliance.web.paging import one_page
 from appliance.web.parsing import Input
 from appliance.web.requests import principal_of, server_of
 from appliance.web.routes import Routes
@@ -76,11 +77,10 @@ async def changes(request: web.Request, *, query: ChangesQuery) -> ManifestChang
         principal_of(request),
         server_of(request),
         before=query.cursor,
-        # One more than asked for tells whether there is a next page.
         limit=query.limit + 1,
     )
-    shown = found[: query.limit]
+    shown, last = one_page(found, query.limit)
     return ManifestChangePage(
         items=[ManifestChangeAnswer.of(item) for item in shown],
-        next_cursor=shown[-1].id if len(found) > query.limit else None,
+        next_cursor=last.id if last else None,
     )

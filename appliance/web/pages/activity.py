@@ -8,6 +8,7 @@ from aiohttp import web
 from appliance.jobs.model import JobState
 from appliance.web.keys import AUDIT, JOBS
 from appliance.web.pages.forms import member, see_other
+from appliance.web.paging import one_page
 from appliance.web.render import blocks, is_htmx, page
 from appliance.web.requests import Access, access
 
@@ -39,8 +40,8 @@ async def jobs_context(request: web.Request) -> dict[str, Any]:
     )
     filters = {"state": state} if state else {}
     here = filters | ({"before": str(before)} if before else {})
-    rows = found[:PAGE_SIZE]
-    more = filters | {"before": str(rows[-1].id)} if len(found) > PAGE_SIZE else {}
+    rows, last = one_page(found, PAGE_SIZE)
+    more = filters | {"before": str(last.id)} if last else {}
     return {
         "jobs": rows,
         "state": state,
@@ -83,12 +84,10 @@ async def audit(request: web.Request) -> web.Response:
     """Show who wrote what, newest first."""
     before = _id(request.query.get("before", ""))
     found = await request.app[AUDIT].list(before=before, limit=PAGE_SIZE + 1)
-    entries = found[:PAGE_SIZE]
+    entries, last = one_page(found, PAGE_SIZE)
     context = {
         "entries": entries,
         "first_url": "/activity/audit" if before else "",
-        "next_url": f"/activity/audit?before={entries[-1].id}"
-        if len(found) > PAGE_SIZE
-        else "",
+        "next_url": f"/activity/audit?before={last.id}" if last else "",
     }
     return page(request, "pages/activity/audit.html", context)

@@ -13,6 +13,7 @@ from appliance.web import bundle_form, words
 from appliance.web.connect import KEY_PLACEHOLDER, client_configs
 from appliance.web.keys import BUNDLES, SERVERS
 from appliance.web.pages.tool_forms import ToolForm
+from appliance.web.paging import one_page
 from appliance.web.render import page
 from appliance.web.requests import bundle_of, principal_of
 from appliance.web.schema_form import fields_of
@@ -31,11 +32,9 @@ async def index(request: web.Request) -> web.Response:
     views = await request.app[BUNDLES].page(
         principal_of(request), query=query, after=after, limit=PAGE_SIZE + 1
     )
-    rows = views[:PAGE_SIZE]
+    rows, last = one_page(views, PAGE_SIZE)
     filters = {"q": query} if query else {}
-    following = (
-        filters | {"after": rows[-1].bundle.name} if len(views) > PAGE_SIZE else {}
-    )
+    following = filters | {"after": last.bundle.name} if last else {}
     context = {
         "rows": rows,
         "query": query,

@@ -21,6 +21,7 @@ from appliance.web.connect import KEY_PLACEHOLDER, client_configs
 from appliance.web.keys import CATALOG, SERVERS
 from appliance.web.pages.forms import member
 from appliance.web.pages.tool_forms import tools_of
+from appliance.web.paging import one_page
 from appliance.web.render import blocks, is_htmx, page
 from appliance.web.requests import principal_of, server_of
 
@@ -51,14 +52,13 @@ async def list_context(request: web.Request) -> dict[str, Any]:
         query=query,
         status=member(Status, status),
         after=after,
-        limit=PAGE_SIZE + 1,  # one more tells whether there is a next page
+        limit=PAGE_SIZE + 1,
     )
-    rows = views[:PAGE_SIZE]
+    rows, last = one_page(views, PAGE_SIZE)
     filters = {
         name: value for name, value in (("q", query), ("status", status)) if value
     }
     here = filters | ({"after": after} if after else {})
-    more = len(views) > PAGE_SIZE
     return {
         "rows": rows,
         "query": query,
@@ -67,8 +67,8 @@ async def list_context(request: web.Request) -> dict[str, Any]:
         "own_url": _with_query("/servers", here),
         "live_url": _with_query("/live/servers", here),
         "first_url": _with_query("/servers", filters) if after else "",
-        "next_url": _with_query("/servers", filters | {"after": rows[-1].server.name})
-        if more
+        "next_url": _with_query("/servers", filters | {"after": last.server.name})
+        if last
         else "",
     }
 
