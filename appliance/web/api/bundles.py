@@ -1,8 +1,5 @@
 """/api/bundles: virtual servers that offer the tools of several servers at one endpoint."""
 
-import json
-import time
-from dataclasses import asdict
 from http import HTTPStatus
 
 from aiohttp import web
@@ -19,19 +16,18 @@ from appliance.web.api.bundle_bodies import (
     MemberBody,
     NewBundleBody,
 )
+from appliance.web.api.endpoints import call_tool, connect_answer
 from appliance.web.api.server_answers import (
-    ClientConfigAnswer,
     ConnectAnswer,
     InvokeAnswer,
     KeyAnswer,
 )
 from appliance.web.api.server_bodies import ConnectQuery, InvokeBody
-from appliance.web.connect import KEY_PLACEHOLDER, chosen, client_configs
 from appliance.web.keys import BUNDLES
+from appliance.web.paging import one_page
 from appliance.web.parsing import json_answer
 from appliance.web.requests import (
     bundle_of,
-    move_time_limit,
     principal_of,
     server_of,
 )
@@ -47,13 +43,12 @@ async def index(request: web.Request, *, query: BundleQuery) -> BundlePage:
         principal_of(request),
         query=query.q,
         after=query.cursor,
-        # One more than asked for tells whether there is a next page.
         limit=query.limit + 1,
     )
-    shown = views[: query.limit]
-    cursor = shown[-1].bundle.name if len(views) > query.limit else None
+    shown, last = one_page(views, query.limit)
     return BundlePage(
-        items=[BundleAnswer.of(view) for view in shown], next_cursor=cursor
+        items=[BundleAnswer.of(view) for view in shown],
+        next_cursor=last.bundle.name if last else None,
     )
 
 
@@ -141,17 +136,8 @@ async def rotate_key(request: web.Request) -> KeyAnswer:
 )
 async def invoke(request: web.Request, *, body: InvokeBody) -> InvokeAnswer:
     """Call one tool by the name that clients see, through the gateway, in plain JSON."""
-    move_time_limit(request, body.timeout_s)
-    started = time.perf_counter()
-    result = await request.app[BUNDLES].invoke(
-        principal_of(request),
-        bundle_of(request),
-        body.tool,
-        body.arguments,
-        timeout_s=body.timeout_s,
-    )
-    return InvokeAnswer(
-        result=result, duration_ms=round((time.perf_counter() - started) * 1000, 1)
+    return await call_tool(
+        request, body, request.app[BUNDLES].invoke, bundle_of(request)
     )
 
 
@@ -159,14 +145,4 @@ async def invoke(request: web.Request, *, body: InvokeBody) -> InvokeAnswer:
 async def client_config(request: web.Request, *, query: ConnectQuery) -> ConnectAnswer:
     """Snippets for MCP clients. The endpoint key is stored hashed, so a placeholder stands in its place."""
     view = await request.app[BUNDLES].get(principal_of(request), bundle_of(request))
-    configs = client_configs(view.bundle.name, view.endpoint)
-    return ConnectAnswer(
-        name=view.bundle.name,
-        endpoint=view.endpoint,
-        key_placeholder=KEY_PLACEHOLDER,
-        mcp_json=json.loads(configs[0].text),
-        clients=[
-            ClientConfigAnswer(**asdict(item)) for item in chosen(configs, query.client)
-        ],
-        manifest=None,
-    )
+    return connect_answer(view.bundle.name, view.endpoint, query.client)

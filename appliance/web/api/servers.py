@@ -1,17 +1,14 @@
 """/api/servers: host, change, call and connect to servers."""
 
-import json
-import time
-from dataclasses import asdict
 from http import HTTPStatus
 from typing import Any
 
 from aiohttp import web
 
 from appliance.servers.service import ServerView
+from appliance.web.api.endpoints import call_tool, connect_answer
 from appliance.web.api.server_answers import (
     CapabilitiesAnswer,
-    ClientConfigAnswer,
     ConnectAnswer,
     CreatedServer,
     DeploymentAnswer,
@@ -33,10 +30,10 @@ from appliance.web.api.server_bodies import (
     NewServerBody,
     ServerQuery,
 )
-from appliance.web.connect import KEY_PLACEHOLDER, chosen, client_configs
 from appliance.web.keys import SERVERS
+from appliance.web.paging import one_page
 from appliance.web.parsing import json_answer, top_level_fields
-from appliance.web.requests import move_time_limit, principal_of, server_of
+from appliance.web.requests import principal_of, server_of
 from appliance.web.routes import Routes
 
 routes = Routes("servers")
@@ -51,13 +48,12 @@ async def index(request: web.Request, *, query: ServerQuery) -> ServerPage:
         query=query.q,
         status=query.status,
         after=query.cursor,
-        # One more than asked for tells whether there is a next page.
         limit=query.limit + 1,
     )
-    shown = views[: query.limit]
-    cursor = shown[-1].server.name if len(views) > query.limit else None
+    shown, last = one_page(views, query.limit)
     return ServerPage(
-        items=[ServerAnswer.of(view) for view in shown], next_cursor=cursor
+        items=[ServerAnswer.of(view) for view in shown],
+        next_cursor=last.server.name if last else None,
     )
 
 
@@ -177,17 +173,8 @@ async def invoke(request: web.Request, *, body: InvokeBody) -> InvokeAnswer:
 
     An answer with `isError` is the tool's own failure; a refusal of the call itself is a problem.
     """
-    move_time_limit(request, body.timeout_s)
-    started = time.perf_counter()
-    result = await request.app[SERVERS].invoke(
-        principal_of(request),
-        server_of(request),
-        body.tool,
-        body.arguments,
-        timeout_s=body.timeout_s,
-    )
-    return InvokeAnswer(
-        result=result, duration_ms=round((time.perf_counter() - started) * 1000, 1)
+    return await call_tool(
+        request, body, request.app[SERVERS].invoke, server_of(request)
     )
 
 
@@ -224,16 +211,8 @@ async def capabilities(request: web.Request) -> CapabilitiesAnswer:
 async def client_config(request: web.Request, *, query: ConnectQuery) -> ConnectAnswer:
     """Snippets for MCP clients. The endpoint key is stored hashed, so a placeholder stands in its place."""
     view = await _view(request)
-    configs = client_configs(view.server.name, view.endpoint)
-    return ConnectAnswer(
-        name=view.server.name,
-        endpoint=view.endpoint,
-        key_placeholder=KEY_PLACEHOLDER,
-        mcp_json=json.loads(configs[0].text),
-        clients=[
-            ClientConfigAnswer(**asdict(item)) for item in chosen(configs, query.client)
-        ],
-        manifest=_manifest(view),
+    return connect_answer(
+        view.server.name, view.endpoint, query.client, manifest=_manifest(view)
     )
 
 
