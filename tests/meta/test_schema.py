@@ -30,7 +30,8 @@ COLUMNS = """
 SELECT c.table_name, c.column_name, c.data_type, c.is_nullable = 'YES'
 FROM information_schema.columns c JOIN information_schema.tables t USING (table_schema, table_name)
 WHERE c.table_schema = 'public' AND t.table_type = 'BASE TABLE'
-AND NOT (SELECT relispartition FROM pg_class WHERE oid = (quote_ident(c.table_schema) || '.' || quote_ident(c.table_name))::regclass)
+AND NOT (SELECT relispartition FROM pg_class
+    WHERE oid = (quote_ident(c.table_schema) || '.' || quote_ident(c.table_name))::regclass)
 """
 
 Column = tuple[str, str, bool]

@@ -201,6 +201,9 @@ async def test_a_client_that_cancels_a_call_is_told_so_at_once(
 
 
 async def test_a_server_of_the_other_era_is_not_opened() -> None:
-    with sdk_server("streamable-http", 5422, "legacy") as address, pytest.raises(HandshakeError, match="2026-07-28"):
+    with (
+        sdk_server("streamable-http", 5422, "legacy") as address,
+        pytest.raises(HandshakeError, match="2026-07-28"),
+    ):
         async with peer_of(address):
             pass
