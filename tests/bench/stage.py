@@ -88,6 +88,10 @@ def stage(**settings: Any) -> Iterator[Stage]:
         cluster = stack.enter_context(throw_away_cluster())
         postgres = cluster._process
         assert postgres is not None
+        for pid in descendants(postgres.pid):
+            os.sched_setaffinity(
+                pid, {LOAD_CPU}
+            )  # what it starts later goes there, too
         box = stack.enter_context(one_worker(cluster.url(), home / "run", **settings))
         box.host_http("http", f"http://127.0.0.1:{port}/mcp")
         yield Stage(
@@ -102,15 +106,15 @@ def stage(**settings: Any) -> Iterator[Stage]:
 
 @contextmanager
 def one_worker(database_url: str, run_dir: Path, **settings: Any) -> Iterator[Box]:
-    """Run a gateway whose worker and bridge have the measured CPU; the scribe runs where there is room, as Postgres does."""
+    """Run a gateway whose worker and bridge have the measured CPU; the scribe shares the other with the load."""
     with closing(connect(connection_arguments(database_url))) as connection:
         migrations.migrate(connection, ROOT / "migrations")
     box = Box(database_url, run_dir, gw_workers=1, **settings)
     try:
         box.start()
         for name, pid in box.children().items():
-            if name != "scribe":
-                os.sched_setaffinity(pid, {MEASURED_CPU})
+            cpu = LOAD_CPU if name == "scribe" else MEASURED_CPU
+            os.sched_setaffinity(pid, {cpu})
         yield box
     finally:
         box.stop()

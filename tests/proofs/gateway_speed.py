@@ -1,7 +1,7 @@
 """Authenticated and traced calls through one worker on one core, beside Nginx in the same minutes.
 
-The worker has the first CPU, wrk and the server behind share the second. The scribe and Postgres run where there is room; what
-they spend is told beside. What one client waits longer is against the server itself on the first CPU, as far from its client
+The worker has the first CPU to itself. wrk, the server behind, the scribe and Postgres share the second; what the last two
+spend is told beside. What one client waits longer is against the server itself on the first CPU, as far from its client
 as the gateway is. Ratios are medians over rounds that alternate between the server itself, Nginx and the gateway.
 """
 
