@@ -1,5 +1,5 @@
 -- What discovery shows of a manifest, without its lists, kept beside it: the gateway reads it at every change of any route, and
--- strangers ask for it. Rewrites deployments, which holds a few rows a server: a moment's lock.
+-- strangers ask for it. Safe under load: rewrites deployments, which holds a few rows a server, under a lock of a moment.
 
 ALTER TABLE deployments ADD COLUMN card jsonb GENERATED ALWAYS AS
     (manifest - '{tools,prompts,resources,resourceTemplates,instructions,unread}'::text[]) STORED;
