@@ -225,6 +225,7 @@ class Box:
 
     def forget_everything(self) -> None:
         """Remove every row that another test left."""
+        self.execute("DELETE FROM bundles")
         self.execute("UPDATE servers SET deployment_id = NULL")
         self.execute("DELETE FROM servers")
         self.execute("DELETE FROM users")
