@@ -149,8 +149,6 @@ async def test_a_server_may_ask_its_client(kind: str, client: str, box: Box) -> 
 async def test_a_client_that_cannot_answer_is_not_asked(
     kind: str, client: str, box: Box
 ) -> None:
-    if kind == "stdio-modern":
-        pytest.skip("the fake does not look at what its client can do")
     name, arguments, words = tool_of(kind, "ask")
     async with connected(box, client) as session:
         try:
