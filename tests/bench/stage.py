@@ -134,9 +134,11 @@ def _server(cpu: int) -> Iterator[int]:
     with subprocess.Popen(
         [*command, "-m", "tests.bench.upstream", str(port)], cwd=ROOT
     ) as server:
-        wait_until(lambda: _accepts(port), "the server listens")
-        yield port
-        server.kill()
+        try:
+            wait_until(lambda: _accepts(port), "the server listens")
+            yield port
+        finally:
+            server.kill()
 
 
 @contextmanager
@@ -146,9 +148,11 @@ def _nginx(home: Path, upstream: int) -> Iterator[tuple[int, int]]:
     config.write_text(_NGINX.format(home=home, upstream=upstream, port=port))
     command = ["taskset", "-c", str(MEASURED_CPU), "nginx", "-c", str(config)]
     with subprocess.Popen([*command, "-e", str(home / "error.log")]) as nginx:
-        wait_until(lambda: _accepts(port), "Nginx listens")
-        yield port, nginx.pid
-        nginx.terminate()
+        try:
+            wait_until(lambda: _accepts(port), "Nginx listens")
+            yield port, nginx.pid
+        finally:
+            nginx.terminate()
 
 
 def _accepts(port: int) -> bool:

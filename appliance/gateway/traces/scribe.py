@@ -30,8 +30,6 @@ IDLE_EVERY_S = 0.25
 #: Seconds until the database is asked again after it did not answer.
 RETRY_S = 0.5
 #: So often a scribe that was told to stop asks a database that does not answer; the spool keeps what it cannot write.
-#: How far the scribe stands back; it still gets a tenth of a CPU that others want whole.
-NICENESS = 10
 LAST_TRIES = 3
 LOCK_NAME = "scribe.lock"
 _COPY = f"COPY invocations ({', '.join(COLUMNS)}) FROM STDIN"
@@ -235,8 +233,6 @@ def run_scribe(directory: Path, database: dict[str, str], counters: CounterRow) 
     """Be the scribe until told to stop. Blocking."""
     # Ctrl-C reaches every process of a terminal; the workers still have something to tell after it.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    # Calls go before their traces: what is not copied while the box is busy waits in the spool.
-    os.nice(NICENESS)
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
     Scribe(
         directory, database | {"application_name": "mcp-host-scribe"}, counters
