@@ -5,11 +5,11 @@ import time
 from datetime import date
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from appliance.gateway.traces.redact import HIDDEN, redact
-from appliance.gateway.traces.rows import COLUMNS, MOST_LETTERS, copy_line
+from appliance.gateway.traces.redact import HIDDEN, _hidden, may_hold_secrets, redact
+from appliance.gateway.traces.rows import COLUMNS, MOST_LETTERS, copy_lines
 from appliance.gateway.traces.spool import batches, framed
 from appliance.invocations.days import expired, partition_name
 from tests.fakes.trace_processes import invocation
@@ -111,6 +111,34 @@ def test_what_was_json_is_json_afterwards(value: object, name: str) -> None:
     json.loads(redact(json.dumps({"before": [value], name: value, "after": value})))
 
 
+#: What the patterns are made of, and what Python alone takes for white space or for a letter.
+FRAGMENTS = [
+    *('"', "\\", ":", "=", "/", "@", " ", "\n", "\v", "\x1c", "\x85", "\xa0", "\u2003"),
+    *("é", "x", "x" * 16, "{", "}", "."),
+    *("pass", "word", "SECRET", "token", "auth", "authorization", "Cookie", "key", "Key"),
+    *("api_", "dsn", "signature", "database_url", "mcph_", "Bearer", "basic", "sk-"),
+    *("ghp_", "github_pat_", "glpat-", "xoxb-", "npm_", "pypi-", "hf_", "AIza", "AKIA"),
+    *("eyJ", "://", "-----BEGIN PRIVATE KEY-----", "set-", "proxy-", "\u212a", "\u017f"),
+]  # fmt: skip
+texts = st.lists(st.sampled_from(FRAGMENTS), max_size=12).map("".join)
+
+
+@settings(max_examples=2000)
+@given(st.lists(texts, max_size=3))
+def test_one_look_at_many_texts_overlooks_no_secret(parts: list[str]) -> None:
+    if any(_hidden(part) != part for part in parts):
+        assert may_hold_secrets(" ".join(parts))
+
+
+@pytest.mark.parametrize("also", [b"", b"a\\b\tc", b'{"token":"x"}'])
+def test_a_row_looks_the_same_whatever_is_copied_with_it(also: bytes) -> None:
+    row = invocation(1, request=b"a\\b\nc", response=b'{"password":"hunter2"}')
+    alone = copy_lines([row])[0]
+
+    assert copy_lines([invocation(2, request=also), row])[1] == alone
+    assert "hunter2" not in alone
+
+
 def test_no_text_takes_long() -> None:
     """The time grows with the length and not with its square."""
     unpleasant = [
@@ -148,7 +176,7 @@ def unescaped(line: str) -> list[str]:
 def test_a_line_has_every_column_whatever_strangers_sent(
     target: str, body: bytes
 ) -> None:
-    line = copy_line(invocation(1, target=target, request=body, response=b"x"))
+    line = copy_lines([invocation(1, target=target, request=body, response=b"x")])[0]
     cells = unescaped(line)
 
     assert line.count("\n") == 1
@@ -158,26 +186,26 @@ def test_a_line_has_every_column_whatever_strangers_sent(
 
 
 def test_nothing_kept_is_null_and_not_empty() -> None:
-    cells = copy_line(invocation(1, request=b"", bundle_id=0)).split("\t")
+    cells = copy_lines([invocation(1, request=b"", bundle_id=0)])[0].split("\t")
 
     assert cells[COLUMNS.index("request")] == r"\N"
     assert cells[COLUMNS.index("bundle_id")] == r"\N"
 
 
 def test_a_text_that_says_null_is_a_text() -> None:
-    line = copy_line(invocation(1, request=rb"\N"))
+    line = copy_lines([invocation(1, request=rb"\N")])[0]
 
     assert line.split("\t")[COLUMNS.index("request")] == r"\\N"
 
 
 def test_a_stranger_cannot_fill_the_database_with_names() -> None:
-    cells = copy_line(invocation(1, target="x" * 100_000)).split("\t")
+    cells = copy_lines([invocation(1, target="x" * 100_000)])[0].split("\t")
 
     assert len(cells[COLUMNS.index("target")]) == MOST_LETTERS
 
 
 def test_moments_and_codes_out_of_range_are_bounded() -> None:
-    line = copy_line(invocation(1, started_at=1e300, rpc_code=-(2**60)))
+    line = copy_lines([invocation(1, started_at=1e300, rpc_code=-(2**60))])[0]
 
     assert line.startswith("9999-")
     assert str(-(2**31)) in line

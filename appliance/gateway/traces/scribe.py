@@ -17,7 +17,7 @@ import structlog
 
 from appliance.gateway.counters import Counter, CounterRow
 from appliance.gateway.traces.record import Invocation
-from appliance.gateway.traces.rows import COLUMNS, copy_line
+from appliance.gateway.traces.rows import COLUMNS, copy_lines
 from appliance.gateway.traces.segments import Piece, Segments
 from appliance.gateway.traces.spool import make_directory, used_bytes
 from appliance.infra.connections import DatabaseUnavailableError, connect
@@ -168,7 +168,7 @@ class Scribe:
 
     def _write(self, connection: psycopg2.extensions.connection, piece: Piece) -> None:
         """Insert the rows and how far they reach, both or neither."""
-        lines = [copy_line(row) for row in piece.rows]
+        lines = copy_lines(piece.rows)
         with connection.cursor() as cursor:
             cursor.execute("BEGIN")
             try:
