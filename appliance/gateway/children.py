@@ -116,11 +116,12 @@ async def _recorder(
 ) -> AsyncIterator[Recorder]:
     """Yield what takes traces in; what it still holds is written when it is let go of."""
     if not config.traces:
-        yield NoRecorder()
+        yield NoRecorder(counters.calls)
         return
     ring = Ring(
         Spool(Path(config.trace_spool), config.trace_spool_bytes),
         asyncio.get_running_loop(),
+        taken=counters.calls,
         spooled=lambda count: counters.add(Counter.TRACES_SPOOLED, count),
         dropped=lambda count: counters.add(Counter.TRACES_DROPPED, count),
     )

@@ -13,7 +13,8 @@ from aiohttp.base_protocol import BaseProtocol
 from aiohttp.http_parser import HttpRequestParserC, HttpRequestParserPy
 
 from appliance.gateway.http.heads import Clock
-from appliance.gateway.http.listener import Connection, Known
+from appliance.gateway.http.listener import Connection, KnownHeads
+from appliance.gateway.http.outbox import Outbox
 from appliance.gateway.http.requests import RequestHead
 
 LIMIT = 1 << 24
@@ -69,12 +70,12 @@ class _Site:
     def __init__(self) -> None:
         self.reading = Reading()
         self._head: RequestHead | None = None
-        self._heads: dict[bytes, Known] = {}
+        self._heads = KnownHeads()
 
     def plan(self, head: RequestHead, _connection: Connection) -> "_Plan":
         return _Plan(self.reading, head)
 
-    def known(self, _connection: Connection) -> dict[bytes, Known]:
+    def known(self, _connection: Connection) -> KnownHeads:
         return self._heads
 
 
@@ -102,7 +103,7 @@ class _Plan:
 def ours(pieces: Sequence[bytes]) -> Reading:
     """Feed the gateway's listener, which answers each request before it reads the next."""
     site, transport = _Site(), _Transport()
-    connection = Connection(site, Clock(), set())
+    connection = Connection(site, Clock(), Outbox(), set())
     connection.connection_made(transport)  # type: ignore[arg-type] # all of a transport that is used
     for piece in pieces:
         connection.data_received(piece)

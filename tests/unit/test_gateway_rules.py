@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from appliance.core.ids import internal_key, key_hash
 from appliance.gateway.config import GatewayConfig, from_settings
-from appliance.gateway.counters import Counter, Counters
+from appliance.gateway.counters import Counters, Refused
 from appliance.gateway.edge import headers, reading
 from appliance.gateway.edge.guard import Guard
 from appliance.gateway.edge.keys import Admission, Denial, admit, presented_key
@@ -202,16 +202,18 @@ def test_private_addresses_are_told_from_public_ones(
 
 def test_processes_count_into_one_sum() -> None:
     counters = Counters(2)
-    counters.row(0).call(Counter.CALLS_OK, 0.003)
-    counters.row(1).call(Counter.CALLS_OK, 0.2)
-    counters.row(1).call(Counter.CALLS_FAILED, 500)
+    counters.row(0).calls([Refused(200, 0.003)])
+    counters.row(1).calls([Refused(500, 500.0), Refused(204, 0.2), Refused(404, 0.005)])
 
     text = counters.render()
 
     assert 'mcp_gateway_calls_total{outcome="ok"} 2' in text
-    assert 'mcp_gateway_call_duration_seconds_bucket{le="0.005"} 1' in text
-    assert 'mcp_gateway_call_duration_seconds_bucket{le="0.25"} 2' in text
-    assert 'mcp_gateway_call_duration_seconds_bucket{le="+Inf"} 3' in text
+    assert 'mcp_gateway_calls_total{outcome="refused"} 1' in text
+    assert 'mcp_gateway_calls_total{outcome="failed"} 1' in text
+    assert 'mcp_gateway_call_duration_seconds_bucket{le="0.005"} 2' in text
+    assert 'mcp_gateway_call_duration_seconds_bucket{le="0.25"} 3' in text
+    assert 'mcp_gateway_call_duration_seconds_bucket{le="+Inf"} 4' in text
+    assert "mcp_gateway_call_duration_seconds_sum 500.208" in text
 
 
 def test_a_snapshot_gives_back_the_table_and_a_torn_one_nothing() -> None:

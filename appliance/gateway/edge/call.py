@@ -8,6 +8,7 @@ from appliance.core.errors import DomainError
 from appliance.gateway.edge import admittance, failures
 from appliance.gateway.edge.answering import Answering
 from appliance.gateway.errors import CallTimeoutError
+from appliance.gateway.http import heads
 from appliance.gateway.http.client import NotConnectedError, Origin, UnansweredError
 from appliance.gateway.http.upstream import RemotePass
 
@@ -109,30 +110,28 @@ class Call(Answering):
 
     def _send_to(self, origin: Origin, head: bytes) -> None:
         """Send it on a kept connection, or on a new one when it is made."""
+        body = self.sent
+        has_body = body or self.plan.is_post
+        length = heads.length_line(len(body)) if has_body else b""
+        request = head + length + b"\r\n" + body
         connection = origin.take()
         if connection is None:
-            self._wait_for(self._send_anew(origin, head))
+            self._wait_for(self._send_anew(origin, request))
             return
         self.upstream = connection
-        connection.send(self._request(head), self)
-
-    def _request(self, head: bytes) -> bytes:
-        body = self.sent
-        if body or self.plan.head.method == "POST":
-            return b"%bContent-Length: %d\r\n\r\n%b" % (head, len(body), body)
-        return head + b"\r\n"
+        connection.send(request, self)
 
     def _wait_for(self, work: Coroutine[Any, Any, None]) -> None:
         self.task = asyncio.get_running_loop().create_task(work)
 
-    async def _send_anew(self, origin: Origin, head: bytes) -> None:
+    async def _send_anew(self, origin: Origin, request: bytes) -> None:
         try:
             connection = await origin.connect()
         except NotConnectedError as error:
             self.failed(error)
             return
         self.upstream = connection
-        connection.send(self._request(head), self)
+        connection.send(request, self)
 
     async def _ask_eras(self) -> None:
         await self.plan.desk.eras.ask(self.plan.route)

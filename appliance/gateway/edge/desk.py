@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import structlog
 
 from appliance.gateway.config import GatewayConfig
-from appliance.gateway.counters import Counter, CounterRow
+from appliance.gateway.counters import CounterRow, Refused
 from appliance.gateway.edge import headers
 from appliance.gateway.edge.eras import Eras
 from appliance.gateway.edge.keys import Admission, Denial, admit, presented_key
@@ -31,8 +31,6 @@ log = structlog.get_logger("gateway.call")
 _SHOWN_KEPT = 512
 #: Answers that have no body, whatever their head says.
 BODYLESS = frozenset({204, 304})
-_SERVER_ERROR = 500
-_CLIENT_ERROR = 400
 
 
 class Shown:
@@ -97,11 +95,6 @@ class Desk:
 
     def over(self, invocation: Invocation) -> None:
         """A call is over, however it ended."""
-        status = invocation.http_status
-        self.counters.call(
-            Counter.CALLS_OK if status < _CLIENT_ERROR else outcome(status),
-            invocation.duration_s,
-        )
         self.recorder.add(invocation)
         if self.is_debugging:
             log.debug(
@@ -117,15 +110,8 @@ class Desk:
 
     def refused(self, status: int, started: float) -> None:
         """A call was refused at the door: counted, but nobody's."""
-        self.counters.call(outcome(status), time.monotonic() - started)
+        self.counters.calls([Refused(status, time.monotonic() - started)])
         if self.is_debugging:
             log.debug("call", status=status, outcome="refused")
         if self.count_down is not None:
             self.count_down()
-
-
-def outcome(status: int) -> Counter:
-    """Return what a call counts as."""
-    if status >= _SERVER_ERROR:
-        return Counter.CALLS_FAILED
-    return Counter.CALLS_REFUSED if status >= _CLIENT_ERROR else Counter.CALLS_OK

@@ -8,6 +8,7 @@ _CLIENT_ERROR: Final = 400
 TOOL_ERROR: Final = "tool_error"
 RPC_ERROR: Final = "rpc_error"
 HTTP_ERROR: Final = "http_error"
+_WELL: Final = "", 0
 
 
 class _Error(msgspec.Struct):
@@ -33,13 +34,12 @@ def of(status: int, body: bytes) -> tuple[str, int]:
         status: Of the answer over HTTP.
         body: JSON, or event stream, or the end of one.
     """
-    found, code = "", 0
     # Of good answers few say "true" anywhere, and none has an error. Not ``in``: ``find`` takes half its time.
     if body.find(b'"error"') >= 0 or body.find(b"true") >= 0:
         found, code = _looked_into(body)
-    if not found and status >= _CLIENT_ERROR:
-        found = HTTP_ERROR
-    return found, code
+        if found:
+            return found, code
+    return _WELL if status < _CLIENT_ERROR else (HTTP_ERROR, 0)
 
 
 def _looked_into(body: bytes) -> tuple[str, int]:

@@ -24,7 +24,7 @@ from appliance.gateway.edge.states import StateBinder
 from appliance.gateway.http import heads
 from appliance.gateway.http import messages as http
 from appliance.gateway.http.handling import HandlerPlan, peer_address
-from appliance.gateway.http.listener import Connection, Known, Plan
+from appliance.gateway.http.listener import Connection, KnownHeads, Plan
 from appliance.gateway.http.requests import RequestHead
 from appliance.gateway.http.upstream import Upstreams
 from appliance.gateway.protocol import wire
@@ -71,7 +71,7 @@ class Worker:
             table=table,
             upstreams=upstreams,
             counters=counters,
-            recorder=recorder or NoRecorder(),
+            recorder=recorder or NoRecorder(counters.calls),
             signer=SessionSigner(session_key),
             binder=StateBinder(session_key),
             eras=Eras(upstreams.bridge),
@@ -81,18 +81,18 @@ class Worker:
             <= logging.DEBUG,
         )
         #: Heads of requests to a loopback address, and to any other: the guard tells them apart.
-        self._known: dict[bool, dict[bytes, Known]] = {True: {}, False: {}}
+        self._known: dict[bool, KnownHeads] = {True: KnownHeads(), False: KnownHeads()}
 
     # -- the site
 
-    def known(self, connection: Connection) -> dict[bytes, Known]:
+    def known(self, connection: Connection) -> KnownHeads:
         """Return where the heads of this connection's requests are remembered."""
         return self._known[is_loopback(peer_address(connection, "sockname"))]
 
     def forget_heads(self) -> None:
         """Decide about every head anew: keys or routes have changed."""
         for known in self._known.values():
-            known.clear()
+            known.forget()
 
     def plan(self, head: RequestHead, connection: Connection) -> Plan:
         """Decide what a request's head alone can decide."""

@@ -8,7 +8,7 @@ import structlog
 from multidict import CIMultiDict
 
 from appliance.gateway.http import heads
-from appliance.gateway.http.listener import Connection, Known
+from appliance.gateway.http.listener import Connection, KnownHeads
 from appliance.gateway.http.requests import RequestHead
 
 log = structlog.get_logger("gateway.http")
@@ -205,12 +205,12 @@ class HandlerSite:
         """Remember no head yet."""
         self._handler = handler
         self._body_limit = body_limit
-        self._known: dict[bytes, Known] = {}
+        self._known = KnownHeads()
 
     def plan(self, head: RequestHead, _connection: Connection) -> HandlerPlan:
         """Return the plan that starts the handler."""
         return HandlerPlan(self._handler, head, self._body_limit)
 
-    def known(self, _connection: Connection) -> dict[bytes, Known]:
+    def known(self, _connection: Connection) -> KnownHeads:
         """Return one memory for all."""
         return self._known

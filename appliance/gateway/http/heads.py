@@ -62,6 +62,12 @@ def text_head(status: int, length: int) -> bytes:
     return head(status, [("Content-Type", "text/plain; charset=utf-8")], length)
 
 
+@lru_cache(maxsize=1024)
+def length_line(length: int) -> bytes:
+    """Return the line that tells how long a body is."""
+    return b"Content-Length: %d\r\n" % length
+
+
 @lru_cache(maxsize=128)
 def _status_line(status: int) -> str:
     try:

@@ -11,6 +11,7 @@ from typing import Final, Protocol, cast
 
 from appliance.gateway.http import heads
 from appliance.gateway.http.heads import Clock
+from appliance.gateway.http.outbox import Outbox
 from appliance.gateway.http.requests import (
     HEAD_LIMIT,
     ChunkReader,
@@ -72,17 +73,33 @@ class Plan(Protocol):
 class Known:
     """A head that was read and planned for."""
 
-    __slots__ = ("head", "is_usual", "length", "plan")
+    __slots__ = ("head", "is_current", "is_usual", "length", "plan", "size", "text")
 
-    def __init__(self, head: RequestHead, plan: Plan) -> None:
-        """Keep both."""
+    def __init__(self, text: bytes, head: RequestHead, plan: Plan) -> None:
+        """Keep them."""
+        #: With the empty line at its end.
+        self.text = text + _END
         self.head = head
         self.plan = plan
         length = head.content_length
         #: Of the body; -1: chunks, or more than may come.
         self.length = -1 if length is None or length > plan.body_limit else length
+        #: Of the whole request; -1: not known.
+        self.size = len(self.text) + self.length if self.length >= 0 else -1
+        #: Whether the plan still holds.
+        self.is_current = True
         #: Whether an answer needs no more than to be written.
         self.is_usual = head.keeps_alive and head.method != "HEAD"
+
+
+class KnownHeads(dict[bytes, Known]):
+    """Heads by their bytes."""
+
+    def forget(self) -> None:
+        """Have every head planned for anew, those too that connections hold on to."""
+        for known in self.values():
+            known.is_current = False
+        self.clear()
 
 
 class Site(Protocol):
@@ -92,7 +109,7 @@ class Site(Protocol):
         """Return what to do about a request, before its body is read."""
         ...
 
-    def known(self, connection: "Connection") -> dict[bytes, Known]:
+    def known(self, connection: "Connection") -> KnownHeads:
         """Return where the heads of this connection's requests are remembered."""
         ...
 
@@ -103,17 +120,25 @@ class Connection(asyncio.Protocol):
     Args:
         site: Answers its requests.
         clock: Tells the time roughly, and whether this is the last answer.
+        outbox: Takes answers that are no more than written.
         connections: Those that are open.
     """
 
     def __init__(
-        self, site: Site, clock: Clock, connections: "set[Connection]"
+        self,
+        site: Site,
+        clock: Clock,
+        outbox: Outbox,
+        connections: "set[Connection]",
     ) -> None:
         """Expect a request."""
         self._site = site
         self._clock = clock
+        self._outbox = outbox
         self._connections = connections
-        self._known: dict[bytes, Known] = {}
+        self._known = KnownHeads()
+        #: Of the last request: clients send the same again and again.
+        self._last: Known | None = None
         self.transport: asyncio.Transport | None = None
         self.exchange: Exchange | None = None
         self.head: RequestHead | None = None
@@ -155,6 +180,7 @@ class Connection(asyncio.Protocol):
 
     def eof_received(self) -> None:
         """A client that sends no more has left, as Nginx takes it too: what it waits for ends now."""
+        self._outbox.flush()
         self._is_closing = self._is_reading = True
         self.since = self._clock.now
         exchange, self.exchange = self.exchange, None
@@ -175,13 +201,14 @@ class Connection(asyncio.Protocol):
         """Read on."""
         if not (self.is_busy or self._buffer or self._is_reading):
             # Most of what comes is one whole request, by a head that was seen before.
-            end = data.find(_END)
-            known = self._known.get(data[:end])
-            if known is not None and end > 0 and len(data) == end + 4 + known.length:
+            known = self._last
+            if not (known and known.is_current and data.startswith(known.text)):
+                known = self._last = self._known.get(data[: data.find(_END)])
+            if known and len(data) == known.size:
                 self.is_busy = True
                 self.head = known.head
                 self._is_usual = known.is_usual
-                known.plan.begin(self, data[end + 4 :])
+                known.plan.begin(self, data[len(known.text) :])
                 return
         self._take_in(data)
 
@@ -258,10 +285,10 @@ class Connection(asyncio.Protocol):
 
     def _learn(self, text: bytes) -> Known:
         head = parse_head(text)
-        known = Known(head, self._site.plan(head, self))
+        known = Known(text, head, self._site.plan(head, self))
         if known.plan.is_kept and len(text) <= HEAD_KEPT_BYTES:
             if len(self._known) >= HEADS_KEPT:
-                self._known.clear()
+                self._known.forget()
             self._known[text] = known
         return known
 
@@ -324,12 +351,12 @@ class Connection(asyncio.Protocol):
             head: Status line and header lines, each with its line break.
             body: As long as ``head`` says.
         """
-        transport, clock = self.transport, self._clock
-        if transport is None:
+        clock = self._clock
+        if self.transport is None:
             self.exchange = None
             return
         if self._is_usual and not (clock.is_ending or self._has_unread):
-            transport.write(head + clock.lines + body)
+            self._outbox.put(self, head + clock.lines + body)
             self.exchange = None
             self.is_busy = False
             self.since = clock.now
@@ -340,7 +367,7 @@ class Connection(asyncio.Protocol):
         end = clock.last_lines if is_last else clock.lines
         if self.head is not None and self.head.method == "HEAD":
             body = b""
-        transport.write(head + end + body)
+        self._write(head + end + body)
         self._done(is_last=is_last)
 
     def start(self, head: bytes, *, is_bounded: bool) -> None:
@@ -357,14 +384,14 @@ class Connection(asyncio.Protocol):
         #: The end of the connection is the end of the body.
         self._is_unbounded = not (is_bounded or knows_chunks)
         end = self._clock.last_lines if self.is_last else self._clock.lines
-        self.transport.write(head + (heads.CHUNKED + end if self._is_chunking else end))
+        self._write(head + (heads.CHUNKED + end if self._is_chunking else end))
 
     def send(self, piece: bytes) -> None:
         """Send a piece of the body."""
         if self.transport is not None and piece:
             if self._is_chunking:
                 piece = b"%x\r\n%b\r\n" % (len(piece), piece)
-            self.transport.write(piece)
+            self._write(piece)
 
     def finish(self) -> None:
         """The body is complete."""
@@ -372,14 +399,13 @@ class Connection(asyncio.Protocol):
             self.exchange = None
             return
         if self._is_chunking:
-            self.transport.write(heads.LAST_CHUNK)
+            self._write(heads.LAST_CHUNK)
             self._is_chunking = False
         self._done(is_last=self.is_last)
 
     def inform(self, informational: bytes) -> None:
         """Send an informational response, to who understands it."""
-        if self.transport is not None:
-            self.transport.write(informational)
+        self._write(informational)
 
     def abort(self) -> None:
         """Hang up at once; half an answer must not pass for a whole one."""
@@ -393,6 +419,11 @@ class Connection(asyncio.Protocol):
         body = reason.encode() + b"\n"
         self._has_unread = True
         self.answer(heads.text_head(status, len(body)), body)
+
+    def _write(self, data: bytes) -> None:
+        self._outbox.flush()  # perhaps of an answer to the same client
+        if self.transport is not None:
+            self.transport.write(data)
 
     def _done(self, *, is_last: bool) -> None:
         self.exchange = None
@@ -411,6 +442,7 @@ class Connection(asyncio.Protocol):
         self._is_closing = self._is_reading = True
         self.since = self._clock.now
         self._buffer = b""
+        self._outbox.flush()
         if self.transport is None:
             return
         if self._has_unread and self.transport.can_write_eof():
@@ -435,7 +467,7 @@ class Connection(asyncio.Protocol):
 
 
 def connection_factory(
-    site: Site, clock: Clock, connections: set[Connection]
+    site: Site, clock: Clock, outbox: Outbox, connections: set[Connection]
 ) -> Callable[[], Connection]:
     """Return what makes a connection for each client."""
-    return lambda: Connection(site, clock, connections)
+    return lambda: Connection(site, clock, outbox, connections)

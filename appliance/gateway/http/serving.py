@@ -12,6 +12,7 @@ from typing import Any
 
 from appliance.gateway.http.heads import Clock
 from appliance.gateway.http.listener import Connection, Site, connection_factory
+from appliance.gateway.http.outbox import Outbox
 
 BACKLOG = 1024
 #: New connections taken in one turn; few, so that a worker does not take what its idle neighbours could.
@@ -62,15 +63,15 @@ async def served(
         keepalive_s: Seconds an idle connection stays open.
         graceful_timeout_s: Seconds that open requests have at the end.
     """
-    clock = Clock()
+    clock, outbox = Clock(), Outbox()
     connections: set[Connection] = set()
     listening = await asyncio.get_running_loop().create_server(
-        connection_factory(site, clock, connections),
+        connection_factory(site, clock, outbox, connections),
         sock=listener,
         backlog=ACCEPT_AT_ONCE,
     )
     listener.listen(BACKLOG)
-    sweeper = asyncio.create_task(_sweep(clock, connections, keepalive_s))
+    sweeper = asyncio.create_task(_sweep(clock, outbox, connections, keepalive_s))
     try:
         yield
     finally:
@@ -87,12 +88,13 @@ async def served(
 
 
 async def _sweep(
-    clock: Clock, connections: set[Connection], keepalive_s: float
+    clock: Clock, outbox: Outbox, connections: set[Connection], keepalive_s: float
 ) -> None:
     """End what takes too long, for ever: one timer for all connections."""
     while True:
         await asyncio.sleep(SWEEP_S)
         now = clock.turn()
+        outbox.turn(now)
         for connection in list(connections):
             connection.check(now, keepalive_s)
 

@@ -1,5 +1,6 @@
 """What is kept of one call."""
 
+from collections.abc import Callable
 from typing import Protocol
 
 import msgspec
@@ -48,7 +49,18 @@ class Recorder(Protocol):
 
 
 class NoRecorder:
-    """Keeps nothing."""
+    """Keeps nothing.
+
+    Args:
+        taken: Told of every invocation, as ``Ring`` tells it.
+    """
+
+    def __init__(
+        self, taken: Callable[[list[Invocation]], None] = lambda _: None
+    ) -> None:
+        """Have nothing to prepare."""
+        self._taken = taken
 
     def add(self, invocation: Invocation) -> None:
-        """Forget it."""
+        """Tell of it and forget it."""
+        self._taken([invocation])

@@ -22,6 +22,7 @@ class Ring:
     """A ``Recorder`` that writes to ``spool``. Belongs to one event loop.
 
     Args:
+        taken: Called with each batch before it is written.
         spooled: Called with how many rows the spool took.
         dropped: Called with how many were lost because it had no room.
     """
@@ -31,12 +32,14 @@ class Ring:
         spool: Spool,
         loop: asyncio.AbstractEventLoop,
         *,
+        taken: Callable[[list[Invocation]], None] = lambda _: None,
         spooled: Callable[[int], None] = lambda _: None,
         dropped: Callable[[int], None] = lambda _: None,
     ) -> None:
         """Start empty."""
         self._spool = spool
         self._loop = loop
+        self._taken = taken
         self._spooled = spooled
         self._dropped = dropped
         self._pending: list[Invocation] = []
@@ -82,6 +85,7 @@ class Ring:
         count = self._batch_rows()
         batch = self._pending[:count]
         del self._pending[:count]
+        self._taken(batch)
         try:
             payload = self._encode(batch)
         except (UnicodeEncodeError, OverflowError):
