@@ -1,5 +1,6 @@
 """Load from wrk, and what processes spend on it."""
 
+import contextlib
 import os
 import subprocess
 from dataclasses import dataclass
@@ -55,8 +56,9 @@ def descendants(pid: int) -> list[int]:
     """Return ``pid`` and all that descend from it."""
     found = [pid]
     for parent in found:
-        for task in Path(f"/proc/{parent}/task").glob("*/children"):
-            found += [int(child) for child in task.read_text().split()]
+        with contextlib.suppress(FileNotFoundError):  # it has ended meanwhile
+            for task in Path(f"/proc/{parent}/task").glob("*/children"):
+                found += [int(child) for child in task.read_text().split()]
     return found
 
 

@@ -7,7 +7,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -89,9 +89,8 @@ def stage(**settings: Any) -> Iterator[Stage]:
         postgres = cluster._process
         assert postgres is not None
         for pid in descendants(postgres.pid):
-            os.sched_setaffinity(
-                pid, {LOAD_CPU}
-            )  # what it starts later goes there, too
+            with suppress(ProcessLookupError):  # one that only started the server
+                os.sched_setaffinity(pid, {LOAD_CPU})  # and what it starts later
         box = stack.enter_context(one_worker(cluster.url(), home / "run", **settings))
         box.host_http("http", f"http://127.0.0.1:{port}/mcp")
         yield Stage(

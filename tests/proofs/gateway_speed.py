@@ -9,6 +9,7 @@ import shutil
 from contextlib import closing
 from statistics import median
 
+import httpx
 import psycopg2
 
 from tests.bench.gateway import Row, measure
@@ -57,8 +58,23 @@ def _traced(where: Stage, answered: int) -> float:
             row = at.fetchone()
         return int(row[0]) if row else 0
 
-    wait_until(lambda: count() >= answered, "every call is a row", within_s=60)
+    def waiting() -> float:
+        told = metrics(where.box.url)
+        return told["spooled"] - told["copied"]
+
+    wait_until(lambda: waiting() <= 0, "the spool is copied", within_s=60)
+    print(f"traces: {metrics(where.box.url)}, rows: {count()}, answers: {answered}")
     return count() / answered
+
+
+def metrics(url: str) -> dict[str, float]:
+    """Return how many traces were spooled, dropped and copied."""
+    found = {}
+    for outcome in ("spooled", "dropped", "copied"):
+        text = httpx.get(f"{url}/metrics").text
+        line = text.partition(f'mcp_gateway_traces_total{{outcome="{outcome}"}} ')[2]
+        found[outcome] = float(line.partition("\n")[0])
+    return found
 
 
 def _judge(
