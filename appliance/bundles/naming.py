@@ -19,22 +19,7 @@ MAX_PREFIX = 64
 MAX_TOOLS = 1000
 MAX_DESCRIPTION = 4096
 _SEPARATOR = re.compile(r"[A-Za-z0-9_.-]{1,4}")
-_NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 CHARACTERS = "letters, digits, _, . and -"
-
-
-def check_name(name: str) -> str:
-    """Return ``name`` if it may be a bundle's.
-
-    Raises:
-        InvalidError: It is not a lower-case DNS label.
-    """
-    if not _NAME.fullmatch(name):
-        raise InvalidError.field(
-            "name",
-            "use 1 to 63 lower-case letters, digits and inner hyphens, such as my-tools",
-        )
-    return name
 
 
 def check_texts(description: str, separator: str) -> None:

@@ -20,12 +20,12 @@ from appliance.bundles.model import (
     OfferedTool,
 )
 from appliance.bundles.naming import (
-    check_name,
     check_texts,
     check_together,
     offered_tools,
 )
 from appliance.core.ids import key_hash, new_key
+from appliance.core.names import check_label
 from appliance.infra.database import Database
 from appliance.observability.audit import record as audit
 from appliance.servers import store as servers
@@ -112,7 +112,7 @@ class BundleService:
             BundleNameTakenError: Another bundle has the name.
         """
         owner_id = require_may_create(principal)
-        check_name(new.name)
+        check_label(new.name, example="my-tools")
         check_texts(new.description, new.separator)
         key = new_key(KEY_PREFIX)
 

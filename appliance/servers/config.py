@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 from appliance.core.errors import InvalidError
+from appliance.core.names import MAX_NAME, check_label
 from appliance.runtimes.model import Transport
 from appliance.servers import call_limits
 from appliance.servers.model import ServerConfig, SessionMode
@@ -17,8 +18,6 @@ from appliance.sources.model import (
     Source,
 )
 
-MAX_NAME = 63
-_NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,127}")
 _MEMORY = re.compile(r"(\d+(?:\.\d+)?)\s*([kmg]?)i?b?", re.IGNORECASE)
 _PATH = re.compile(r"/[A-Za-z0-9._~/-]{0,255}")
@@ -40,12 +39,7 @@ def check_name(name: str) -> str:
     Raises:
         InvalidError: It is not a lower-case DNS label.
     """
-    if not _NAME.fullmatch(name):
-        raise InvalidError.field(
-            "name",
-            f"use 1 to {MAX_NAME} lower-case letters, digits and inner hyphens, such as my-server",
-        )
-    return name
+    return check_label(name, example="my-server")
 
 
 def name_from_source(source: Source) -> str:

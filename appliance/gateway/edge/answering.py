@@ -1,5 +1,6 @@
 """Take a server's answer in, and give it to the client whole or as it comes: the side of a call that faces its server."""
 
+from abc import ABC, abstractmethod
 from http import HTTPStatus
 from typing import Final
 
@@ -22,7 +23,7 @@ _CONTRADICTION: Final = str(wire.UNSUPPORTED_VERSION).encode()
 _GOOD: Final = 300
 
 
-class Answering(Telling):
+class Answering(Telling, ABC):
     """One call, as its server sees it. A ``Receiver``."""
 
     is_revived = False
@@ -95,9 +96,9 @@ class Answering(Telling):
             self.tell(self.signer.finish())
         self.end(None)
 
+    @abstractmethod
     def revive(self, client: str) -> None:
         """Have the session that the server forgot opened anew, and send the request again."""
-        raise NotImplementedError
 
     def _start(self, head: Head, *, is_stream: bool) -> None:
         shown = self.plan.desk.shown(head)

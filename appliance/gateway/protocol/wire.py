@@ -187,14 +187,6 @@ def string_of(raw: Raw | UnsetType) -> str:
     return found if isinstance(found, str) else ""
 
 
-def id_of_body(body: bytes) -> bytes:
-    """Return the id of the message in ``body``, or ``null`` if there is none to be found."""
-    try:
-        return id_of(decode_body(body))
-    except WireError:
-        return NULL
-
-
 def result_body(request_id: bytes, result: bytes) -> bytes:
     """Return the answer to ``request_id``."""
     return b'{"jsonrpc":"2.0","id":%b,"result":%b}' % (request_id, result)

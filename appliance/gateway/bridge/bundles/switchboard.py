@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import time
-from collections.abc import Coroutine
+from collections.abc import AsyncIterator, Coroutine
 from typing import Any
 
 from msgspec import UNSET
@@ -125,12 +125,7 @@ class Switchboard:
     async def forward(self, request: Envelope, caller: Caller, member: Member) -> Call:
         """Return the call that ``member`` makes of ``request``: its own, so that all that belongs to it arrives there."""
         try:
-            link = self._link(member)
-            with contextlib.ExitStack() as lease:
-                peer = lease.enter_context(link.leased())
-                self._quotas.enter(link.route(), time.monotonic())
-                lease.callback(self._quotas.leave, member.server_id)
-                await link.open(peer)
+            async with self._entered(member) as (peer, lease):
                 call = await peer.begin(request, caller)
                 call.server_id = member.server_id
                 self._forwarded[call] = (peer, lease.pop_all())
@@ -144,12 +139,7 @@ class Switchboard:
     ) -> Envelope:
         """Return what ``member`` answers to a request of the bundle's own, or why it does not."""
         try:
-            link = self._link(member)
-            with contextlib.ExitStack() as lease:
-                peer = lease.enter_context(link.leased())
-                self._quotas.enter(link.route(), time.monotonic())
-                lease.callback(self._quotas.leave, member.server_id)
-                await link.open(peer)
+            async with self._entered(member) as (peer, _):
                 return await ask(peer, request, caller)
         except DomainError as error:
             return errors.member_error(member, error)
@@ -177,6 +167,23 @@ class Switchboard:
             self.abandon(call)
         for link in self._links.values():
             link.close()
+
+    @contextlib.asynccontextmanager
+    async def _entered(
+        self, member: Member
+    ) -> AsyncIterator[tuple[Peer, contextlib.ExitStack]]:
+        """Yield ``member``, open and counted under its limits, and what lets go of it at the end unless somebody takes that over.
+
+        Raises:
+            DomainError: It is none any more, is asked too much, or cannot be opened.
+        """
+        link = self._link(member)
+        with contextlib.ExitStack() as lease:
+            peer = lease.enter_context(link.leased())
+            self._quotas.enter(link.route(), time.monotonic())
+            lease.callback(self._quotas.leave, member.server_id)
+            await link.open(peer)
+            yield peer, lease
 
     def _link(self, member: Member) -> Link:
         """Return the way to ``member``.

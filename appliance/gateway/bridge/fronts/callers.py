@@ -9,7 +9,6 @@ from msgspec import UNSET
 from appliance.gateway.bridge.calls import Caller
 from appliance.gateway.errors import UnknownSessionError
 from appliance.gateway.http import messages as http
-from appliance.gateway.protocol import wire
 from appliance.gateway.protocol.wire import Envelope
 
 #: Sessions whose clients, or whose end, are remembered; beyond it the oldest is forgotten.
@@ -83,12 +82,6 @@ def read_said(text: bytes) -> Said:
         return msgspec.json.decode(text, type=Said)
     except msgspec.DecodeError:
         return Said()
-
-
-def session_revision(caller: Caller) -> str:
-    """Return the revision of the session's rules: what it was agreed on, as far as it is known."""
-    known = caller.revision in wire.LEGACY_REVISIONS
-    return caller.revision if known else wire.LEGACY_REVISIONS[0]
 
 
 def _keep(kept: dict[Any, Any], key: object, value: object) -> None:
