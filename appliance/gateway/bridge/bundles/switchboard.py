@@ -172,7 +172,7 @@ class Switchboard:
     async def _entered(
         self, member: Member
     ) -> AsyncIterator[tuple[Peer, contextlib.ExitStack]]:
-        """Yield ``member``, open and counted under its limits, and what lets go of it at the end unless somebody takes that over.
+        """Yield ``member``, open and counted under its limits, and what lets go of it unless somebody takes that over.
 
         Raises:
             DomainError: It is none any more, is asked too much, or cannot be opened.
