@@ -49,6 +49,8 @@ class FinishedRun:
     """A build that is over, however it ended."""
 
     build_id: int
+    #: Which attempt at the build this was, from 1; each that ends is a row of its own.
+    attempt: int
     deployment_id: int
     server_id: int
     server_name: str
