@@ -49,36 +49,14 @@ await_engine() {
   done
 }
 
-# install_buildx: the one program out of a newer Debian's package, from the mirror that this box uses already.
-#
-# Debian 12 has no package of it. Adding the newer release to the box's own sources would let its other packages in, so
-# the newer list is kept in a directory that is thrown away.
+# install_buildx: the one program out of a newer Debian's package; Debian 12 has no package of it.
 install_buildx() {
-  local mirror work
-  mirror=$(debian_mirror)
-  [[ -n ${mirror} ]] || die 'docker buildx is missing, and no Debian mirror is configured to fetch it from.' \
-    'Install docker-buildx or docker-buildx-plugin for this distribution and run this again.'
+  local architecture unpacked
+  architecture=$(dpkg --print-architecture)
   step 'Fetching docker buildx from the next Debian release, that one program alone'
-  work=$(mktemp -d)
-  mkdir -p "${work}/lists/partial" "${work}/unpacked"
-  printf 'deb [signed-by=%s] %s trixie main\n' "${DEBIAN_KEYS}" "${mirror}" >"${work}/sources.list"
-  local -a apart=(
-    -o "Dir::Etc::sourcelist=${work}/sources.list" -o Dir::Etc::sourceparts=/nonexistent
-    -o "Dir::State::lists=${work}/lists" -o APT::Sandbox::User=root
-  )
-  quietly buildx apt-get "${apart[@]}" update
-  # apt downloads to the working directory only.
-  quietly buildx env --chdir="${work}" apt-get "${apart[@]}" download docker-buildx
-  dpkg -x "${work}"/docker-buildx_*.deb "${work}/unpacked"
-  install -D -m 755 "${work}/unpacked/usr/libexec/docker/cli-plugins/docker-buildx" \
+  unpacked=$(mktemp -d)
+  unpack_deb docker-buildx trixie "${architecture}" "${unpacked}"
+  install -D -m 755 "${unpacked}/usr/libexec/docker/cli-plugins/docker-buildx" \
     /usr/local/lib/docker/cli-plugins/docker-buildx
-  rm -rf -- "${work}"
-}
-
-# debian_mirror: the address that this box's own sources name.
-debian_mirror() {
-  local targets
-  # The dollar signs are apt's.
-  targets=$(apt-get indextargets --format "\$(REPO_URI) \$(ORIGIN) \$(LABEL)" 'Identifier: Packages')
-  awk '$2 == "Debian" && $3 == "Debian" { sub("/$", "", $1); print $1; exit }' <<<"${targets}"
+  rm -rf -- "${unpacked}"
 }

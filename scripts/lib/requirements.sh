@@ -3,6 +3,8 @@
 
 readonly OLDEST_PYTHON_MINOR=11
 readonly NEWEST_PYTHON_MINOR=13
+readonly TEST_PLATFORMS=linux/amd64,linux/arm64
+readonly BUSYBOX=/usr/local/lib/mcp-host-tests/busybox
 readonly DEBIAN_KEYS=/usr/share/keyrings/debian-archive-keyring.gpg
 
 # needs: the words for what is missing to run the appliance, one a line.
@@ -12,6 +14,10 @@ needs() {
   engine_answers || printf 'engine\n'
   docker buildx version >/dev/null 2>&1 || printf 'buildx\n'
   has mmdebstrap || printf 'mmdebstrap\n'
+  # Only where somebody asked for images of other architectures.
+  local platforms
+  platforms=$(wanted_platforms)
+  emulation_needs "${platforms}"
 }
 
 # has_library NAME: whether the dynamic linker finds it.
@@ -25,6 +31,13 @@ has_library() {
 test_needs() {
   has chromium || has chromium-browser || printf 'chromium\n'
   has_library libatomic.so.1 || printf 'libatomic\n'
+  has docker-registry || printf 'docker-registry\n'
+  has skopeo || printf 'skopeo\n'
+  emulation_needs "${TEST_PLATFORMS}"
+  local architecture
+  for architecture in amd64 arm64; do
+    [[ -x ${BUSYBOX}-${architecture} ]] || printf 'busybox:%s\n' "${architecture}"
+  done
 }
 
 # reason NEED: what it is and what it is for.
@@ -43,6 +56,10 @@ reason() {
     mmdebstrap) printf 'mmdebstrap: makes the base image of builds where no registry can be reached\n' ;;
     chromium) printf 'Chromium: the browser in which the pages are tested\n' ;;
     libatomic) printf 'libatomic: what drives the browser needs it\n' ;;
+    docker-registry) printf 'docker-registry: the registry to which the tests push\n' ;;
+    skopeo) printf 'skopeo: reads back what the tests pushed\n' ;;
+    emulation:*) printf 'qemu and binfmt_misc: run programs of %s, for images of that architecture\n' "${1#*:}" ;;
+    busybox:*) printf 'busybox for %s: what the smallest test images are made of\n' "${1#*:}" ;;
     *) printf '%s\n' "$1" ;;
   esac
 }
@@ -73,6 +90,14 @@ packages_for() {
       fi
       ;;
     libatomic) printf 'libatomic1\n' ;;
+    # arch-test is how mmdebstrap finds out.
+    emulation:*) printf '%s\n' qemu-user-static binfmt-support arch-test ;;
+    busybox:*)
+      # Unpacked, not installed: the package would drive out the busybox of a box that has another.
+      if [[ ! -e ${DEBIAN_KEYS} ]]; then
+        printf 'debian-archive-keyring\n'
+      fi
+      ;;
     *) printf '%s\n' "$1" ;;
   esac
 }

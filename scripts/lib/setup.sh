@@ -7,6 +7,12 @@ source "${ROOT}/scripts/lib/say.sh"
 source "${ROOT}/scripts/lib/requirements.sh"
 # shellcheck source=engine.sh
 source "${ROOT}/scripts/lib/engine.sh"
+# shellcheck source=debs.sh
+source "${ROOT}/scripts/lib/debs.sh"
+# shellcheck source=emulation.sh
+source "${ROOT}/scripts/lib/emulation.sh"
+# shellcheck source=registry.sh
+source "${ROOT}/scripts/lib/registry.sh"
 # shellcheck source=python.sh
 source "${ROOT}/scripts/lib/python.sh"
 
@@ -35,6 +41,14 @@ prepare_box() {
   if ! docker buildx version >/dev/null 2>&1; then
     install_buildx
   fi
+  for need in "$@"; do
+    case ${need} in
+      emulation:*) enable_emulation "${need#*:}" ;;
+      busybox:*) fetch_busybox "${need#*:}" ;;
+      docker-registry) keep_registry_idle ;;
+      *) ;;
+    esac
+  done
 }
 
 install_needs() {
