@@ -8,7 +8,9 @@ compose files write it.
 ``docs/configuration.md`` is generated from the fields: a description is the documentation of its variable.
 """
 
+import json
 import os
+import re
 import tempfile
 from functools import cached_property
 from pathlib import Path
@@ -20,6 +22,7 @@ from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import (
     BaseSettings,
     InitSettingsSource,
+    NoDecode,
     PydanticBaseSettingsSource,
     SettingsConfigDict,
 )
@@ -161,6 +164,57 @@ class Settings(BaseSettings):
         description="Whether a remote URL may name a loopback, link-local or private address.",
     )
 
+    registry_auth_dockerconfig: Path | None = Field(
+        None,
+        description="Path of a dockerconfigjson with the registry's credentials. Unset: the registry is asked without any.",
+    )
+    registry_auth_max_age_seconds: Seconds = Field(
+        86400,
+        description="Age of that file, in seconds, at which its credentials count as expired, unless they end earlier.",
+    )
+    registry_auth_rotate_lead_seconds: float = Field(
+        3600,
+        ge=0,
+        description="Seconds before their end at which credentials are replaced; at most half of their life is taken.",
+    )
+    registry_auth_refresh_command: Annotated[tuple[str, ...] | None, NoDecode] = Field(
+        None,
+        description='Program that gets fresh credentials, as a JSON list: ["/usr/local/bin/registry-login", "--json"]. '
+        "No shell sees it. It prints a dockerconfigjson, or writes REGISTRY_AUTH_DOCKERCONFIG itself and prints nothing.",
+    )
+    registry_auth_refresh_timeout: Seconds = Field(
+        60, description="Seconds that program may take before it is stopped."
+    )
+    registry_auth_check_seconds: Annotated[float, Field(ge=1)] = Field(
+        300, description="Seconds between two looks at the registry's credentials."
+    )
+
+    # -- registry
+    registry: str | None = Field(
+        None,
+        description="Where images are pushed: host[:port][/namespace], such as registry.example.org/team. Unset: they stay on this box.",
+    )
+    registry_push_retries: int = Field(
+        3,
+        ge=0,
+        le=20,
+        description="How often a push is tried again after a fault that may go away by itself; 0: never.",
+    )
+    registry_insecure: str = Field(
+        "",
+        description="Registries spoken to without TLS, comma separated, as host[:port]; those on this box's loopback always are.",
+    )
+    registry_timeout: Seconds = Field(
+        60,
+        description="Seconds that a registry may be silent in the middle of a request.",
+    )
+    registry_door_port: int = Field(
+        0,
+        ge=0,
+        le=65535,
+        description="Loopback port through which the engine pushes; it never sees credentials. 0: any free one.",
+    )
+
     # -- gateway
     mcp_gateway_url: str = Field(
         "http://127.0.0.1:4444",
@@ -277,10 +331,34 @@ class Settings(BaseSettings):
             )
         return value
 
+    @field_validator("registry")
+    @classmethod
+    def _a_registry(cls, value: str | None) -> str | None:
+        if value and not re.fullmatch(r"[^\s/@]+(/[^\s@:]+)?/?", value):
+            raise ValueError(
+                "must be host[:port][/namespace], without scheme, user and tag"
+            )
+        return value
+
     @field_validator("log_level", "hub_log_level", "gw_log_level", mode="before")
     @classmethod
     def _lower(cls, value: object) -> object:
         return value.lower() if isinstance(value, str) else value
+
+    @field_validator("registry_auth_refresh_command", mode="before")
+    @classmethod
+    def _argv(cls, value: object) -> object:
+        if isinstance(value, str):
+            try:
+                value = json.loads(value)
+            except ValueError:
+                value = None
+        is_argv = isinstance(value, list | tuple) and bool(value)
+        if not is_argv or not all(isinstance(item, str) and item for item in value):
+            raise ValueError(
+                'must be a JSON list of texts, the program first, such as ["/usr/local/bin/registry-login", "--json"]'
+            )
+        return value
 
     @cached_property
     def postgres_dir(self) -> Path:

@@ -1,0 +1,1 @@
+"""Registries: pushing images, credentials, manifest lists, pruning."""

@@ -1,0 +1,126 @@
+"""Registries, repositories and manifests as values. Pure."""
+
+import hashlib
+import ipaddress
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+DOCKER_HUB = "docker.io"
+#: Where Docker Hub's API lives; everybody else's lives at the name itself.
+DOCKER_HUB_API = "registry-1.docker.io"
+#: The keys under which Docker's configuration files know a host.
+DOCKER_HUB_KEYS = ("https://index.docker.io/v1/", "index.docker.io", DOCKER_HUB)
+
+OCI_INDEX = "application/vnd.oci.image.index.v1+json"
+OCI_MANIFEST = "application/vnd.oci.image.manifest.v1+json"
+DOCKER_LIST = "application/vnd.docker.distribution.manifest.list.v2+json"
+DOCKER_MANIFEST = "application/vnd.docker.distribution.manifest.v2+json"
+MANIFEST_TYPES = (OCI_INDEX, OCI_MANIFEST, DOCKER_LIST, DOCKER_MANIFEST)
+
+_DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
+_HOST = re.compile(
+    r"(?:[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?|\[[0-9a-fA-F:]+\])(?::[0-9]{1,5})?"
+)
+_NAMESPACE = re.compile(
+    r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*(?:/[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*)*"
+)
+
+
+@dataclass(frozen=True)
+class Target:
+    """Where images go, as ``REGISTRY`` says it."""
+
+    #: ``registry.example.org:5000``; ``docker.io`` for Docker Hub.
+    host: str
+    #: ``team/servers``; may be empty.
+    namespace: str = ""
+
+    def repository(self, name: str) -> str:
+        """Return the repository of a server, without the host."""
+        return f"{self.namespace}/{name}" if self.namespace else name
+
+    def reference(self, name: str) -> str:
+        """Return the repository of a server, as people write it."""
+        return f"{self.host}/{self.repository(name)}"
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """A manifest as the registry keeps it; its digest has been checked against its bytes."""
+
+    body: bytes
+    media_type: str
+    digest: str
+
+
+def parse_target(text: str) -> Target:
+    """Return what ``REGISTRY`` means.
+
+    >>> parse_target("registry.example.org:5000/team/servers")
+    Target(host='registry.example.org:5000', namespace='team/servers')
+
+    Raises:
+        ValueError: It is not a host with an optional namespace.
+    """
+    host, _, namespace = text.strip().rstrip("/").partition("/")
+    if not _HOST.fullmatch(host):
+        raise ValueError(
+            "must be host[:port][/namespace] without a scheme, such as registry.example.org/team"
+        )
+    if namespace and not _NAMESPACE.fullmatch(namespace):
+        raise ValueError(
+            "the namespace may have small letters, digits, and . _ - between them, in parts joined by /"
+        )
+    if host in {"index.docker.io", DOCKER_HUB_API}:
+        host = DOCKER_HUB
+    return Target(host, namespace)
+
+
+def api_host(host: str) -> str:
+    """Return where the API of a registry lives."""
+    return DOCKER_HUB_API if host == DOCKER_HUB else host
+
+
+def config_keys(host: str) -> tuple[str, ...]:
+    """Return the names under which a Docker configuration may know ``host``."""
+    if host == DOCKER_HUB:
+        return DOCKER_HUB_KEYS
+    return (host, f"https://{host}", f"http://{host}", f"https://{host}/v2/")
+
+
+def is_plain(host: str, insecure: Iterable[str] = ()) -> bool:
+    """Tell whether ``host`` is spoken to without TLS: this box itself, as engines have it, or one that is listed.
+
+    >>> is_plain("127.0.0.1:5000"), is_plain("localhost"), is_plain("example.org")
+    (True, True, False)
+    """
+    if host in set(insecure):
+        return True
+    name = host.rpartition(":")[0] if re.search(r":[0-9]+$", host) else host
+    if name == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(name.strip("[]")).is_loopback
+    except ValueError:
+        return False
+
+
+def digest_of(body: bytes) -> str:
+    """Return the digest of ``body``."""
+    return f"sha256:{hashlib.sha256(body).hexdigest()}"
+
+
+def is_digest(text: str) -> bool:
+    """Tell whether ``text`` is a digest that we take."""
+    return _DIGEST.fullmatch(text) is not None
+
+
+def push_scopes(repository: str) -> tuple[str, str]:
+    """Return the scopes that a push needs, as the telemetry names them."""
+    return f"repository:{repository}:push", f"repository:{repository}:pull"
+
+
+def pull_scopes(repository: str) -> tuple[str, ...]:
+    """Return the scopes that reading needs."""
+    return (f"repository:{repository}:pull",)
