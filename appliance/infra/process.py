@@ -16,7 +16,7 @@ import os
 import shutil
 import signal
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from appliance.core.errors import UnavailableError
@@ -87,6 +87,18 @@ def child_environment(
     return kept | fixed | dict(extra or {}) | ({MARK: mark} if mark else {})
 
 
+@dataclass(frozen=True)
+class Captured:
+    """How a program ended whose output is meant for programs."""
+
+    #: Negative: the number of the signal that killed it.
+    code: int
+    #: Standard output alone, byte for byte; never shown in a log or a traceback.
+    output: bytes = field(repr=False)
+    #: Whether it printed more than was kept.
+    is_cut: bool = False
+
+
 async def run(
     argv: Sequence[str],
     *,
@@ -111,15 +123,75 @@ async def run(
         ProgramTimeoutError: It took too long, and is gone.
     """
     lines: list[str] = []
-    watch = _Watch(LineSplitter(on_line or lines.append))
+    splitter = LineSplitter(on_line or lines.append)
+    started = _Start(asyncio.subprocess.STDOUT, cwd, environment, mark)
+    try:
+        code = await _to_the_end(argv, splitter.feed, started, timeout_s=timeout_s)
+    finally:
+        splitter.finish()
+    return Finished(code, tuple(lines))
+
+
+async def capture(
+    argv: Sequence[str],
+    *,
+    limit_bytes: int,
+    environment: Mapping[str, str] | None = None,
+    timeout_s: float | None = None,
+    mark: str = "",
+) -> Captured:
+    """Run a program to its end and return what it wrote to standard output; standard error is thrown away.
+
+    Args:
+        argv: Program and arguments; no shell sees them.
+        limit_bytes: What it prints beyond these is dropped.
+        environment: Variables beside those in ``INHERITED``.
+        timeout_s: Seconds until the program is stopped.
+        mark: Names the work that the program belongs to, for ``kill_marked``.
+
+    Raises:
+        ProgramMissingError: There is no such program.
+        ProgramTimeoutError: It took too long, and is gone.
+    """
+    output = bytearray()
+    # One byte more than may be kept tells that there was more.
+    started = _Start(asyncio.subprocess.DEVNULL, None, environment, mark)
+    code = await _to_the_end(
+        argv,
+        lambda chunk: output.extend(chunk[: limit_bytes + 1 - len(output)]),
+        started,
+        timeout_s=timeout_s,
+    )
+    return Captured(code, bytes(output[:limit_bytes]), len(output) > limit_bytes)
+
+
+@dataclass(frozen=True)
+class _Start:
+    """How a program is started, beside its argv."""
+
+    stderr: int
+    cwd: Path | None
+    environment: Mapping[str, str] | None
+    mark: str
+
+
+async def _to_the_end(
+    argv: Sequence[str],
+    on_bytes: Callable[[bytes], None],
+    start: _Start,
+    *,
+    timeout_s: float | None,
+) -> int:
+    """Run a program, hand on what it prints, and return its exit code."""
+    watch = _Watch(on_bytes)
     transport, _ = await asyncio.get_running_loop().subprocess_exec(
         lambda: watch,
         *await asyncio.to_thread(_dying_with_us, argv),
         stdin=asyncio.subprocess.DEVNULL,
         stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.STDOUT,
-        cwd=cwd,
-        env=child_environment(os.environ, environment, mark=mark),
+        stderr=start.stderr,
+        cwd=start.cwd,
+        env=child_environment(os.environ, start.environment, mark=start.mark),
         start_new_session=True,
     )
     try:
@@ -136,8 +208,7 @@ async def run(
     finally:
         await _end(transport.get_pid(), watch)
         transport.close()
-        watch.splitter.finish()
-    return Finished(transport.get_returncode() or 0, tuple(lines))
+    return transport.get_returncode() or 0
 
 
 def _dying_with_us(argv: Sequence[str]) -> list[str]:
@@ -161,14 +232,14 @@ class _Watch(asyncio.SubprocessProtocol):
     open.
     """
 
-    def __init__(self, splitter: "LineSplitter") -> None:
-        self.splitter = splitter
+    def __init__(self, on_bytes: Callable[[bytes], None]) -> None:
+        self._on_bytes = on_bytes
         self.exited = asyncio.Event()
         self.closed = asyncio.Event()
 
     def pipe_data_received(self, fd: int, data: bytes | str) -> None:  # noqa: ARG002 - asyncio's signature
         if isinstance(data, bytes):
-            self.splitter.feed(data)
+            self._on_bytes(data)
 
     def pipe_connection_lost(self, fd: int, exc: Exception | None) -> None:  # noqa: ARG002 - asyncio's signature
         self.closed.set()

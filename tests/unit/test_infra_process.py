@@ -17,6 +17,7 @@ from appliance.infra.process import (
     LineSplitter,
     ProgramMissingError,
     ProgramTimeoutError,
+    capture,
     child_environment,
     kill_marked,
     run,
@@ -221,3 +222,27 @@ def test_what_a_process_hides_is_passed_over(tmp_path: Path) -> None:
 
     with contextlib.suppress(ProcessLookupError):
         assert kill_marked("x", proc=tmp_path) == []
+
+
+async def test_what_is_captured_is_standard_output_alone_byte_for_byte() -> None:
+    done = await capture(
+        ["sh", "-c", "echo warning >&2; printf 'a\\r\\n\\0b'; exit 3"], limit_bytes=99
+    )
+
+    assert (done.code, done.output, done.is_cut) == (3, b"a\r\n\0b", False)
+    assert "a" not in repr(done).partition("(")[2].replace("False", "")
+
+
+async def test_what_is_captured_has_an_end() -> None:
+    done = await capture(["sh", "-c", "printf 0123456789"], limit_bytes=4)
+
+    assert (done.output, done.is_cut) == (b"0123", True)
+
+
+async def test_a_captured_program_that_takes_too_long_is_gone(tmp_path: Path) -> None:
+    script = f"echo $$ > {tmp_path}/pid; exec sleep 60"
+
+    with pytest.raises(ProgramTimeoutError):
+        await capture(["sh", "-c", script], limit_bytes=9, timeout_s=0.5)
+
+    await ended(int((tmp_path / "pid").read_text()))
