@@ -192,7 +192,7 @@ class Settings(BaseSettings):
     # -- registry
     registry: str | None = Field(
         None,
-        description="Where images are pushed: host[:port][/namespace], such as registry.example.org/team. Unset: they stay on this box.",
+        description="Where images are pushed, host[:port][/namespace]; such as registry.example.org/team. Unset: nowhere.",
     )
     registry_push_retries: int = Field(
         3,
@@ -202,7 +202,7 @@ class Settings(BaseSettings):
     )
     registry_insecure: str = Field(
         "",
-        description="Registries spoken to without TLS, comma separated, as host[:port]; those on this box's loopback always are.",
+        description="Registries spoken to without TLS, comma separated, as host[:port]; those on loopback always are.",
     )
     registry_timeout: Seconds = Field(
         60,
@@ -348,17 +348,19 @@ class Settings(BaseSettings):
     @field_validator("registry_auth_refresh_command", mode="before")
     @classmethod
     def _argv(cls, value: object) -> object:
+        if value is None:
+            return None
         if isinstance(value, str):
             try:
                 value = json.loads(value)
             except ValueError:
                 value = None
-        is_argv = isinstance(value, list | tuple) and bool(value)
-        if not is_argv or not all(isinstance(item, str) and item for item in value):
+        items = value if isinstance(value, list | tuple) else ()
+        if not items or not all(isinstance(item, str) and item for item in items):
             raise ValueError(
                 'must be a JSON list of texts, the program first, such as ["/usr/local/bin/registry-login", "--json"]'
             )
-        return value
+        return items
 
     @cached_property
     def postgres_dir(self) -> Path:

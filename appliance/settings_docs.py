@@ -42,6 +42,8 @@ def _row(name: str, field: FieldInfo) -> str:
 
 def _value(field: FieldInfo) -> str:
     kind = _without_none(field.annotation)
+    if get_origin(kind) is tuple:
+        return "JSON list of texts"
     if choices := _choices(kind):
         return ", ".join(f"`{choice}`" for choice in choices)
     words: dict[Any, str] = {

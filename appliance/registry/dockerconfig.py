@@ -149,7 +149,8 @@ def _exp(token: str) -> datetime | None:
         padded = parts[1] + "=" * (-len(parts[1]) % 4)
         claims = json.loads(base64.urlsafe_b64decode(padded))
         exp = claims["exp"] if isinstance(claims, dict) else None
-        is_number = isinstance(exp, int | float) and not isinstance(exp, bool)
-        return datetime.fromtimestamp(exp, UTC) if is_number else None
+        if isinstance(exp, bool) or not isinstance(exp, int | float):
+            return None
+        return datetime.fromtimestamp(exp, UTC)
     except (ValueError, KeyError, OverflowError, OSError, RecursionError):
         return None

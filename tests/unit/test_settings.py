@@ -163,3 +163,29 @@ def test_secrets_do_not_show_when_settings_are_printed(
     monkeypatch.setenv("JWT_SECRET", SECRET)
 
     assert SECRET not in repr(load_settings()) + str(load_settings())
+
+
+def test_a_command_is_a_json_list_wherever_it_is_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("JWT_SECRET", SECRET)
+    written = '["/bin/login", "a b", "$HOME"]'
+    expected = ("/bin/login", "a b", "$HOME")
+
+    monkeypatch.setenv("REGISTRY_AUTH_REFRESH_COMMAND", written)
+    from_environment = load_settings().registry_auth_refresh_command
+    monkeypatch.delenv("REGISTRY_AUTH_REFRESH_COMMAND")
+    (tmp_path / ".env").write_text(f"REGISTRY_AUTH_REFRESH_COMMAND={written}\n")
+    from_file = load_settings().registry_auth_refresh_command
+
+    assert (from_environment, from_file) == (expected, expected)
+
+
+@pytest.mark.parametrize("value", ["login --json", "[]", "[1]", '{"a": 1}', '[""]'])
+def test_a_command_that_is_no_list_of_texts_is_refused(
+    value: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("JWT_SECRET", SECRET)
+    monkeypatch.setenv("REGISTRY_AUTH_REFRESH_COMMAND", value)
+
+    assert problem().startswith("REGISTRY_AUTH_REFRESH_COMMAND: must be a JSON list")
