@@ -1,13 +1,13 @@
 """How one proves to a registry who one is: credentials, challenges, tokens. Pure.
 
-A registry that wants to know answers 401 with a challenge. ``Basic`` means: send the credentials. ``Bearer`` means: fetch a token
-for a scope from the realm it names, with the credentials or without, and send that.
+A registry that wants to know answers 401 with a challenge. ``Basic`` means: send the credentials. ``Bearer`` means: fetch a
+token for a scope from the realm it names, with the credentials or without, and send that.
 """
 
 import base64
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from pydantic import SecretStr
@@ -22,7 +22,7 @@ class Credentials:
     """Who one is at a registry."""
 
     username: str = ""
-    password: SecretStr = SecretStr("")
+    password: SecretStr = field(default_factory=lambda: SecretStr(""))
     #: What ``docker login`` keeps of an identity provider; then the other two do not count.
     identity_token: SecretStr | None = None
 
@@ -109,5 +109,6 @@ def read_token(answer: Mapping[str, Any]) -> Token | None:
     if not isinstance(value, str) or not value or not value.isprintable():
         return None
     life = answer.get("expires_in")
-    is_number = isinstance(life, int | float) and not isinstance(life, bool)
-    return Token(SecretStr(value), float(life) if is_number else DEFAULT_LIFE_S)
+    if not isinstance(life, int | float) or isinstance(life, bool):
+        life = DEFAULT_LIFE_S
+    return Token(SecretStr(value), float(life))

@@ -3,8 +3,8 @@
     FailedError
     └── RegistryError       one class; its ``kind`` says what happened
 
-Every failure has one kind, decided by HTTP status, header and exception, never by the wording of an engine. Kinds are part of the
-telemetry (``error_kind``), so they are never renamed.
+Every failure has one kind, decided by HTTP status, header and exception, never by the wording of an engine. Kinds are part of
+the telemetry (``error_kind``), so they are never renamed.
 """
 
 from enum import StrEnum
@@ -73,7 +73,7 @@ HINTS = {
     ErrorKind.TLS: "Add the registry's authority to this box's certificates, or name a registry without TLS in"
     " REGISTRY_INSECURE.",
     ErrorKind.QUOTA: "Make room in the registry, or ask for more.",
-    ErrorKind.DIGEST_MISMATCH: "Nothing of this push is trusted. Is there a proxy that changes bytes, or is the registry broken?",
+    ErrorKind.DIGEST_MISMATCH: "Nothing of this push is trusted. Does a proxy change the bytes, or is the registry broken?",
 }
 
 
