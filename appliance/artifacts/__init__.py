@@ -1,0 +1,1 @@
+"""The ledger of what was built, and the marketplace that reads it."""

@@ -1,0 +1,89 @@
+"""The one query of the marketplace; runs inside ``database.run``.
+
+It reads ``catalog_latest`` alone. Values go into the text of the query by the client, so Postgres plans each anew and knows
+how rare a word is. Words of three letters and more are found by their trigrams; shorter ones by reading every row.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+
+from appliance.artifacts.model import CatalogEntry, CatalogQuery, Rating, RunRecord
+from appliance.infra.database import proxy
+
+#: Words that one search looks for.
+MAX_WORDS = 8
+_INDEX = "SELECT to_regclass('catalog_latest_search_idx') IS NOT NULL"
+
+
+@dataclass(frozen=True)
+class _Stored:
+    run: RunRecord
+    rating: Rating
+
+
+_DECODER = msgspec.json.Decoder(_Stored)
+
+
+def page(
+    wanted: CatalogQuery, *, owner_id: int | None, before: int | None, limit: int
+) -> list[CatalogEntry]:
+    """Return up to ``limit`` entries, the newest run first.
+
+    Args:
+        owner_id: Only this person's; ``None``: everybody's.
+        before: Only runs before this one.
+    """
+    conditions, values = _conditions(wanted)
+    if owner_id is not None:
+        conditions.append("owner_id = %s")
+        values.append(owner_id)
+    if before is not None:
+        conditions.append("run_id < %s")
+        values.append(before)
+    where = " AND ".join(conditions) or "true"
+    rows = proxy.execute_sql(
+        f"SELECT run_id, entry::text FROM catalog_latest WHERE {where} ORDER BY run_id DESC LIMIT %s",  # noqa: S608 - our own words
+        (*values, limit),
+    ).fetchall()
+    return [_entry(run_id, text) for run_id, text in rows]
+
+
+def _entry(run_id: int, text: str) -> CatalogEntry:
+    stored = _DECODER.decode(text)
+    return CatalogEntry(run_id, stored.run, stored.rating)
+
+
+def _conditions(wanted: CatalogQuery) -> tuple[list[str], list[Any]]:
+    tier_class, tier_type = wanted.tier_parts()
+    given: list[tuple[str, Any]] = [
+        ("search LIKE %s", pattern(word))
+        for word in wanted.text.lower().split()[:MAX_WORDS]
+    ]
+    if wanted.server_type:
+        given.append(("server_type = %s", wanted.server_type.lower()))
+    if wanted.status is not None:
+        given.append(("status = %s", wanted.status.value))
+    if tier_class is not None:
+        given.append(("tier_class = %s", tier_class.value))
+    if tier_type:
+        given.append(("server_type = %s", tier_type))
+    return [text for text, _ in given], [value for _, value in given]
+
+
+def pattern(word: str) -> str:
+    """Return what LIKE finds ``word`` by, wherever it stands and whatever it holds."""
+    escaped = word.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
+    return f"%{escaped}%"
+
+
+def server_types(owner_id: int | None) -> list[str]:
+    """Return the types of servers that the catalog shows, in order."""
+    sql = "SELECT DISTINCT server_type FROM catalog_latest WHERE %s IS NULL OR owner_id = %s ORDER BY 1 LIMIT 100"
+    return [row[0] for row in proxy.execute_sql(sql, (owner_id, owner_id)).fetchall()]
+
+
+def is_indexed() -> bool:
+    """Return whether words are found by their trigrams."""
+    return bool(proxy.execute_sql(_INDEX).fetchone()[0])
