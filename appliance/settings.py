@@ -27,6 +27,8 @@ from pydantic_settings import (
     SettingsConfigDict,
 )
 
+from appliance.core.platforms import platforms_of
+
 MIN_SECRET_BYTES = 32
 
 Port = Annotated[int, Field(ge=1, le=65535)]
@@ -142,10 +144,66 @@ class Settings(BaseSettings):
         1800, description="Seconds a build may take before it is stopped."
     )
     build_concurrency: int = Field(2, ge=1, le=32, description="Builds at once.")
+    package_min_release_age_days: int = Field(
+        0,
+        ge=0,
+        le=3650,
+        description="Days that a release of a package, and of all it needs, must be old before it is taken.",
+    )
     build_cache_gib: int = Field(
         10,
         ge=1,
         description="GiB of the engine's build cache to keep; above it, what was not used for longest goes, once an hour.",
+    )
+    build_network: Literal["default", "none"] = Field(
+        "default",
+        description="none: no step of a build reaches the network, nor does its ADD. Packages can then not be installed.",
+    )
+    git_timeout: Seconds = Field(
+        300, description="Seconds that fetching a repository may take."
+    )
+    source_max_mib: int = Field(
+        1024,
+        ge=1,
+        description="MiB that a repository or an unpacked archive may have.",
+    )
+    source_max_files: int = Field(
+        100_000,
+        ge=1,
+        description="Files and directories that a repository or an archive may have.",
+    )
+    archive_max_mib: int = Field(
+        200, ge=1, description="MiB that an uploaded archive may have."
+    )
+    archive_quota_mib: int = Field(
+        2048, ge=1, description="MiB that the archives of one person may have together."
+    )
+    build_min_free_gib: int = Field(
+        2,
+        ge=0,
+        description="GiB that must be free for a build to begin, where images and where DATA_DIR are; 0: not looked at.",
+    )
+    build_quota_gib: int = Field(
+        0,
+        ge=0,
+        description="GiB that the images of one person's servers may take, what they share counted once each; 0: any number.",
+    )
+    registry_arch_targets: str = Field(
+        "linux/amd64",
+        description="Platforms that images are built for, with commas. What runs here is always built; unset, it is all.",
+    )
+    registry_build_parallelism: int | None = Field(
+        None,
+        ge=1,
+        le=16,
+        description="Platforms of one build that are built at once. Unset: the CPU count, at most the number of platforms.",
+    )
+    registry_build_disable_cache: bool = Field(
+        False, description="Build everything anew, whatever the engine's cache has."
+    )
+    registry_build_cache_from: str | None = Field(
+        None,
+        description="What builds may take steps from, in the words of buildx --cache-from; spaces between several.",
     )
     ca_bundle: Path = Field(
         Path("/etc/ssl/certs/ca-certificates.crt"),
@@ -340,6 +398,11 @@ class Settings(BaseSettings):
             )
         return value
 
+    @field_validator("registry_arch_targets")
+    @classmethod
+    def _platforms(cls, value: str) -> str:
+        return ",".join(platforms_of(value))
+
     @field_validator("log_level", "hub_log_level", "gw_log_level", mode="before")
     @classmethod
     def _lower(cls, value: object) -> object:
@@ -361,6 +424,13 @@ class Settings(BaseSettings):
                 'must be a JSON list of texts, the program first, such as ["/usr/local/bin/registry-login", "--json"]'
             )
         return items
+
+    @cached_property
+    def arch_targets(self) -> tuple[str, ...] | None:
+        """Platforms that somebody asked for; ``None``: the box's own will do."""
+        if "registry_arch_targets" not in self.model_fields_set:
+            return None
+        return tuple(self.registry_arch_targets.split(","))
 
     @cached_property
     def postgres_dir(self) -> Path:
