@@ -1,0 +1,1 @@
+"""Evidence: what is in an image, how it was made, and a signature over both."""
