@@ -23,10 +23,12 @@ _CODES = {
     "TOOMANYREQUESTS": ErrorKind.RATE_LIMITED,
     "QUOTA_EXCEEDED": ErrorKind.QUOTA,
     "DENIED": ErrorKind.DENIED,
+    "UNSUPPORTED": ErrorKind.UNSUPPORTED,
 }
 _STATUS: dict[int, ErrorKind] = {
     HTTPStatus.FORBIDDEN: ErrorKind.DENIED,
     HTTPStatus.NOT_FOUND: ErrorKind.NOT_FOUND,
+    HTTPStatus.METHOD_NOT_ALLOWED: ErrorKind.UNSUPPORTED,
     HTTPStatus.REQUEST_TIMEOUT: ErrorKind.TIMEOUT,
     HTTPStatus.REQUEST_ENTITY_TOO_LARGE: ErrorKind.QUOTA,
     HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE: ErrorKind.UPLOAD_LOST,
@@ -41,6 +43,7 @@ _WORDS = {
     ErrorKind.RATE_LIMITED: "is asked too often",
     ErrorKind.SERVER_ERROR: "is unwell",
     ErrorKind.TIMEOUT: "gave up waiting",
+    ErrorKind.UNSUPPORTED: "is not set up to do this",
     ErrorKind.QUOTA: "has no room for this",
     ErrorKind.UPLOAD_LOST: "forgot an upload in the middle",
     ErrorKind.DIGEST_MISMATCH: "read other bytes than were sent",

@@ -162,7 +162,7 @@ class RegistryClient:
         """Remove a manifest by digest; ``False``: it was not there.
 
         Raises:
-            RegistryError: The registry did not remove it; ``INVALID`` where it is not set up to.
+            RegistryError: The registry did not remove it; ``UNSUPPORTED`` where it is not set up to.
         """
         doing = self._doing(f"delete manifest {reference} of", repository)
         scopes = (f"repository:{repository}:delete", *push_scopes(repository))
@@ -213,6 +213,22 @@ class RegistryClient:
             await self.demand(response, doing, {HTTPStatus.OK})
             check_digest(doing, response.headers.get("Docker-Content-Digest"), digest)
             return True
+
+    async def blob(self, repository: str, digest: str) -> bytes:
+        """Return a small blob, such as an image's config, checked against its digest.
+
+        Raises:
+            RegistryError: It is not there, too large, or not what it should be.
+        """
+        doing = self._doing(f"read blob {digest} of", repository)
+        path = f"/v2/{repository}/blobs/{digest}"
+        async with self.send(
+            "GET", path, scopes=pull_scopes(repository), doing=doing
+        ) as response:
+            await self.demand(response, doing, {HTTPStatus.OK})
+            body = await self._read(response, doing)
+        check_digest(doing, digest_of(body), digest)
+        return body
 
     async def put_blob(self, repository: str, data: bytes) -> str:
         """Write a blob if it is not there, and return its digest.
@@ -369,7 +385,7 @@ def check_digest(doing: str, told: str | None, expected: str) -> None:
         shown = "".join(c for c in told if c.isprintable())[:80]
         raise RegistryError(
             ErrorKind.DIGEST_MISMATCH,
-            f"{doing}: the registry says {shown}, the bytes say {expected}.",
+            f"{doing}: it should be {expected}, and the registry has {shown}.",
         )
 
 

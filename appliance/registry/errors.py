@@ -43,6 +43,8 @@ class ErrorKind(StrEnum):
     QUOTA = "quota"
     #: The registry calls the request wrong, or its answer is none that a registry gives.
     INVALID = "invalid"
+    #: 405: the registry is not set up to do this, as with deletion.
+    UNSUPPORTED = "unsupported"
     #: The container engine failed, and not the registry.
     ENGINE = "engine"
     #: Something that has no kind of its own.
