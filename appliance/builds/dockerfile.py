@@ -3,8 +3,10 @@
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 
+from appliance.builds.asof import PackagePlan, end_of
 from appliance.builds.project import NodeProject, PythonProject
 from appliance.sources.model import Ecosystem, PackageSource
 
@@ -12,16 +14,29 @@ from appliance.sources.model import Ecosystem, PackageSource
 USER = "10001:10001"
 INSTALL = "/opt/mcp/install"
 ENTRY = "/opt/mcp/entry"
-APP = "/opt/mcp/server/app"
+SERVER = "/opt/mcp/server"
+APP = f"{SERVER}/app"
 #: Only Node servers see Node; see base/Dockerfile.
 NODE_PATH = "ENV PATH=/opt/mcp/node/bin:$PATH"
 
 
-def package_dockerfile(base: str, source: PackageSource, *, resolved_for: str) -> str:
+#: In a package's build context: the lock of an earlier build.
+KEPT = "kept"
+
+
+def package_dockerfile(
+    base: str,
+    source: PackageSource,
+    plan: PackagePlan = PackagePlan(),  # noqa: B008 - frozen
+    *,
+    resolved_for: str,
+) -> str:
     """Return the Dockerfile of a published package.
 
     Args:
         base: Tag of the base image.
+        source: The package.
+        plan: How it is resolved; a lock that it keeps is ``KEPT`` in the context.
         resolved_for: Names the build. A pinned package may come from the cache; one
             that is not pinned is resolved anew for every build, because this takes part
             in the cache's key. A build that is tried again finds what it had.
@@ -31,10 +46,26 @@ def package_dockerfile(base: str, source: PackageSource, *, resolved_for: str) -
         lines.append(NODE_PATH)
     if source.version is None:
         lines.append(f"ARG MCP_HOST_RESOLVED_FOR={resolved_for}")
-    lines.append(
-        _run(source.ecosystem.value, {"name": source.name, "version": source.version})
-    )
+    if plan.kept:
+        lines.append(f"COPY --chown={USER} {KEPT} {SERVER}/{KEPT}")
+    lines.append(_run(source.ecosystem.value, _package_plan(source, plan)))
     return _finished(lines)
+
+
+def _package_plan(source: PackageSource, plan: PackagePlan) -> dict[str, object]:
+    told: dict[str, object] = {"name": source.name, "version": source.version}
+    if plan.before:
+        told |= {"before": _moment(plan.before), "why": plan.why}
+    if plan.kept:
+        kept = {"version": plan.kept.version}
+        if plan.kept.as_of:
+            kept["before"] = _moment(end_of(plan.kept.as_of))
+        told["kept"] = kept
+    return told
+
+
+def _moment(moment: datetime) -> str:
+    return f"{moment:%Y-%m-%dT%H:%M:%SZ}"
 
 
 def project_dockerfile(base: str, project: PythonProject | NodeProject) -> str:
@@ -83,6 +114,11 @@ class BuildxCommand:
     #: Secret id to file; there only while a step that asks for it runs.
     secrets: Mapping[str, Path] = field(default_factory=dict)
     build_arguments: Mapping[str, str] = field(default_factory=dict)
+    #: ``None``: the box's own.
+    platform: str | None = None
+    has_cache: bool = True
+    #: What steps may be taken from beside the builder's own cache, as ``--cache-from`` has it.
+    cache_from: tuple[str, ...] = ()
 
     def argv(self, program: tuple[str, ...]) -> list[str]:
         """Return the program and its arguments.
@@ -97,6 +133,11 @@ class BuildxCommand:
             "--load",
             f"--tag={self.tag}",
         ]
+        if self.platform:
+            options.append(f"--platform={self.platform}")
+        if not self.has_cache:
+            options.append("--no-cache")
+        options += [f"--cache-from={place}" for place in self.cache_from]
         options += [
             f"--label={name}={value}" for name, value in sorted(self.labels.items())
         ]

@@ -8,6 +8,7 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from appliance.builds.asof import MIN_AGE_SETTING
 from appliance.builds.errors import (
     BuildFailedError,
     DiskFullError,
@@ -15,6 +16,7 @@ from appliance.builds.errors import (
     NetworkUnreachableError,
     NoProgramError,
     PackageNotFoundError,
+    PackageTooNewError,
     PackageUnfitError,
     PackageVersionNotFoundError,
 )
@@ -138,6 +140,22 @@ def _version_not_found(failure: Failure, match: re.Match[str]) -> DomainError:
     )
 
 
+def _too_new(failure: Failure, match: re.Match[str]) -> DomainError:
+    name = next(found for found in match.group("uv", "some", "all") if found)
+    if match["days"]:
+        return PackageTooNewError(
+            f"Nothing of {name} is old enough: {MIN_AGE_SETTING} is {match['days']}, so only what was published"
+            f" before {match['before']} is taken.",
+            hint=f"Wait, take an older version, or lower {MIN_AGE_SETTING}.",
+            output=failure.tail,
+        )
+    return PackageTooNewError(
+        f"Nothing of {name} was published {match['why'].rstrip('.')}.",
+        hint="Give a later as_of, or an older version.",
+        output=failure.tail,
+    )
+
+
 def _same(one: str, other: str) -> bool:
     def normal(name: str) -> str:
         return re.sub(r"[-_.]+", "-", name.partition("[")[0]).lower()
@@ -218,6 +236,15 @@ _BUILD_RULES: Sequence[Rule] = (
         _engine_away,
     ),
     (re.compile(r"mcp-host: no-program: (?P<text>.+)"), _no_program),
+    (
+        re.compile(
+            rf"Only what was published before (?P<before>\S+) is taken: (?P<why>(?:{MIN_AGE_SETTING} is (?P<days>\d+))?.*)"
+            r"[\s\S]*?(?:`(?P<uv>[^`]+)` was filtered by `exclude-newer`"
+            r"|No matching version found for (?P<some>@?[^@\s]+)@[^\n]* with a date before"
+            r"|No versions available for (?P<all>\S+))"
+        ),
+        _too_new,
+    ),
     (
         re.compile(r"Because (?P<name>\S+) was not found in the package registry"),
         _package_not_found,

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import json
 from collections.abc import Callable
+from datetime import datetime
 from typing import Any
 
 import aiodocker
@@ -14,6 +15,10 @@ from appliance.infra.archive import read_file
 from appliance.infra.docker import Engine, is_missing, words
 
 MAX_RESOLVED_BYTES = 64 * 1024
+MAX_LOCK_BYTES = 4 * 1024**2
+SERVER = "/opt/mcp/server"
+#: The names that a lock may have.
+LOCKS = ("requirements.txt", "package-lock.json")
 MAX_TEXT = 4096
 _TOLD = ("Pulling from", "Digest:", "Status:", "Pull complete", "Already exists")
 
@@ -74,8 +79,8 @@ async def untag(engine: Engine, name: str) -> None:
 
 async def read_resolved(
     engine: Engine, image_id: str, *, owner: str, deployment_id: int
-) -> dict[str, Any]:
-    """Return what the installer wrote into an image, without starting anything of it."""
+) -> tuple[dict[str, Any], str]:
+    """Return what the installer wrote into an image, and its lock (empty: none), without starting anything of it."""
     config: dict[str, Any] = {
         "Image": image_id,
         "Labels": {
@@ -88,16 +93,26 @@ async def read_resolved(
     async with engine.reach() as client:
         helper = await client.containers.create(config)
         try:
-            found = await read_file(
-                engine,
-                helper.id,
-                "/opt/mcp/server/resolved.json",
-                limit=MAX_RESOLVED_BYTES,
+            resolved = parse_resolved(
+                await read_file(
+                    engine,
+                    helper.id,
+                    f"{SERVER}/resolved.json",
+                    limit=MAX_RESOLVED_BYTES,
+                )
             )
+            lock = b""
+            if name := resolved.get("lock"):
+                path = f"{SERVER}/{name}"
+                lock = (
+                    await read_file(engine, helper.id, path, limit=MAX_LOCK_BYTES)
+                    or b""
+                )
         finally:
             with contextlib.suppress(aiodocker.DockerError):
                 await asyncio.shield(helper.delete(force=True))
-    return parse_resolved(found)
+    # NUL is nothing that Postgres keeps as text.
+    return resolved, lock.decode(errors="replace").replace("\0", "")
 
 
 def parse_resolved(found: bytes | None) -> dict[str, Any]:
@@ -108,11 +123,23 @@ def parse_resolved(found: bytes | None) -> dict[str, Any]:
         return {}
     if not isinstance(data, dict):
         return {}
-    return {
+    texts = {
         key: value
-        for key in ("version", "entry")
-        if isinstance(value := data.get(key), str) and len(value) <= MAX_TEXT
+        for key in ("version", "entry", "released", "lock")
+        if isinstance(value := data.get(key), str) and 0 < len(value) <= MAX_TEXT
     }
+    if texts.get("lock") not in LOCKS:
+        texts.pop("lock", None)
+    if not _is_moment(texts.get("released", "")):
+        texts.pop("released", None)
+    return {**texts, "kept": True} if data.get("kept") is True else texts
+
+
+def _is_moment(text: str) -> bool:
+    try:
+        return datetime.fromisoformat(text).tzinfo is not None
+    except ValueError:
+        return False
 
 
 async def prune_cache(engine: Engine, *, keep_bytes: int) -> int:

@@ -2,25 +2,27 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from appliance.builds import images, speech
+from appliance.builds import asof, images, speech
 from appliance.builds.base_image import BaseImages
 from appliance.builds.buildx import Buildx
 from appliance.builds.checkout import Checkout, fetch
 from appliance.builds.dockerfile import (
+    KEPT,
     BuildxCommand,
     package_dockerfile,
     project_dockerfile,
 )
 from appliance.builds.errors import BuildFailedError, ImageNotFoundError
-from appliance.builds.model import BuildRequest, BuiltImage, Stage, StageListener
+from appliance.builds.model import BuildRequest, BuiltImage, Lock, Stage, StageListener
 from appliance.builds.project import DockerfileProject, recognise
 from appliance.builds.remote import check_remote
 from appliance.builds.trust import CA_SECRET, trusting
 from appliance.builds.workspace import Workspace
 from appliance.core import labels
+from appliance.core.clock import now
 from appliance.infra import process
 from appliance.infra.docker import Engine
 from appliance.settings import Settings
@@ -41,6 +43,8 @@ class Job:
     #: Takes a line for the log.
     say: Callable[[str], None]
     on_stage: StageListener
+    #: What the server's last good build of a package took.
+    kept: Lock | None
     #: Told of the Dockerfile and the base image before they are built.
     on_recipe: Callable[[str, str | None], Awaitable[None]]
 
@@ -51,6 +55,8 @@ class Made:
 
     image: BuiltImage
     tag: str | None
+    #: The lock that an installer wrote; empty: none.
+    lock_text: str = ""
 
 
 class Makers:
@@ -101,13 +107,26 @@ class Makers:
         await job.on_stage(Stage.BUILDING)
         async with self._workspace(job) as work:
             base = await self._base.ensure(job.say)
-            text = package_dockerfile(base, package, resolved_for=job.build_name)
+            plan = asof.plan(
+                package,
+                job.kept,
+                min_age_days=self._settings.package_min_release_age_days,
+                now=now(),
+            )
+            text = package_dockerfile(base, package, plan, resolved_for=job.build_name)
             context = work.path / "context"
             await asyncio.to_thread(context.mkdir)
+            if plan.kept:
+                kept = (context / KEPT).write_text
+                await asyncio.to_thread(kept, plan.kept.text)
             await self._buildx_build(
                 job, text, base=base, work=work.path, context=context
             )
-        return await self._made(job, has_resolved=True, resolved={})
+        made = await self._made(job, has_resolved=True, resolved={})
+        return replace(
+            made,
+            image=asof.locked(made.image, made.lock_text, package, plan, now=now()),
+        )
 
     async def _git(self, job: Job, repository: GitSource) -> Made:
         await job.on_stage(Stage.CLONING)
@@ -217,19 +236,19 @@ class Makers:
                 "The build ended well, but its image is not on this box.",
                 hint="Redeploy the server.",
             )
-        deployment_id = job.request.deployment_id
+        deployment_id, lock_text = job.request.deployment_id, ""
         if has_resolved:
             await images.remove_helpers(
                 self._engine, owner=self._owner, deployment_id=deployment_id
             )
-            read = await images.read_resolved(
+            read, lock_text = await images.read_resolved(
                 self._engine,
                 found["Id"],
                 owner=self._owner,
                 deployment_id=deployment_id,
             )
             resolved = {**read, **resolved}
-        return Made(BuiltImage(found["Id"], resolved), job.tag)
+        return Made(BuiltImage(found["Id"], resolved), job.tag, lock_text)
 
 
 def _speech(checkout: Checkout, project: object) -> dict[str, object]:

@@ -1,8 +1,9 @@
 """What is built, and what came of it."""
 
+import hashlib
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import date, datetime
 from enum import StrEnum
 from typing import Any
 
@@ -33,6 +34,31 @@ class BuildRequest:
     server_id: int
     server_name: str
     source: Source
+    #: The deployment whose lock is kept while the package's version is the same.
+    like: int | None = None
+    #: The log's first line; empty: none.
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class Lock:
+    """All that a build of a package took, by version and hash."""
+
+    #: ``requirements.txt`` or ``package-lock.json``.
+    filename: str
+    text: str
+    #: As people write it, without a version: ``pypi:mcp-server-time``.
+    package: str
+    version: str
+    #: The day as of which it was resolved; ``None``: as of its making.
+    as_of: date | None
+    #: Nothing in it was published later.
+    newest: datetime
+
+    @property
+    def digest(self) -> str:
+        """``sha256:`` and the hash of its text."""
+        return f"sha256:{hashlib.sha256(self.text.encode()).hexdigest()}"
 
 
 @dataclass(frozen=True)
@@ -41,12 +67,16 @@ class BuiltImage:
 
     ``resolved`` tells what was really taken: ``version`` of a package, ``revision`` of
     a repository, ``digest`` of an image, ``entry`` (the program that starts), and
-    ``transport`` and ``port`` where the image or the sources give them away.
+    ``transport`` and ``port`` where the image or the sources give them away. Of a package also ``released``
+    (when its version was published), ``lock`` (digest), ``as_of`` (the day as of which it was resolved), and ``kept``
+    where the lock of an earlier build was taken.
     """
 
     #: Reference to run, by image id or digest, so that a moved tag changes nothing.
     image: str
     resolved: dict[str, Any] = field(default_factory=dict)
+    #: All that was taken of a package; only right after it was built.
+    lock: Lock | None = None
 
 
 @dataclass(frozen=True)

@@ -19,6 +19,7 @@ from appliance.builds.model import (
     BuildState,
     BuildView,
     BuiltImage,
+    Lock,
     StageListener,
 )
 from appliance.core import labels
@@ -78,7 +79,11 @@ class BuildService:
                 return built
             # Somebody removed the image. What was resolved then is taken again, so that
             # nothing changes unasked.
-            request = replace(request, source=pinned(request.source, begun.view))
+            request = replace(
+                request,
+                source=pinned(request.source, begun.view),
+                like=request.deployment_id,
+            )
             begun = await self._database.run(store.begin_again, begun.view.id)
         try:
             made = await self._attempt(request, begun, on_stage)
@@ -120,8 +125,14 @@ class BuildService:
                 lines.line(
                     f"— Attempt {view.attempt} begins: the one before did not come to its end. —"
                 )
+            if request.note:
+                lines.line(request.note)
+            kept = None
+            if request.like is not None:
+                kept = await self._database.run(store.lock_of, request.like)
             job = Job(
                 request=request,
+                kept=kept,
                 tag=labels.image_tag(
                     self._owner, request.server_name, request.deployment_id
                 ),
@@ -179,6 +190,10 @@ class BuildService:
     async def latest(self, server_id: int) -> BuildView | None:
         """Return the newest build of a server, if it has one."""
         return await self._database.run(store.latest, server_id)
+
+    async def lock(self, deployment_id: int) -> Lock | None:
+        """Return what the deployment's build took, if it was a package."""
+        return await self._database.run(store.lock_of, deployment_id)
 
     async def lines(self, build_id: int, *, after: int = 0) -> list[BuildLine]:
         """Return the log's lines after number ``after``, oldest first."""

@@ -12,8 +12,9 @@ from appliance.builds.model import (
     BuildState,
     BuildView,
     BuiltImage,
+    Lock,
 )
-from appliance.builds.tables import BuildLogLineRow, BuildRow
+from appliance.builds.tables import BuildLockRow, BuildLogLineRow, BuildRow
 from appliance.core.clock import now
 from appliance.observability.events import publish_in_transaction
 
@@ -98,7 +99,44 @@ def succeed(
         resolved=built.resolved,
         finished_at=now(),
     ).where(BuildRow.id == build_id).execute()
+    if built.lock:
+        keep_lock(build_id, built.lock)
     _announce(build_id, server_id, BuildState.SUCCEEDED)
+
+
+def keep_lock(build_id: int, lock: Lock) -> None:
+    """Keep what a build took; a later attempt's replaces an earlier one's."""
+    values = {
+        "filename": lock.filename,
+        "content": lock.text,
+        "package": lock.package,
+        "version": lock.version,
+        "as_of": lock.as_of,
+        "newest": lock.newest,
+    }
+    BuildLockRow.insert(build_id=build_id, **values).on_conflict(
+        conflict_target=[BuildLockRow.build_id], update=values
+    ).execute()
+
+
+def lock_of(deployment_id: int) -> Lock | None:
+    """Return what the deployment's build took, if it was a package."""
+    row = (
+        BuildLockRow.select()
+        .join(BuildRow, on=BuildRow.id == BuildLockRow.build_id)
+        .where(BuildRow.deployment_id == deployment_id)
+        .first()
+    )
+    if row is None:
+        return None
+    return Lock(
+        filename=row.filename,
+        text=row.content,
+        package=row.package,
+        version=row.version,
+        as_of=row.as_of,
+        newest=row.newest,
+    )
 
 
 def end(build_id: int, server_id: int, state: BuildState, error: str = "") -> None:

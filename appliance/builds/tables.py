@@ -1,6 +1,13 @@
-"""Builds and their logs as rows (migration 0003)."""
+"""Builds and their logs as rows (migration 0003), and what they took of packages (build_locks)."""
 
-from peewee import BigAutoField, BigIntegerField, CompositeKey, IntegerField, TextField
+from peewee import (
+    BigAutoField,
+    BigIntegerField,
+    CompositeKey,
+    DateField,
+    IntegerField,
+    TextField,
+)
 from playhouse.postgres_ext import BinaryJSONField, DateTimeTZField
 
 from appliance.infra.database import Table
@@ -25,6 +32,21 @@ class BuildRow(Table):
 
     class Meta:
         table_name = "builds"
+
+
+class BuildLockRow(Table):
+    """What a build of a package took, by version and hash."""
+
+    build_id = BigIntegerField(primary_key=True)
+    filename = TextField()
+    content = TextField()
+    package = TextField()
+    version = TextField()
+    as_of = DateField(null=True)
+    newest = DateTimeTZField()
+
+    class Meta:
+        table_name = "build_locks"
 
 
 class BuildLogLineRow(Table):

@@ -1,6 +1,8 @@
 """Packages as people write them: ``pypi:name==1.0``, ``npm:@scope/name@1.2``. Pure."""
 
 import re
+from dataclasses import replace
+from datetime import date
 
 from appliance.core.errors import InvalidError
 from appliance.sources.model import Ecosystem, PackageSource
@@ -20,6 +22,7 @@ _NPM_VERSION = re.compile(
     r"\d+(?:\.\d+){0,2}(?:-[0-9A-Za-z.-]+)?(?:\+[0-9A-Za-z.-]+)?|[a-z][a-z0-9._-]{0,63}"
 )
 _MAX_NPM_NAME = 214
+FIRST_YEAR, LAST_YEAR = 1990, 2999
 
 
 def package_text(source: PackageSource) -> str:
@@ -30,12 +33,33 @@ def package_text(source: PackageSource) -> str:
     )
 
 
-def parse_package(text: str) -> PackageSource:
+def parse_package(text: str, as_of: str | None = None) -> PackageSource:
     """Return the package that ``pypi:name==1.0`` or ``npm:@scope/name@1.2`` names.
 
+    Args:
+        text: The package.
+        as_of: The day as of which it is resolved, ``2025-05-01``.
+
     Raises:
-        InvalidError: It is neither; names ``source.package``.
+        InvalidError: One of them is not so; names ``source.package`` or ``source.as_of``.
     """
+    return replace(_package(text), as_of=_day(as_of) if as_of else None)
+
+
+def _day(text: str) -> date:
+    try:
+        found = date.fromisoformat(text.strip())
+    except ValueError:
+        found = date.min
+    # Neither registry existed before, and a calendar's last day has no next one.
+    if not FIRST_YEAR <= found.year <= LAST_YEAR:
+        raise InvalidError.field(
+            "source.as_of", f"{text!r} is not a day, such as 2025-05-01"
+        )
+    return found
+
+
+def _package(text: str) -> PackageSource:
     ecosystem, _, rest = text.partition(":")
     match ecosystem.strip().lower():
         case "pypi":
