@@ -11,6 +11,7 @@ from appliance.runtimes.model import Transport
 from appliance.servers import call_limits
 from appliance.servers.model import ServerConfig, SessionMode
 from appliance.sources.model import (
+    ArchiveSource,
     GitSource,
     ImageSource,
     PackageSource,
@@ -21,6 +22,7 @@ from appliance.sources.model import (
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,127}")
 _MEMORY = re.compile(r"(\d+(?:\.\d+)?)\s*([kmg]?)i?b?", re.IGNORECASE)
 _PATH = re.compile(r"/[A-Za-z0-9._~/-]{0,255}")
+_ARCHIVE_END = re.compile(r"(?:-v?\d[\w.+]*?)?(?:\.tar\.gz|\.tgz|\.tar|\.zip)?$")
 _TOOL = re.compile(r"[\x21-\x7e]{1,128}")
 _UNITS = {"": 1, "k": 1024, "m": 1024**2, "g": 1024**3}
 
@@ -54,6 +56,8 @@ def _raw_name(source: Source) -> str:
             return source.name
         case GitSource():
             return source.url.rstrip("/").rsplit("/", 1)[-1].removesuffix(".git")
+        case ArchiveSource():
+            return _ARCHIVE_END.sub("", source.filename)
         case ImageSource():
             path = source.reference.partition("@")[0]
             return path.rsplit("/", 1)[-1].partition(":")[0]

@@ -1,6 +1,7 @@
-"""The four kinds of source."""
+"""The five kinds of source."""
 
 from dataclasses import dataclass
+from datetime import date
 from enum import StrEnum
 
 
@@ -19,6 +20,8 @@ class PackageSource:
     name: str
     #: ``None``: the newest at the time of the build.
     version: str | None = None
+    #: What it needs is taken as it was at the end of this day, UTC; ``None``: as it is now.
+    as_of: date | None = None
     kind = "package"
 
 
@@ -32,7 +35,24 @@ class GitSource:
     #: Directory inside the repository, without leading or trailing slash; empty: its
     #: root.
     subdirectory: str = ""
+    #: Whether the repositories that it names are fetched, too.
+    submodules: bool = False
+    #: Whether the large files that it points to are fetched, too.
+    lfs: bool = False
     kind = "git"
+
+
+@dataclass(frozen=True)
+class ArchiveSource:
+    """An uploaded tar.gz or zip."""
+
+    #: ``sha256:`` and 64 hex digits.
+    digest: str
+    #: As its owner called it; only to be shown.
+    filename: str = "archive"
+    #: As with ``GitSource``.
+    subdirectory: str = ""
+    kind = "archive"
 
 
 @dataclass(frozen=True)
@@ -51,4 +71,4 @@ class RemoteSource:
     kind = "remote"
 
 
-Source = PackageSource | GitSource | ImageSource | RemoteSource
+Source = PackageSource | GitSource | ArchiveSource | ImageSource | RemoteSource

@@ -1,7 +1,8 @@
 """From what a caller writes to a checked source, and back. Pure.
 
-    {"package": "pypi:mcp-server-time==1.0"}   {"package": "npm:@scope/server@1.2"}
-    {"repo_url": "https://…", "branch": "main", "subdirectory": "servers/one"}
+    {"package": "pypi:mcp-server-time==1.0"}   {"package": "npm:@scope/server@1.2", "as_of": "2025-05-01"}
+    {"repo_url": "https://…", "branch": "main", "subdirectory": "servers/one", "submodules": true, "lfs": true}
+    {"archive": "sha256:…", "archive_name": "server.tar.gz", "subdirectory": "server"}
     {"image": "ghcr.io/owner/name:tag"}
     {"remote_url": "https://example.org/mcp"}
 
@@ -10,11 +11,13 @@ What is stored has ``kind`` beside these, for whoever reads the table.
 
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 from urllib.parse import urlunsplit
 
 from appliance.core.errors import InvalidError
 from appliance.sources.model import (
+    ArchiveSource,
     GitSource,
     ImageSource,
     PackageSource,
@@ -26,11 +29,14 @@ from appliance.sources.urls import checked_url
 
 #: The field that names each kind, and the fields that may stand beside it.
 KINDS = {
-    "package": frozenset[str](),
-    "repo_url": frozenset({"branch", "subdirectory"}),
+    "package": frozenset({"as_of"}),
+    "repo_url": frozenset({"branch", "subdirectory", "submodules", "lfs"}),
+    "archive": frozenset({"archive_name", "subdirectory"}),
     "image": frozenset[str](),
     "remote_url": frozenset[str](),
 }
+#: Fields that are true or false; false is the same as absent.
+FLAGS = frozenset({"submodules", "lfs"})
 MAX_LENGTH = 2048
 MAX_BRANCH = 255
 
@@ -42,6 +48,10 @@ _SCP_LIKE = re.compile(
 # option.
 _BAD_BRANCH = re.compile(r"^[-/]|\.\.|@\{|[\x00-\x20\x7f~^:?*\[\\]|//|/$|\.lock$|\.$")
 _SUBDIRECTORY = re.compile(r"[A-Za-z0-9_@+~.-]+(?:/[A-Za-z0-9_@+~.-]+)*")
+
+_ARCHIVE = re.compile(r"sha256:[0-9a-f]{64}")
+_STRANGE_LETTERS = re.compile(r"[^A-Za-z0-9._+-]+")
+MAX_FILENAME = 128
 
 _IMAGE = re.compile(
     r"(?P<name>(?:[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?(?::\d{1,5})?/)?"
@@ -63,14 +73,13 @@ def parse_source(data: Mapping[str, Any]) -> Source:
         if value not in (None, "") and key != "kind"
     }
     for key, value in given.items():
-        if not isinstance(value, str) or len(value) > MAX_LENGTH:
-            raise InvalidError.field(
-                f"source.{key}", f"give a text of at most {MAX_LENGTH} characters"
-            )
+        _check_type(key, value)
+    given = {key: value for key, value in given.items() if value is not False}
     kinds = [key for key in KINDS if key in given]
     if len(kinds) != 1:
         raise InvalidError.field(
-            "source", "give exactly one of package, repo_url, image and remote_url"
+            "source",
+            "give exactly one of package, repo_url, archive, image and remote_url",
         )
     kind = kinds[0]
     for key in given.keys() - {kind} - KINDS[kind]:
@@ -80,9 +89,14 @@ def parse_source(data: Mapping[str, Any]) -> Source:
     value = given[kind].strip()
     match kind:
         case "package":
-            return parse_package(value)
+            return parse_package(value, given.get("as_of"))
         case "repo_url":
-            return parse_git(value, given.get("branch"), given.get("subdirectory", ""))
+            found = parse_git(value, given.get("branch"), given.get("subdirectory", ""))
+            return replace(found, submodules="submodules" in given, lfs="lfs" in given)
+        case "archive":
+            return parse_archive(
+                value, given.get("archive_name", ""), given.get("subdirectory", "")
+            )
         case "image":
             return parse_image(value)
         case _:
@@ -92,23 +106,49 @@ def parse_source(data: Mapping[str, Any]) -> Source:
 from_dict = parse_source
 
 
-def as_dict(source: Source) -> dict[str, str]:
+def _check_type(key: str, value: object) -> None:
+    if key in FLAGS:
+        if not isinstance(value, bool):
+            raise InvalidError.field(f"source.{key}", "give true or false")
+    elif not isinstance(value, str) or len(value) > MAX_LENGTH:
+        raise InvalidError.field(
+            f"source.{key}", f"give a text of at most {MAX_LENGTH} characters"
+        )
+
+
+def as_dict(source: Source) -> dict[str, Any]:
     """Return ``source`` as it is stored and answered; ``parse_source`` reads it back."""
     match source:
         case PackageSource():
-            return {"kind": source.kind, "package": package_text(source)}
+            return _filled(
+                kind=source.kind,
+                package=package_text(source),
+                as_of=source.as_of and source.as_of.isoformat(),
+            )
         case GitSource():
-            found = {
-                "kind": source.kind,
-                "repo_url": source.url,
-                "branch": source.branch or "",
-                "subdirectory": source.subdirectory,
-            }
-            return {key: value for key, value in found.items() if value}
+            return _filled(
+                kind=source.kind,
+                repo_url=source.url,
+                branch=source.branch,
+                subdirectory=source.subdirectory,
+                submodules=source.submodules,
+                lfs=source.lfs,
+            )
+        case ArchiveSource():
+            return _filled(
+                kind=source.kind,
+                archive=source.digest,
+                archive_name=source.filename,
+                subdirectory=source.subdirectory,
+            )
         case ImageSource():
             return {"kind": source.kind, "image": source.reference}
         case RemoteSource():
             return {"kind": source.kind, "remote_url": source.url}
+
+
+def _filled(**values: object) -> dict[str, Any]:
+    return {key: value for key, value in values.items() if value}
 
 
 def parse_git(url: str, branch: str | None = None, subdirectory: str = "") -> GitSource:
@@ -134,16 +174,45 @@ def parse_git(url: str, branch: str | None = None, subdirectory: str = "") -> Gi
             "source.branch",
             f"{branch!r} is not a branch or tag name, such as main or v1.2",
         )
-    subdirectory = subdirectory.strip("/")
-    parts = subdirectory.split("/")
-    if subdirectory and (
-        not _SUBDIRECTORY.fullmatch(subdirectory) or {".", "..", ".git"} & set(parts)
+    return GitSource(url, branch, _subdirectory(subdirectory, "repository"))
+
+
+def _subdirectory(text: str, whole: str) -> str:
+    found = text.strip("/")
+    parts = found.lower().split("/")
+    if found and (
+        not _SUBDIRECTORY.fullmatch(found) or {".", "..", ".git"} & set(parts)
     ):
         raise InvalidError.field(
             "source.subdirectory",
-            "give a directory inside the repository, such as servers/one",
+            f"give a directory inside the {whole}, such as servers/one",
         )
-    return GitSource(url, branch, subdirectory)
+    return found
+
+
+def parse_archive(
+    digest: str, filename: str = "", subdirectory: str = ""
+) -> ArchiveSource:
+    """Return the uploaded archive.
+
+    Raises:
+        InvalidError: Names ``source.archive`` or ``source.subdirectory``.
+    """
+    if not _ARCHIVE.fullmatch(digest):
+        raise InvalidError.field(
+            "source.archive",
+            "give the digest that the upload was answered with: sha256: and 64 hex digits",
+        )
+    return ArchiveSource(
+        digest, plain_filename(filename), _subdirectory(subdirectory, "archive")
+    )
+
+
+def plain_filename(text: str) -> str:
+    """Return what somebody called a file, without directories and without strange letters."""
+    last = re.split(r"[/\\]", text)[-1]
+    plain = _STRANGE_LETTERS.sub("-", last).strip("-.")
+    return plain[-MAX_FILENAME:] or "archive"
 
 
 def parse_image(text: str) -> ImageSource:

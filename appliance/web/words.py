@@ -8,6 +8,7 @@ from typing import Literal
 from appliance.bundles.model import Bundle
 from appliance.servers.model import Server, Status
 from appliance.sources.model import (
+    ArchiveSource,
     GitSource,
     ImageSource,
     PackageSource,
@@ -70,6 +71,7 @@ CALL_LOOKS: dict[str, Look] = {
 SOURCE_ICONS = {
     "package": "package",
     "git": "git-branch",
+    "archive": "file-text",
     "image": "container",
     "remote": "globe",
 }
@@ -173,6 +175,9 @@ def source_text(source: Source) -> str:
             branch = f" at {source.branch}" if source.branch else ""
             where = f", {source.subdirectory}" if source.subdirectory else ""
             return f"{source.url}{branch}{where}"
+        case ArchiveSource():
+            where = f", {source.subdirectory}" if source.subdirectory else ""
+            return f"{source.filename} ({source.digest[:19]}…){where}"
         case ImageSource():
             return source.reference
         case RemoteSource():
