@@ -7,6 +7,8 @@ id.
 OWNER = "mcp-host.owner"
 SERVER = "mcp-host.server"
 DEPLOYMENT = "mcp-host.deployment"
+#: On images: who owns the server, by number.
+PERSON = "mcp-host.person"
 INSTANCE = "mcp-host.instance"
 TRANSPORT = "mcp-host.transport"
 PORT = "mcp-host.port"
@@ -16,6 +18,8 @@ BASE = "mcp-host.base"
 #: On containers that only exist to look into an image or to prepare a volume. They are
 #: never started.
 HELPER = "mcp-host.helper"
+#: On helpers that look into the image of a run in the ledger: which run.
+RUN = "mcp-host.run"
 
 #: On containers that the gateway keeps for one session each: which session. They carry their instance's labels too.
 SESSION = "mcp-host.session"
@@ -39,3 +43,15 @@ def is_own_tag(tag: str, owner: str) -> bool:
     return tag.startswith(IMAGE_PREFIX) and tag.rpartition(":")[2].startswith(
         f"{owner}-"
     )
+
+
+def deployment_of(tag: str, owner: str) -> int | None:
+    """Return the deployment whose image a name of ``image_tag`` holds, whatever its platform; ``None``: it is none of ours.
+
+    >>> deployment_of("mcp-host/time:0a1b2c3d4e5f-7-linux-arm64", "0a1b2c3d4e5f")
+    7
+    """
+    if not is_own_tag(tag, owner):
+        return None
+    number = tag.rpartition(":")[2].removeprefix(f"{owner}-").partition("-")[0]
+    return int(number) if number.isdecimal() else None

@@ -6,18 +6,20 @@ hold it against the official schema.
 
 import hashlib
 import uuid
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from appliance.evidence.inventory import Package, is_expression
-from appliance.evidence.model import Subject
+from appliance.evidence.model import Lock, Subject
 from appliance.evidence.provenance import moment
 from appliance.evidence.purl import image_purl
 from appliance.evidence.scanning import File, Inventory
 
 PREDICATE_TYPE = "https://cyclonedx.org/bom"
+#: What a property is called that tells of a lock file; its path follows.
+_LOCK = "mcp-host:lock:/"
 SCHEMA = "http://cyclonedx.org/schema/bom-1.6.schema.json"
 
 
@@ -69,6 +71,16 @@ def bill(image: Described, found: Inventory) -> dict[str, Any]:
     }
 
 
+def locks_of(document: Mapping[str, Any]) -> list[Lock]:
+    """Return the lock files that a bill of ours tells of."""
+    properties = document["metadata"]["component"]["properties"]
+    return [
+        Lock(item["name"].removeprefix(_LOCK), item["value"])
+        for item in properties
+        if item["name"].startswith(_LOCK)
+    ]
+
+
 def _seed(image: Described) -> str:
     return f"{image.image_id} {image.subject.digest} {moment(image.at)}"
 
@@ -89,7 +101,7 @@ def _container(image: Described, found: Inventory) -> dict[str, Any]:
     if not image.subject.is_local:
         container["purl"] = image_purl(image.subject.name, image.subject.digest)
     for path, value in sorted(found.locks.items()):
-        container["properties"] += _properties([(f"mcp-host:lock:/{path}", value)])
+        container["properties"] += _properties([(f"{_LOCK}{path}", value)])
     return container
 
 

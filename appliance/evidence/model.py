@@ -40,6 +40,16 @@ class Subject:
     is_local: bool = False
 
 
+@dataclass(frozen=True, order=True)
+class Lock:
+    """A file in an image that says which versions were to be installed."""
+
+    #: Without a leading slash.
+    path: str
+    #: Hexadecimal.
+    sha256: str
+
+
 @dataclass(frozen=True)
 class Run:
     """What evidence wants to know of a build that succeeded."""

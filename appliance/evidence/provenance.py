@@ -3,12 +3,12 @@
 What ``BUILD_TYPE`` means, field by field, is in ``docs/evidence.md``.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Sequence
 from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
-from appliance.evidence.model import Run, Subject
+from appliance.evidence.model import Lock, Run, Subject
 from appliance.evidence.purl import docker_purl, npm_purl, pypi_purl
 from appliance.sources.model import (
     ArchiveSource,
@@ -63,7 +63,7 @@ def predicate(
     installation: str,
     version: str,
     base_digest: str,
-    locks: Mapping[str, str],
+    locks: Collection[Lock],
 ) -> dict[str, Any]:
     """Return the provenance of ``run``.
 
@@ -71,7 +71,7 @@ def predicate(
         installation: Id of the appliance that built it.
         version: Of the appliance.
         base_digest: ``sha256:…`` of the base image; empty if there was none, or it is gone.
-        locks: Path of a lock file in the image to its SHA-256 in hexadecimal.
+        locks: The lock files in its images.
     """
     return {
         "buildDefinition": {
@@ -115,6 +115,7 @@ def source_as_json(source: Source) -> dict[str, Any]:
                 "ecosystem": source.ecosystem.value,
                 "name": source.name,
                 **({"version": source.version} if source.version else {}),
+                **({"asOf": source.as_of.isoformat()} if source.as_of else {}),
             }
         case GitSource():
             return {
@@ -122,6 +123,8 @@ def source_as_json(source: Source) -> dict[str, Any]:
                 "url": without_credentials(source.url),
                 **({"ref": source.branch} if source.branch else {}),
                 **_subdirectory(source),
+                **({"submodules": True} if source.submodules else {}),
+                **({"lfs": True} if source.lfs else {}),
             }
         case ArchiveSource():
             return {
@@ -163,7 +166,7 @@ def _internal(run: Run) -> dict[str, Any]:
 
 
 def _dependencies(
-    run: Run, base_digest: str, locks: Mapping[str, str]
+    run: Run, base_digest: str, locks: Collection[Lock]
 ) -> Sequence[dict[str, Any]]:
     found = _resolved_source(run)
     if run.base_image:
@@ -175,8 +178,8 @@ def _dependencies(
             base["digest"] = _digest(base_digest)
         found.append(base)
     found += [
-        {"name": f"lock file /{path}", "digest": {"sha256": value}}
-        for path, value in sorted(locks.items())
+        {"name": f"lock file /{lock.path}", "digest": {"sha256": lock.sha256}}
+        for lock in sorted(set(locks))
     ]
     return found
 

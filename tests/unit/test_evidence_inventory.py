@@ -6,6 +6,7 @@ import json
 import tarfile
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from hashlib import sha256
 from typing import Any
 
 import pytest
@@ -13,8 +14,8 @@ from cyclonedx.schema import SchemaVersion
 from cyclonedx.validation.json import JsonStrictValidator
 from packageurl import PackageURL
 
-from appliance.evidence.cyclonedx import Described, bill
-from appliance.evidence.model import Subject
+from appliance.evidence.cyclonedx import Described, bill, locks_of
+from appliance.evidence.model import Lock, Subject
 from appliance.evidence.scanning import Bounds, Inventory, scan
 
 OS_RELEASE = 'ID=debian\nVERSION_ID="13"\nPRETTY_NAME="Debian GNU/Linux 13 (trixie)"\n'
@@ -130,6 +131,9 @@ def test_the_bill_holds_against_the_official_schema() -> None:
     document = bill_of(scan(tar(DEBIAN)))
 
     assert_valid(document)
+    assert locks_of(document) == [
+        Lock("opt/mcp/server/app/uv.lock", sha256(b"locked").hexdigest())
+    ]
     assert document["metadata"]["component"]["version"] == f"sha256:{'a' * 64}"
     by_name = {item["name"]: item for item in document["components"]}
     assert by_name["Typing_Extensions"]["licenses"] == [

@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from appliance.core.images import PlatformImage, Published, PublishedPlatform
 from appliance.evidence import dsse, provenance
-from appliance.evidence.model import Run, Subject
+from appliance.evidence.model import Lock, Run, Subject
 from appliance.sources.model import (
     ArchiveSource,
     Ecosystem,
@@ -62,7 +62,7 @@ def predicate(run: Run) -> dict[str, object]:
         installation="0a1b2c3d4e5f",
         version="0.1.0",
         base_digest=f"sha256:{'d' * 64}",
-        locks={"opt/mcp/server/app/uv.lock": "e" * 64},
+        locks=[Lock("opt/mcp/server/app/uv.lock", "e" * 64)],
     )
 
 
@@ -200,7 +200,7 @@ def test_every_kind_of_source_is_named_as_others_name_it(
 ) -> None:
     run = replace(RUN, source=source, revision=revision, base_image="")
     made = provenance.predicate(
-        run, installation="0a", version="1", base_digest="", locks={}
+        run, installation="0a", version="1", base_digest="", locks=[]
     )
 
     assert made["buildDefinition"]["resolvedDependencies"] == [expected]
