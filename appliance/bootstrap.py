@@ -10,6 +10,7 @@ import secrets
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import closing
+from functools import partial
 from http import HTTPStatus
 from pathlib import Path
 
@@ -20,6 +21,7 @@ from aiohttp import web
 from appliance.accounts.model import SYSTEM, Role
 from appliance.accounts.service import AccountService
 from appliance.accounts.store import emails
+from appliance.artifacts.service import LedgerService
 from appliance.builds.service import BuildService
 from appliance.bundles.service import BundleService
 from appliance.bundles.store import names as bundle_names
@@ -58,7 +60,10 @@ from appliance.servers.refresh import (
 )
 from appliance.servers.service import RECONCILE, REFRESH, ServerService, visible_id
 from appliance.servers.steps import Steps
+from appliance.servers.store import deployments_referred
+from appliance.servers.store import facts as server_facts
 from appliance.servers.tasks import ReconcileTask, Sweep, watch_executor
+from appliance.servers.webhooks import REDEPLOY, WebhookRedeploy, WebhookService
 from appliance.settings import Settings
 from appliance.web import pages
 from appliance.web.app import Services, make_app
@@ -72,6 +77,10 @@ DATABASE_START_S = 60.0
 #: Everybody is reconciled this often, whatever was missed.
 SWEEP_EVERY_S = 30.0
 PRUNE_EVERY_S = 3600.0
+#: Every run of the ledger is compared with its hash this often.
+LEDGER_CHECK_EVERY_S = 86400.0
+#: Many wait rather than work, above all for a turn to build: whoever asks for a lot must not hold up the others here.
+JOBS_AT_ONCE = 32
 #: A worker that has not looked at the queue for so long cannot.
 WORKER_SILENT_S = 15.0
 
@@ -142,16 +151,26 @@ async def make_hub(  # noqa: PLR0915 - one object after another, which is the po
     events = EventLog(database)
     accounts = AccountService(database, open_registration=settings.open_registration)
 
+    ledger = LedgerService(
+        database, servers=server_facts, targets=settings.arch_targets or ()
+    )
     executor = DockerExecutor(
         engine, owner=owner, subnet_pool=settings.server_subnet_pool
     )
-    builds = BuildService(database, engine, settings, owner=owner)
+    builds = BuildService(
+        database,
+        engine,
+        settings,
+        owner=owner,
+        referred=partial(database.run, deployments_referred),
+    )
     secret = settings.jwt_secret.get_secret_value().encode()
     mcp = McpClient(session, settings.mcp_gateway_url, internal_key(secret))
     public_url = settings.gateway_public_url or settings.mcp_gateway_url
     servers = ServerService(
         database, executor, builds, mcp, gateway_public_url=public_url
     )
+    webhooks = WebhookService(database, secret)
     bundles = BundleService(database, mcp, gateway_public_url=public_url)
     steps = Steps(
         database, executor, builds, mcp, start_timeout_s=settings.start_timeout
@@ -170,8 +189,9 @@ async def make_hub(  # noqa: PLR0915 - one object after another, which is the po
     handlers: dict[str, Handler] = {
         RECONCILE: reconcile,
         REFRESH: RefreshTask(database, mcp),
+        REDEPLOY: WebhookRedeploy(database),
     }
-    worker = JobWorker(database, handlers, metrics=metrics)
+    worker = JobWorker(database, handlers, concurrency=JOBS_AT_ONCE, metrics=metrics)
     clock = Clock(database, metrics=metrics)
     clock.every(SWEEP_EVERY_S, "servers.sweep", sweep)
     clock.every(REFRESH_EVERY_S, "servers.refresh_manifests", RefreshSweep(database))
@@ -179,19 +199,23 @@ async def make_hub(  # noqa: PLR0915 - one object after another, which is the po
     clock.every(PRUNE_EVERY_S, "events.prune", events.prune)
     clock.every(PRUNE_EVERY_S, "accounts.prune", accounts.prune)
     clock.every(PRUNE_EVERY_S, "invocations.keep", invocations.keep)
-    clock.every(PRUNE_EVERY_S, "builds.prune", builds.prune_cache)
+    clock.every(LEDGER_CHECK_EVERY_S, "artifacts.check_chain", ledger.check)
+    clock.every(PRUNE_EVERY_S, "webhooks.prune", webhooks.prune)
+    clock.every(PRUNE_EVERY_S, "builds.prune", builds.prune)
 
     readiness = Readiness(
         {
             "database": _say(database.ping, "Postgres answers."),
             "migrations": _migrations_check(migration_problem),
             "engine": executor.check,
+            "builder": builds.check,
             "gateway": gateway_check(
                 session,
                 settings.mcp_gateway_url.rstrip("/"),
                 internal_key(secret),
                 is_own=not settings.gateway_skip_start,
             ),
+            "ledger": _ledger_check(ledger),
             "worker": _worker_check(worker),
             "clock": _clock_check(clock),
         }
@@ -200,8 +224,10 @@ async def make_hub(  # noqa: PLR0915 - one object after another, which is the po
         settings=settings,
         accounts=accounts,
         servers=servers,
+        webhooks=webhooks,
         bundles=bundles,
         catalog=Catalog(database, site(settings.public_url, public_url)),
+        ledger=ledger,
         invocations=invocations,
         jobs=queue,
         events=events,
@@ -256,6 +282,25 @@ def _migrations_check(problem: str | None) -> Callable[[], Awaitable[str]]:
         if problem:
             raise DegradedError(problem)
         return "The schema is that of this version."
+
+    return check
+
+
+def _ledger_check(ledger: LedgerService) -> Callable[[], Awaitable[str]]:
+    async def check() -> str:
+        state = await ledger.chain_state()
+        if state.problem:
+            raise DegradedError(
+                f"The ledger is not what was written: {state.problem}",
+                hint="'mcpctl artifacts verify-chain' shows where.",
+            )
+        checked = (
+            f"checked {state.checked_at:%Y-%m-%d %H:%M} UTC"
+            if state.checked_at
+            else "not checked yet"
+        )
+        how = "" if await ledger.is_indexed() else " Searches read it all: no pg_trgm."
+        return f"{state.runs} builds, {checked}.{how}"
 
     return check
 

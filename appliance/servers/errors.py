@@ -1,6 +1,12 @@
 """What the product refuses about servers."""
 
-from appliance.core.errors import ConflictError, InvalidError, NotFoundError
+from appliance.core.errors import (
+    ConflictError,
+    InvalidError,
+    LimitedError,
+    NotFoundError,
+    UnauthenticatedError,
+)
 
 
 class ServerNotFoundError(NotFoundError):
@@ -37,3 +43,27 @@ class CallRefusedError(InvalidError):
     """The server does not know the tool, or not these arguments."""
 
     code = "call_refused"
+
+
+class WebhookRefusedError(UnauthenticatedError):
+    """There is no such webhook, or the caller did not show its secret; which of both is not told."""
+
+    code = "webhook_refused"
+
+
+class WebhookLimitedError(LimitedError):
+    """The webhook was called too often."""
+
+    code = "webhook_limited"
+
+
+class WebhookBodyError(InvalidError):
+    """A signed event whose payload cannot be read."""
+
+    code = "webhook_body"
+
+
+class NoWebhookError(NotFoundError):
+    """The server has no webhook."""
+
+    code = "no_webhook"

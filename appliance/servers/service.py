@@ -480,6 +480,26 @@ def visible_id(principal: Principal, server: int | str) -> int:
     return _visible(principal, server).id
 
 
+def visible_server(principal: Principal, server: int | str) -> Server:
+    """Return a server that the principal may know of; runs inside ``database.run``.
+
+    Raises:
+        ServerNotFoundError: They may not, or there is none.
+    """
+    return _visible(principal, server)
+
+
+def writable_server(principal: Principal, server: int | str) -> Server:
+    """Return a server that the principal may change; runs inside ``database.run``.
+
+    Raises:
+        ServerNotFoundError: They may not know of it, or there is none.
+        NotAllowedError: They may see it, not change it.
+        ServerDeletedError: It is being deleted.
+    """
+    return _writable(principal, server)
+
+
 def _writable(principal: Principal, server: int | str) -> Server:
     found = _visible(principal, server)
     require_may_write(principal, owner_id=found.owner_id)

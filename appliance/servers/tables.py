@@ -90,3 +90,35 @@ class InstanceRow(Table):
 
     class Meta:
         table_name = "instances"
+
+
+class WebhookRow(Table):
+    """By what those who may start a redeploy from outside show it (migration 0017)."""
+
+    server_id = BigIntegerField(primary_key=True)
+    secret = BlobField()
+    created_by = TextField()
+    created_at = DateTimeTZField()
+
+    class Meta:
+        table_name = "webhooks"
+
+
+class WebhookDeliveryRow(Table):
+    """One call of a webhook (migration 0017)."""
+
+    id = BigAutoField()
+    server_id = BigIntegerField()
+    at = DateTimeTZField()
+    door = TextField()
+    event = TextField()
+    delivery_id = TextField(null=True)
+    body_digest = BlobField(null=True)
+    outcome = TextField()
+    detail = TextField()
+    address = TextField()
+    job_id = BigIntegerField(null=True)
+    deployment_id = BigIntegerField(null=True)
+
+    class Meta:
+        table_name = "webhook_deliveries"

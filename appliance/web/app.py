@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from aiohttp import web
 
 from appliance.accounts.service import AccountService
+from appliance.artifacts.service import LedgerService
 from appliance.bundles.service import BundleService
 from appliance.invocations.service import InvocationService
 from appliance.jobs.queue import JobQueue
@@ -15,6 +16,7 @@ from appliance.observability.events import EventLog
 from appliance.observability.metrics import Metrics
 from appliance.servers.catalog import Catalog
 from appliance.servers.service import ServerService
+from appliance.servers.webhooks import WebhookService
 from appliance.settings import Settings
 from appliance.web import keys
 from appliance.web.api import ROUTES, discovery
@@ -36,8 +38,10 @@ class Services:
     settings: Settings
     accounts: AccountService
     servers: ServerService
+    webhooks: WebhookService
     bundles: BundleService
     catalog: Catalog
+    ledger: LedgerService
     invocations: InvocationService
     jobs: JobQueue
     events: EventLog
@@ -63,8 +67,10 @@ def make_app(
     app[keys.SETTINGS] = services.settings
     app[keys.ACCOUNTS] = services.accounts
     app[keys.SERVERS] = services.servers
+    app[keys.WEBHOOKS] = services.webhooks
     app[keys.BUNDLES] = services.bundles
     app[keys.CATALOG] = services.catalog
+    app[keys.LEDGER] = services.ledger
     app[keys.INVOCATIONS] = services.invocations
     app[keys.JOBS] = services.jobs
     app[keys.EVENTS] = services.events

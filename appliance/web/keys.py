@@ -6,6 +6,7 @@ from aiohttp import web
 
 from appliance.accounts.model import Principal
 from appliance.accounts.service import AccountService
+from appliance.artifacts.service import LedgerService
 from appliance.bundles.service import BundleService
 from appliance.invocations.service import InvocationService
 from appliance.jobs.queue import JobQueue
@@ -14,6 +15,7 @@ from appliance.observability.events import EventLog
 from appliance.observability.metrics import Metrics
 from appliance.servers.catalog import Catalog
 from appliance.servers.service import ServerService
+from appliance.servers.webhooks import WebhookService
 from appliance.settings import Settings
 from appliance.web.health import Readiness
 from appliance.web.problems import ErrorPage
@@ -21,7 +23,9 @@ from appliance.web.problems import ErrorPage
 SETTINGS = web.AppKey("settings", Settings)
 ACCOUNTS = web.AppKey("accounts", AccountService)
 CATALOG = web.AppKey("catalog", Catalog)
+LEDGER = web.AppKey("ledger", LedgerService)
 SERVERS = web.AppKey("servers", ServerService)
+WEBHOOKS = web.AppKey("webhooks", WebhookService)
 INVOCATIONS = web.AppKey("invocations", InvocationService)
 BUNDLES = web.AppKey("bundles", BundleService)
 JOBS = web.AppKey("jobs", JobQueue)
@@ -47,4 +51,6 @@ TIME_LIMIT = web.RequestKey("time_limit", asyncio.Timeout)
 SESSION_COOKIE = "mcp_host_session"
 CSRF_HEADER = "X-CSRF-Token"
 CSRF_FIELD = "csrf_token"
+WEBHOOK_SECRET_HEADER = "X-Webhook-Secret"  # noqa: S105 - a name
+WEBHOOK_SIGNATURE_HEADER = "X-Hub-Signature-256"
 REQUEST_ID_HEADER = "X-Request-Id"

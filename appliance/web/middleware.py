@@ -181,8 +181,8 @@ async def authentication(request: web.Request, handler: Handler) -> web.StreamRe
     """Find out who asks, and shut the door unless the handler is marked as open."""
     refuse_unreadable(request)
     level = getattr(request.match_info.handler, "__access__", Access.USER)
-    # An address without a handler answers 404 to everybody.
-    if request.match_info.http_exception is None:
+    # An address without a handler answers 404 to everybody. A signed request is nobody's: what else it shows is not looked at.
+    if request.match_info.http_exception is None and level is not Access.SIGNED:
         await _identify(request, level)
     return await handler(request)
 
@@ -209,9 +209,12 @@ async def csrf(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Refuse writes that another site made a browser send.
 
     Where they come from is checked for everybody without a bearer key, signed in or not, so that nobody can be signed in
-    as somebody else; the page's token is checked as well wherever the session cookie is what lets the request in.
+    as somebody else; the page's token is checked as well wherever the session cookie is what lets the request in. A signed
+    request is let in by neither, but by a secret that no browser adds by itself.
     """
-    if request.method not in SAFE_METHODS and hdrs.AUTHORIZATION not in request.headers:
+    is_signed = getattr(request.match_info.handler, "__access__", None) is Access.SIGNED
+    is_ours = request.method in SAFE_METHODS or hdrs.AUTHORIZATION in request.headers
+    if not is_signed and not is_ours:
         _refuse_other_sites(request)
         principal = request.get(keys.PRINCIPAL)
         if principal is not None:

@@ -8,7 +8,12 @@ from aiohttp import hdrs
 from pydantic import BaseModel, Field
 from pydantic.json_schema import JsonSchemaMode, models_json_schema
 
-from appliance.web.keys import CSRF_HEADER, SESSION_COOKIE
+from appliance.web.keys import (
+    CSRF_HEADER,
+    SESSION_COOKIE,
+    WEBHOOK_SECRET_HEADER,
+    WEBHOOK_SIGNATURE_HEADER,
+)
 from appliance.web.problems import MEDIA_TYPE
 from appliance.web.requests import Access
 from appliance.web.routes import EVENT_STREAM, JSON, Operation
@@ -77,11 +82,27 @@ def document(described: Iterable[Operation], *, version: str) -> dict[str, Any]:
                     "description": "An API key, `mcph_…`.",
                 },
                 "session": {"type": "apiKey", "in": "cookie", "name": SESSION_COOKIE},
+                "webhookSecret": {
+                    "type": "apiKey",
+                    "in": "header",
+                    "name": WEBHOOK_SECRET_HEADER,
+                },
+                "webhookSignature": {
+                    "type": "apiKey",
+                    "in": "header",
+                    "name": WEBHOOK_SIGNATURE_HEADER,
+                    "description": "`sha256=` and the HMAC of the body, in hex.",
+                },
             },
         },
     }
 
 
+#: Of doors that take neither key nor session.
+_SECURITY: Mapping[Access, list[dict[str, list[str]]]] = {
+    Access.PUBLIC: [],
+    Access.SIGNED: [{"webhookSecret": []}, {"webhookSignature": []}],
+}
 _Models = set[tuple[type[BaseModel], JsonSchemaMode]]
 _Schemas = Mapping[Any, dict[str, Any]]
 
@@ -107,9 +128,7 @@ def _describe(
         "tags": [item.tag],
         "summary": item.summary,
         "description": item.description,
-        "security": []
-        if item.access is Access.PUBLIC
-        else [{"apiKey": []}, {"session": []}],
+        "security": _SECURITY.get(item.access, [{"apiKey": []}, {"session": []}]),
         "parameters": _parameters(item, query),
         "responses": _responses(item, schemas),
     }
@@ -134,7 +153,7 @@ def _parameters(item: Operation, query: Mapping[str, Any]) -> list[dict[str, Any
     if item.content == EVENT_STREAM:
         found.append({"name": "Last-Event-ID", "in": "header", "schema": {"type": "string"},
                       "description": "Go on after this event."})  # fmt: skip
-    if item.method != hdrs.METH_GET and item.access is not Access.PUBLIC:
+    if item.method != hdrs.METH_GET and item.access not in _SECURITY:
         found.append({"name": CSRF_HEADER, "in": "header", "schema": {"type": "string"},
                       "description": "Required with a session cookie, not with an API key."})  # fmt: skip
     return found

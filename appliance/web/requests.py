@@ -30,6 +30,8 @@ class Access(StrEnum):
     """Who may reach a handler at all; the services decide the rest."""
 
     PUBLIC = "public"
+    #: Whoever shows the secret of what is called; the handler checks it, and neither key nor session counts.
+    SIGNED = "signed"
     USER = "user"
     ADMIN = "admin"
 

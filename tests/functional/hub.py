@@ -10,6 +10,7 @@ from aiohttp.test_utils import TestClient, TestServer
 from appliance.accounts.model import SYSTEM, Principal, Role
 from appliance.accounts.service import AccountService
 from appliance.accounts.store import emails
+from appliance.artifacts.service import LedgerService
 from appliance.builds.service import BuildService
 from appliance.bundles.service import BundleService
 from appliance.bundles.store import names as bundle_names
@@ -24,6 +25,8 @@ from appliance.observability.metrics import Metrics
 from appliance.servers.catalog import Catalog
 from appliance.servers.mcp import McpClient
 from appliance.servers.service import ServerService, visible_id
+from appliance.servers.store import facts as server_facts
+from appliance.servers.webhooks import WebhookService
 from appliance.settings import Settings, load_settings
 from appliance.web.app import Services
 from appliance.web.health import Check, Readiness
@@ -93,8 +96,12 @@ def services_for(
         servers=ServerService(
             database, IdleExecutor(), builds, mcp, gateway_public_url=gateway_url
         ),
+        webhooks=WebhookService(
+            database, settings.jwt_secret.get_secret_value().encode()
+        ),
         bundles=BundleService(database, mcp, gateway_public_url=gateway_url),
         catalog=Catalog(database, site(settings.public_url, gateway_url)),
+        ledger=LedgerService(database, servers=server_facts, targets=()),
         invocations=InvocationService(
             database,
             visible=visible_id,

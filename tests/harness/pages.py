@@ -12,6 +12,7 @@ from aiohttp.test_utils import TestClient, TestServer
 from appliance.accounts.model import Principal, Role
 from appliance.accounts.service import AccountService
 from appliance.accounts.store import emails
+from appliance.artifacts.service import LedgerService
 from appliance.builds.service import BuildService
 from appliance.bundles.service import BundleService
 from appliance.bundles.store import names as bundle_names
@@ -29,6 +30,7 @@ from appliance.servers.catalog import Catalog
 from appliance.servers.mcp import McpClient
 from appliance.servers.model import Deployment, NewServer, Status
 from appliance.servers.service import ServerService, ServerView, visible_id
+from appliance.servers.webhooks import WebhookService
 from appliance.settings import load_settings
 from appliance.sources.spec import parse_source
 from appliance.web.app import Services, make_app
@@ -175,10 +177,14 @@ async def hub(database: Database, **settings: Any) -> AsyncIterator[Hub]:
             settings=chosen,
             accounts=accounts,
             servers=servers,
+            webhooks=WebhookService(
+                database, chosen.jwt_secret.get_secret_value().encode()
+            ),
             bundles=BundleService(
                 database, mcp, gateway_public_url="http://gateway.example.org:4444"
             ),
             catalog=Catalog(database, site(chosen.public_url, chosen.mcp_gateway_url)),
+            ledger=LedgerService(database, servers=store.facts, targets=()),
             invocations=InvocationService(
                 database,
                 visible=visible_id,

@@ -2,6 +2,7 @@
 
 from appliance.web.api import (
     accounts,
+    artifacts,
     audit,
     builds,
     bundles,
@@ -14,9 +15,11 @@ from appliance.web.api import (
     keys,
     logs,
     manifests,
+    marketplace,
     servers,
     sessions,
     users,
+    webhooks,
 )
 
 ROUTES = (
@@ -27,8 +30,11 @@ ROUTES = (
     keys.routes,
     servers.routes,
     manifests.routes,
+    webhooks.routes,
     bundles.routes,
     builds.routes,
+    marketplace.routes,
+    artifacts.routes,
     logs.routes,
     invocations.routes,
     events.routes,
