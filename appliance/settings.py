@@ -258,6 +258,10 @@ class Settings(BaseSettings):
         le=20,
         description="How often a push is tried again after a fault that may go away by itself; 0: never.",
     )
+    registry_push_pause: Seconds = Field(
+        1,
+        description="Seconds before the first retry of a push, doubled for each further one; Retry-After goes before it.",
+    )
     registry_insecure: str = Field(
         "",
         description="Registries spoken to without TLS, comma separated, as host[:port]; those on loopback always are.",

@@ -71,16 +71,25 @@ class RegistryClient:
         """Prove everything anew: the credentials have changed."""
         self._doorman.forget()
 
+    async def renew(self, scopes: Iterable[str]) -> bool:
+        """Fetch a new token, and tell whether there is one; registries without tokens have none to give."""
+        self._doorman.forget()
+        return await self._doorman.has_token(tuple(scopes))
+
     # -- the registry as a whole
 
-    async def ping(self) -> None:
+    async def ping(self, scopes: Iterable[str] = ()) -> None:
         """Ask whether the registry is there, and takes the credentials.
+
+        Args:
+            scopes: What a token should be good for; it is kept for what follows.
 
         Raises:
             RegistryError: It is not, or does not.
         """
-        async with self.send("GET", "/v2/", doing=f"Asking {self.host}") as response:
-            await self.demand(response, f"Asking {self.host}", {HTTPStatus.OK})
+        doing = f"Asking {self.host}"
+        async with self.send("GET", "/v2/", scopes=scopes, doing=doing) as response:
+            await self.demand(response, doing, {HTTPStatus.OK})
 
     async def tags(self, repository: str) -> list[str]:
         """Return all tags of a repository; none if the registry does not know it.

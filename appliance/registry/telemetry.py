@@ -1,6 +1,6 @@
 """What servers' pages, metrics and logs are told of registries. Names and fields are fixed: other tools read them.
 
-Every event carries the same fields, whether they have something to say or not: ``attempt`` (engine pushes begun so far; 0: none),
+Every event carries the same fields, whether they say something or not: ``attempt`` (engine pushes begun so far; 0: none),
 ``retry_limit``, ``registry_endpoint``, ``error_kind`` (``None``: no error), ``auth_expired``, ``platform`` (``None``: all of
 them) and ``scopes``.
 """

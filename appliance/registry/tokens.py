@@ -1,6 +1,7 @@
 """Proves to one registry who we are, as it wants it proved, and keeps its tokens as long as they live."""
 
 import asyncio
+import contextlib
 import json
 import time
 from collections.abc import Awaitable, Callable, Iterable
@@ -66,6 +67,15 @@ class Doorman:
     def forget(self) -> None:
         """Fetch every token anew: the credentials have changed."""
         self._kept.clear()
+
+    async def has_token(self, scopes: tuple[str, ...]) -> bool:
+        """Tell whether there is a token to be had; never raises because there is none."""
+        if self._challenge is None or self._challenge.scheme != "bearer":
+            return False
+        with contextlib.suppress(RegistryError):
+            await self._token(self._challenge, scopes, "Fetching a token")
+            return True
+        return False
 
     async def headers(self, scopes: tuple[str, ...], doing: str) -> dict[str, str]:
         """Return the headers that prove it; none while the registry has not asked.
