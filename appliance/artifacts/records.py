@@ -1,5 +1,6 @@
 """From a finished build to what the ledger keeps of it. Pure."""
 
+from dataclasses import replace
 from typing import Any
 
 from appliance.artifacts.model import (
@@ -10,7 +11,8 @@ from appliance.artifacts.model import (
 )
 from appliance.builds.ports import FinishedRun
 from appliance.core.images import CredentialOutcome, PublishedPlatform
-from appliance.sources.spec import KINDS
+from appliance.sources.model import ImageSource, PackageSource, Source
+from appliance.sources.spec import KINDS, parse_source
 from appliance.sources.spec import as_dict as source_as_dict
 
 #: Of an error; the build's log has the rest.
@@ -35,7 +37,7 @@ def record_of(
         deployment_id=run.deployment_id,
         server_id=run.server_id,
         server_name=run.server_name,
-        server_type=server.server_type if server else run.source.kind,
+        server_type=server.server_type if server else default_type(run.source),
         owner_id=server.owner_id if server else None,
         source={
             name: _text(value) if isinstance(value, str) else value
@@ -102,6 +104,32 @@ def _platform(
 def _text(value: str) -> str:
     """Return ``value`` as Postgres can keep it and gives it back: output of builds may hold anything."""
     return value.replace("\0", "�").encode("utf-8", "replace").decode()
+
+
+def default_type(source: Source) -> str:
+    """Return what kind of server it is where nobody said: ``npm``, ``pypi``, ``git``, ``image``, …."""
+    return source.ecosystem.value if isinstance(source, PackageSource) else source.kind
+
+
+def pinned_source(run: RunRecord) -> Source:
+    """Return the run's source with the version or digest that was built.
+
+    A repository's branch is taken as it is by then: not every git server hands out a commit by itself.
+    """
+    source = parse_source(run.source)
+    revision = run.source_revision
+    if isinstance(source, PackageSource) and revision:
+        return replace(source, version=revision)
+    # What was never in a registry has only the engine's own id.
+    is_known = any(item.image_id == revision for item in run.platforms)
+    if (
+        isinstance(source, ImageSource)
+        and revision.startswith("sha256:")
+        and not is_known
+        and "sha256:" not in source.reference
+    ):
+        return ImageSource(f"{source.reference}@{revision}")
+    return source
 
 
 def search_text(run: RunRecord) -> str:

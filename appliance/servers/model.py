@@ -163,5 +163,6 @@ class NewServer:
     source: Source
     #: ``None``: derived from the source.
     name: str | None = None
-    server_type: str = "Custom"
+    #: What kind of server it is, as people call it; ``None``: by its source.
+    server_type: str | None = None
     config: ServerConfig = ServerConfig()

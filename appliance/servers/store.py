@@ -6,6 +6,8 @@ from typing import Any
 
 from peewee import Case, IntegrityError, fn
 
+from appliance.artifacts.model import ServerFacts
+from appliance.artifacts.records import default_type
 from appliance.core.clock import now
 from appliance.observability.events import publish_in_transaction
 from appliance.runtimes.model import Transport
@@ -176,6 +178,15 @@ def all_ids() -> list[int]:
     return [row.id for row in ServerRow.select(ServerRow.id).order_by(ServerRow.id)]
 
 
+def facts(server_ids: Collection[int]) -> dict[int, ServerFacts]:
+    """Return what the ledger wants to know of these servers; those that are gone are left out."""
+    rows = ServerRow.select(ServerRow.id, ServerRow.owner_id, ServerRow.server_type)
+    return {
+        row.id: ServerFacts(row.owner_id, row.server_type)
+        for row in rows.where(ServerRow.id.in_(list(server_ids)))
+    }
+
+
 def add(
     new: NewServer, *, name: str, owner_id: int, key_hash: bytes, key_prefix: str
 ) -> Server:
@@ -188,7 +199,7 @@ def add(
         row = ServerRow.create(
             name=name,
             owner_id=owner_id,
-            server_type=new.server_type,
+            server_type=new.server_type or default_type(new.source),
             source=source_as_dict(new.source),
             config=config_as_dict(new.config),
             desired_state=DesiredState.RUNNING.value,

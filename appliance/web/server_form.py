@@ -37,11 +37,12 @@ T = TypeVar("T")
 _LINE_END = re.compile(r"\r\n|\r|\n")
 #: Stands for an allow-list that allows nothing; an empty control allows everything.
 NO_TOOL = "(none)"
+MAX_TYPE = 64
 
 
 def empty_form() -> dict[str, str]:
     """Return what a new server's form shows at first."""
-    return {"kind": "package", "name": "", **config_values(_DEFAULT)}
+    return {"kind": "package", "name": "", "server_type": "", **config_values(_DEFAULT)}
 
 
 def config_values(config: ServerConfig) -> dict[str, str]:
@@ -90,11 +91,19 @@ def new_server(form: Mapping[str, str]) -> NewServer:
     name = form.get("name", "").strip()
     if name:
         _collect(problems, lambda: check_name(name))
+    server_type = form.get("server_type", "").strip()
+    if len(server_type) > MAX_TYPE:
+        problems["server_type"] = f"use at most {MAX_TYPE} characters"
     if problems or source is None or config is None:
         raise InvalidError(
             "The server was not created: some fields need mending.", fields=problems
         )
-    return NewServer(source=source, name=name or None, config=config)
+    return NewServer(
+        source=source,
+        name=name or None,
+        server_type=server_type or None,
+        config=config,
+    )
 
 
 def read_config(form: Mapping[str, str]) -> ServerConfig:

@@ -160,8 +160,9 @@ class NewServerBody(ConfigBody):
     name: str | None = Field(
         None, description="Lower-case DNS label; absent: derived from the source."
     )
-    server_type: Annotated[str, Field(min_length=1, max_length=64)] = Field(
-        "Custom", description="What kind of server it is, as people call it."
+    server_type: Annotated[str, Field(min_length=1, max_length=64)] | None = Field(
+        None,
+        description="What kind of server it is, as people call it; absent: `npm`, `pypi`, `git`, `image`, …, by its source.",
     )
     package: str | None = Field(
         None,
