@@ -48,6 +48,9 @@ from appliance.observability import logs
 from appliance.observability.audit import AuditTrail
 from appliance.observability.events import EventLog
 from appliance.observability.metrics import Metrics
+from appliance.registry.credentials import CredentialKeeper
+from appliance.registry.model import registry_host
+from appliance.registry.service import RegistryService
 from appliance.runtimes.docker import DockerExecutor
 from appliance.servers.catalog import Catalog
 from appliance.servers.mcp import McpClient
@@ -157,11 +160,14 @@ async def make_hub(  # noqa: PLR0915 - one object after another, which is the po
     executor = DockerExecutor(
         engine, owner=owner, subnet_pool=settings.server_subnet_pool
     )
+    keeper = CredentialKeeper(database, settings, host=registry_host(settings.registry))
+    registry = RegistryService(database, engine, settings, owner=owner, keeper=keeper)
     builds = BuildService(
         database,
         engine,
         settings,
         owner=owner,
+        publisher=registry,
         referred=partial(database.run, deployments_referred),
     )
     secret = settings.jwt_secret.get_secret_value().encode()
@@ -237,6 +243,7 @@ async def make_hub(  # noqa: PLR0915 - one object after another, which is the po
     )
 
     async def running(_app: web.Application) -> AsyncIterator[None]:
+        await registry.sweep()
         await worker.start()
         await clock.start()
         watchers = [
@@ -260,6 +267,7 @@ async def make_hub(  # noqa: PLR0915 - one object after another, which is the po
         yield
         await events.close()
         await session.close()
+        await registry.close()
         await engine.close()
         accounts.close()
         await asyncio.to_thread(database.close)

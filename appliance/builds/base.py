@@ -9,6 +9,8 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 
+from appliance.core.platforms import dashed
+
 RECIPE = Path(__file__).parent / "base"
 SUITE = "trixie"
 PACKAGES = ("python3", "python3-venv", "ca-certificates", "git")
@@ -59,9 +61,10 @@ def recipe_hash(
     return digest.hexdigest()[:12]
 
 
-def base_tag(recipe: str) -> str:
-    """Return the base image's name. Pure."""
-    return f"mcp-host/base:{recipe}"
+def base_tag(recipe: str, platform: str | None = None) -> str:
+    """Return the base image's name; ``None``: that of the box's own platform. Pure."""
+    tag = f"mcp-host/base:{recipe}"
+    return f"{tag}-{dashed(platform)}" if platform else tag
 
 
 def base_dockerfile(toolchain: str, *, pulled: str | None) -> str:
@@ -74,13 +77,20 @@ def base_dockerfile(toolchain: str, *, pulled: str | None) -> str:
     return (f"FROM {pulled} AS rootfs\n" if pulled else FROM_ROOTFS) + "\n" + toolchain
 
 
-def mmdebstrap_argv(target: Path, *, mirror: str | None, is_root: bool) -> list[str]:
+def mmdebstrap_argv(
+    target: Path,
+    *,
+    mirror: str | None,
+    is_root: bool,
+    architecture: str | None = None,
+) -> list[str]:
     """Return the command that assembles a Debian. Pure.
 
     Args:
         target: Tar file to write.
         mirror: Debian mirror; ``None``: mmdebstrap's own choice.
         is_root: Others go through user namespaces.
+        architecture: Debian's name of a foreign one, run by emulation; ``None``: the box's own.
     """
     options = [f"--dpkgopt=path-exclude={path}" for path in EXCLUDED]
     options += [f"--dpkgopt=path-include={path}" for path in INCLUDED]
@@ -89,6 +99,7 @@ def mmdebstrap_argv(target: Path, *, mirror: str | None, is_root: bool) -> list[
         "mmdebstrap",
         f"--mode={'root' if is_root else 'unshare'}",
         "--variant=minbase",
+        *([f"--architectures={architecture}"] if architecture else ()),
         f"--include={','.join(PACKAGES)}",
         *options,
         SUITE,

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from appliance.builds.dockerfile import BuildxCommand
+from appliance.builds.emulation import explain_foreign
 from appliance.builds.errors import BuildTimeoutError, BuildToolError
 from appliance.builds.failures import Failure, explain
 from appliance.builds.progress import PlainProgress
@@ -24,6 +25,8 @@ PLUGINS = (
 #: Attestations turn one image into an index, which engines without the containerd store
 #: cannot load.
 ENVIRONMENT = {"BUILDX_NO_DEFAULT_ATTESTATIONS": "1"}
+#: Engines from 23 on hold it.
+POLICY = "EXPERIMENTAL_BUILDKIT_SOURCE_POLICY"
 
 
 def find_buildx() -> tuple[str, ...]:
@@ -59,25 +62,33 @@ class Buildx:
         *,
         on_line: Callable[[str], None],
         mark: str,
+        on_progress: Callable[[PlainProgress], None] | None = None,
     ) -> None:
         """Run one build to its end.
 
         Args:
+            command: What is built, and how.
             source: What is being built, for the reason of a failure.
             on_line: Told of every line that a person may want to read.
             mark: Names the build, for ``process.kill_marked``.
+            on_progress: Told after every line how far the steps are.
 
         Raises:
+            EmulationMissingError: This box cannot run programs of the command's platform.
             BuildFailedError: It failed; the subclass and the text say why.
             EngineUnavailableError: The engine went away.
         """
         progress = PlainProgress()
         program = await asyncio.to_thread(find_buildx)
         environment = ENVIRONMENT | {"DOCKER_HOST": await self._engine.address()}
+        if command.policy:
+            environment[POLICY] = str(command.policy)
 
         def read(raw: str) -> None:
             if (text := progress.feed(raw)) is not None:
                 on_line(text)
+            if on_progress:
+                on_progress(progress)
 
         try:
             finished = await process.run(
@@ -98,4 +109,5 @@ class Buildx:
                 error.detail, hint="Install Docker's buildx plugin."
             ) from error
         if finished.code:
+            explain_foreign(command.platform, progress.output)
             raise explain(Failure(source, progress.failed_step, progress.output))

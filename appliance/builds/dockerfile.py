@@ -119,6 +119,10 @@ class BuildxCommand:
     has_cache: bool = True
     #: What steps may be taken from beside the builder's own cache, as ``--cache-from`` has it.
     cache_from: tuple[str, ...] = ()
+    #: Whether its steps reach the network.
+    has_network: bool = True
+    #: File with what new engines must not fetch; for a stranger's Dockerfile.
+    policy: Path | None = None
 
     def argv(self, program: tuple[str, ...]) -> list[str]:
         """Return the program and its arguments.
@@ -135,6 +139,8 @@ class BuildxCommand:
         ]
         if self.platform:
             options.append(f"--platform={self.platform}")
+        if not self.has_network:
+            options.append("--network=none")
         if not self.has_cache:
             options.append("--no-cache")
         options += [f"--cache-from={place}" for place in self.cache_from]

@@ -228,3 +228,21 @@ class BuildToolError(BuildFailedError):
     """A program that builds need is not on this box, or does not work."""
 
     code = "build_tool"
+
+
+class EmulationMissingError(BuildFailedError):
+    """This box cannot run programs of a platform that images are built for."""
+
+    code = "emulation_missing"
+
+
+class DiskLowError(BuildFailedError):
+    """Too little of the disk is free for a build to begin."""
+
+    code = "disk_low"
+
+
+class ImageQuotaError(BuildFailedError):
+    """The images of one person's servers take as much as they may."""
+
+    code = "image_quota"

@@ -1,12 +1,15 @@
-"""A build's log on its way to Postgres: lines come one by one, and are stored and announced in batches."""
+"""A build's log and its platforms' progress on their way to Postgres: stored and announced in batches."""
 
 import asyncio
+import contextlib
 from types import TracebackType
 from typing import Self
 
 import structlog
 
 from appliance.builds import store
+from appliance.builds.board import Board
+from appliance.builds.log_bounds import LogBounds
 from appliance.builds.model import BuildLine
 from appliance.infra.database import Database, DatabaseUnavailableError
 
@@ -19,8 +22,6 @@ RETRY_S = 0.5
 #: Seconds that the last lines may take to be stored when Postgres is away at the end of
 #: a build.
 CLOSE_S = 30.0
-#: A build that prints more than this is still built; the rest of its output is dropped.
-MAX_LINES = 20_000
 #: Lines in one INSERT.
 BATCH_LINES = 1000
 
@@ -32,28 +33,39 @@ class BuildLog:
     """
 
     def __init__(
-        self, database: Database, *, build_id: int, server_id: int, last_line: int
+        self,
+        database: Database,
+        board: Board,
+        *,
+        build_id: int,
+        server_id: int,
+        last_line: int,
     ) -> None:
         """Go on after the line numbered ``last_line``."""
+        self._board = board
+        board.on_change = self._wake
         self._database = database
         self._build_id = build_id
         self._server_id = server_id
         self._number = last_line
-        self._room = MAX_LINES
+        self._bounds = LogBounds()
         self._waiting: list[BuildLine] = []
         self._filled = asyncio.Event()
-        self._closing = False
+        self._closing = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
 
     def line(self, text: str) -> None:
         """Add one line."""
-        if self._room == 0:
-            return
-        self._room -= 1
+        kept = self._bounds.take(text)
+        if kept is not None:
+            self._add(kept)
+
+    def _add(self, text: str) -> None:
         self._number += 1
-        if self._room == 0:
-            text = f"… The build printed {MAX_LINES} lines; the rest is not kept."
         self._waiting.append(BuildLine(self._number, text))
+        self._wake()
+
+    def _wake(self) -> None:
         self._filled.set()
 
     async def __aenter__(self) -> Self:
@@ -68,7 +80,9 @@ class BuildLog:
         trace: TracebackType | None,
     ) -> None:
         """Store what is left."""
-        self._closing = True
+        for text in self._bounds.rest():
+            self._add(text)
+        self._closing.set()
         self._filled.set()
         if self._task is None:
             return
@@ -82,20 +96,25 @@ class BuildLog:
             self._task.result()
 
     async def _store_for_ever(self) -> None:
-        while self._waiting or not self._closing:
+        while self._filled.is_set() or not self._closing.is_set():
             await self._filled.wait()
-            if not self._closing:
-                await asyncio.sleep(BATCH_S)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(BATCH_S):
+                    await self._closing.wait()
             self._filled.clear()
             await self._store_waiting()
 
     async def _store_waiting(self) -> None:
-        while batch := self._waiting[:BATCH_LINES]:
+        platforms = self._board.take()
+        while (batch := self._waiting[:BATCH_LINES]) or platforms is not None:
             try:
                 await self._database.run(
-                    store.append_lines, self._build_id, self._server_id, batch
+                    store.append, self._build_id, self._server_id, batch, platforms
                 )
             except DatabaseUnavailableError:
                 await asyncio.sleep(RETRY_S)
+                if platforms is not None:
+                    platforms = self._board.rows()
                 continue
             del self._waiting[: len(batch)]
+            platforms = None

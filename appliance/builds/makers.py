@@ -1,62 +1,34 @@
 """One way to an image for each kind of source."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, replace
-from pathlib import Path
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
 
 from appliance.builds import asof, images, speech
-from appliance.builds.base_image import BaseImages
-from appliance.builds.buildx import Buildx
-from appliance.builds.checkout import Checkout, fetch
-from appliance.builds.dockerfile import (
-    KEPT,
-    BuildxCommand,
-    package_dockerfile,
-    project_dockerfile,
-)
+from appliance.builds.architectures import Architectures, Recipe
+from appliance.builds.checkout import Checkout
+from appliance.builds.dockerfile import KEPT, package_dockerfile, project_dockerfile
+from appliance.builds.dockerfile_check import check_dockerfile, is_own_image
 from appliance.builds.errors import BuildFailedError, ImageNotFoundError
-from appliance.builds.model import BuildRequest, BuiltImage, Lock, Stage, StageListener
+from appliance.builds.job import Job, Made
+from appliance.builds.model import BuiltImage, Stage
 from appliance.builds.project import DockerfileProject, recognise
 from appliance.builds.remote import check_remote
-from appliance.builds.trust import CA_SECRET, trusting
+from appliance.builds.trees import Trees, Wanted, name_of
 from appliance.builds.workspace import Workspace
 from appliance.core import labels
 from appliance.core.clock import now
-from appliance.infra import process
+from appliance.core.images import PlatformImage
 from appliance.infra.docker import Engine
 from appliance.settings import Settings
-from appliance.sources.model import GitSource, ImageSource, PackageSource, RemoteSource
-
-
-@dataclass(frozen=True)
-class Job:
-    """One attempt at one build."""
-
-    request: BuildRequest
-    #: The name that the image gets.
-    tag: str
-    #: Carried by every program of this build.
-    mark: str
-    #: Names the build through all its attempts, and no other build of any installation.
-    build_name: str
-    #: Takes a line for the log.
-    say: Callable[[str], None]
-    on_stage: StageListener
-    #: What the server's last good build of a package took.
-    kept: Lock | None
-    #: Told of the Dockerfile and the base image before they are built.
-    on_recipe: Callable[[str, str | None], Awaitable[None]]
-
-
-@dataclass(frozen=True)
-class Made:
-    """An image, and the name that holds it (``None``: nothing of ours is held)."""
-
-    image: BuiltImage
-    tag: str | None
-    #: The lock that an installer wrote; empty: none.
-    lock_text: str = ""
+from appliance.sources.model import (
+    ArchiveSource,
+    GitSource,
+    ImageSource,
+    PackageSource,
+    RemoteSource,
+)
 
 
 class Makers:
@@ -65,16 +37,16 @@ class Makers:
     def __init__(
         self,
         engine: Engine,
-        buildx: Buildx,
-        base: BaseImages,
+        architectures: Architectures,
+        trees: Trees,
         settings: Settings,
         *,
         owner: str,
     ) -> None:
         """Keep the parts."""
         self._engine = engine
-        self._buildx = buildx
-        self._base = base
+        self._architectures = architectures
+        self._trees = trees
         self._settings = settings
         self._owner = owner
 
@@ -88,8 +60,8 @@ class Makers:
         match job.request.source:
             case PackageSource() as package:
                 return await self._package(job, package)
-            case GitSource() as repository:
-                return await self._git(job, repository)
+            case GitSource() | ArchiveSource() as tree:
+                return await self._tree(job, tree)
             case ImageSource() as image:
                 return await self._image(job, image)
             case RemoteSource() as remote:
@@ -106,73 +78,73 @@ class Makers:
     async def _package(self, job: Job, package: PackageSource) -> Made:
         await job.on_stage(Stage.BUILDING)
         async with self._workspace(job) as work:
-            base = await self._base.ensure(job.say)
             plan = asof.plan(
                 package,
                 job.kept,
                 min_age_days=self._settings.package_min_release_age_days,
                 now=now(),
             )
-            text = package_dockerfile(base, package, plan, resolved_for=job.build_name)
             context = work.path / "context"
             await asyncio.to_thread(context.mkdir)
             if plan.kept:
                 kept = (context / KEPT).write_text
                 await asyncio.to_thread(kept, plan.kept.text)
-            await self._buildx_build(
-                job, text, base=base, work=work.path, context=context
+            recipe = Recipe(
+                lambda base: package_dockerfile(
+                    base, package, plan, resolved_for=job.build_name
+                ),
+                has_base=True,
+                context=context,
             )
-        made = await self._made(job, has_resolved=True, resolved={})
+            made_images = await self._architectures.build(job, recipe, work.path)
+        made = await self._made(job, made_images, has_resolved=True, resolved={})
         return replace(
             made,
             image=asof.locked(made.image, made.lock_text, package, plan, now=now()),
         )
 
-    async def _git(self, job: Job, repository: GitSource) -> Made:
+    async def _tree(self, job: Job, source: GitSource | ArchiveSource) -> Made:
         await job.on_stage(Stage.CLONING)
         async with self._workspace(job) as work:
-            job.say(
-                f"Cloning {repository.url}"
-                + (f", {repository.branch}." if repository.branch else ".")
+            checkout = await self._trees.fetch(
+                Wanted(source, job.request.server_id, work.path, job.say, job.mark)
             )
-            checkout = await fetch(
-                repository,
-                work.path / "checkout",
-                ca_bundle=self._settings.ca_bundle,
-                on_line=job.say,
-                mark=job.mark,
-            )
-            job.say(f"At commit {checkout.revision}.")
-            name = repository.subdirectory.rsplit("/", 1)[-1] or repository.url.rsplit(
-                "/", 1
-            )[-1].removesuffix(".git")
-            project = recognise(checkout.tree, name=name)
+            job.findings.revision = checkout.revision
+            project = recognise(checkout.tree, name=name_of(source))
             await job.on_stage(Stage.BUILDING)
             resolved = {"revision": checkout.revision, **_speech(checkout, project)}
             if isinstance(project, DockerfileProject):
+                check_dockerfile(
+                    project.text, has_network=self._settings.build_network != "none"
+                )
                 job.say("Building the repository's own Dockerfile.")
-                await self._buildx_build(
-                    job, project.text, base=None, work=work.path, context=checkout.root
+                recipe = Recipe(
+                    lambda _: project.text, has_base=False, context=checkout.root
                 )
             else:
                 job.say(
                     f"No Dockerfile: building it as a {type(project).__name__.removesuffix('Project')} project."
                 )
-                base = await self._base.ensure(job.say)
-                text = project_dockerfile(base, project)
-                await self._buildx_build(
-                    job, text, base=base, work=work.path, context=checkout.root
+                recipe = Recipe(
+                    lambda base: project_dockerfile(base, project),
+                    has_base=True,
+                    context=checkout.root,
                 )
+            made = await self._architectures.build(job, recipe, work.path)
         return await self._made(
-            job,
-            has_resolved=not isinstance(project, DockerfileProject),
-            resolved=resolved,
+            job, made, has_resolved=recipe.has_base, resolved=resolved
         )
 
     async def _image(self, job: Job, image: ImageSource) -> Made:
         await job.on_stage(Stage.BUILDING)
         await job.on_recipe("", None)
+        job.board.building(job.native)
         found = await images.inspect(self._engine, image.reference)
+        if is_own_image(image.reference) or self._is_anothers(job, found):
+            raise ImageNotFoundError(
+                f"The image {image.reference} belongs to another server of this box.",
+                hint="Give the source that it was built from.",
+            )
         was_there = found is not None
         if found is None and image.reference.startswith("sha256:"):
             raise ImageNotFoundError(
@@ -194,61 +166,71 @@ class Makers:
         job.say(f"Took {image.reference}, {found['Id']}.")
         digests = found.get("RepoDigests") or []
         resolved = {"digest": digests[0].partition("@")[2] if digests else found["Id"]}
+        made = PlatformImage(job.native, found["Id"], job.tag)
+        job.findings.images = (made,)
+        job.board.built(job.native, found["Id"])
         return Made(
             BuiltImage(
                 found["Id"], resolved | speech.from_image(found.get("Config") or {})
             ),
             job.tag,
+            job.findings.images,
         )
 
-    async def _buildx_build(
-        self, job: Job, text: str, *, base: str | None, work: Path, context: Path
-    ) -> None:
-        await job.on_recipe(text, base)
-        dockerfile, bundle = work / "Dockerfile", self._settings.ca_bundle
-        # Our own base knows the certificates; a repository's own Dockerfile is lent them.
-        lent = base is None and await asyncio.to_thread(bundle.is_file)
-        await asyncio.to_thread(dockerfile.write_text, trusting(text) if lent else text)
-        command = BuildxCommand(
-            tag=job.tag,
-            dockerfile=dockerfile,
-            context=context,
-            labels={
-                labels.OWNER: self._owner,
-                labels.SERVER: str(job.request.server_id),
-                labels.DEPLOYMENT: str(job.request.deployment_id),
-            },
-            builder=self._settings.buildx_builder,
-            secrets={CA_SECRET: bundle} if lent else {},
-            build_arguments=process.proxies(),
-        )
-        await self._buildx.build(
-            command, job.request.source, on_line=job.say, mark=job.mark
+    def _is_anothers(self, job: Job, found: dict[str, Any] | None) -> bool:
+        """Tell whether an image was built here for a server of somebody else."""
+        held = ((found or {}).get("Config") or {}).get("Labels") or {}
+        return held.get(labels.OWNER) == self._owner and held.get(labels.PERSON) != str(
+            job.request.owner_id
         )
 
     async def _made(
-        self, job: Job, *, has_resolved: bool, resolved: dict[str, object]
+        self,
+        job: Job,
+        made: tuple[PlatformImage, ...],
+        *,
+        has_resolved: bool,
+        resolved: dict[str, object],
     ) -> Made:
-        """Return what buildx made under the job's tag, by its id."""
-        found = await images.inspect(self._engine, job.tag)
-        if found is None:
-            raise BuildFailedError(
-                "The build ended well, but its image is not on this box.",
-                hint="Redeploy the server.",
-            )
-        deployment_id, lock_text = job.request.deployment_id, ""
+        """Return what was built, with what its installer wrote down."""
+        own, *others = made
+        lock_text = ""
+        job.findings.images = made
         if has_resolved:
             await images.remove_helpers(
-                self._engine, owner=self._owner, deployment_id=deployment_id
-            )
-            read, lock_text = await images.read_resolved(
                 self._engine,
-                found["Id"],
                 owner=self._owner,
-                deployment_id=deployment_id,
+                deployment_id=job.request.deployment_id,
             )
+            read, lock_text = await self._read(job, own)
+            for other in others:
+                found, _ = await self._read(job, other)
+                _check_same(own, read, other, found)
             resolved = {**read, **resolved}
-        return Made(BuiltImage(found["Id"], resolved), job.tag, lock_text)
+            job.findings.revision = job.findings.revision or read.get("version", "")
+        return Made(BuiltImage(own.image_id, resolved), own.tag, made, lock_text)
+
+    async def _read(self, job: Job, image: PlatformImage) -> tuple[dict[str, Any], str]:
+        return await images.read_resolved(
+            self._engine,
+            image.image_id,
+            owner=self._owner,
+            deployment_id=job.request.deployment_id,
+        )
+
+
+def _check_same(
+    own: PlatformImage,
+    read: Mapping[str, Any],
+    other: PlatformImage,
+    found: Mapping[str, Any],
+) -> None:
+    """Refuse images of one build that are of two versions: one came out while they were built."""
+    if read.get("version") != found.get("version"):
+        raise BuildFailedError(
+            f"{own.platform} came to version {read.get('version')}, {other.platform} to {found.get('version')}.",
+            hint="A version was published meanwhile, or is not there for every platform. Redeploy, or name the version.",
+        )
 
 
 def _speech(checkout: Checkout, project: object) -> dict[str, object]:

@@ -24,6 +24,7 @@ class Stage(StrEnum):
 
     CLONING = "cloning"
     BUILDING = "building"
+    PUSHING = "pushing"
 
 
 @dataclass(frozen=True)
@@ -36,6 +37,8 @@ class BuildRequest:
     source: Source
     #: The deployment whose lock is kept while the package's version is the same.
     like: int | None = None
+    #: Who owns the server; builds take turns between owners.
+    owner_id: int = 0
     #: The log's first line; empty: none.
     note: str = ""
 
@@ -92,6 +95,38 @@ StageListener = Callable[[Stage], Awaitable[None]]
 
 
 @dataclass(frozen=True)
+class StepProgress:
+    """One instruction of a Dockerfile, as far as it is."""
+
+    name: str
+    #: ``running``, ``done``, ``cached`` or ``failed``.
+    state: str
+    seconds: float | None = None
+
+
+@dataclass(frozen=True)
+class PlatformProgress:
+    """One platform of a build, as far as it is."""
+
+    platform: str
+    #: ``waiting``, ``building``, ``built``, ``pushing``, ``done``, ``failed`` or ``cancelled``.
+    state: str
+    #: Steps that are behind, and steps known of.
+    step: int
+    steps: int
+    #: What runs now; empty between steps.
+    current: str
+    started_at: datetime | None
+    #: When the image was there.
+    built_at: datetime | None
+    finished_at: datetime | None
+    image_id: str
+    #: As the registry keeps it; empty if it was not pushed.
+    digest: str
+    log: tuple[StepProgress, ...] = ()
+
+
+@dataclass(frozen=True)
 class BuildView:
     """One build as it is stored."""
 
@@ -108,6 +143,8 @@ class BuildView:
     base_image: str | None
     dockerfile: str
     resolved: dict[str, Any]
+    #: The box's own platform first; empty until the build has its turn, and where nothing is built.
+    platforms: tuple[PlatformProgress, ...]
     #: Why it failed, with what to do; empty otherwise.
     error: str
     started_at: datetime

@@ -8,6 +8,7 @@ Readers want the middle; the numbers tell which step failed.
 """
 
 import re
+from dataclasses import dataclass
 
 from appliance.builds.trust import readable
 
@@ -17,10 +18,22 @@ _DONE = re.compile(r"DONE (?P<seconds>[\d.]+)s")
 _SHOWN_SECONDS = 0.5
 #: Newer engines number the stages that a Dockerfile does not name; that says nothing to whoever wrote it.
 _UNNAMED_STAGE = re.compile(r"^\[stage-\d+ ")
+#: ``[2/5] RUN …``, or ``[builder 2/5] RUN …`` in a stage that has a name.
+_STEP = re.compile(r"^\[(?:(?P<stage>\S+) +)?(?P<number>\d+)/(?P<of>\d+)\] ")
 _HIDDEN = ("[internal]", "exporting", "building with")
 #: A step's name is its whole instruction; the beginning is enough to know it by.
 _NAME_LENGTH = 160
 _ESCAPE = re.compile(r"\x1b(?:\[[0-9;?]*[ -/]*[@-~]|[@-Z\\-_])")
+
+
+@dataclass
+class Step:
+    """One instruction of the Dockerfile."""
+
+    name: str
+    #: ``running``, ``done``, ``cached`` or ``failed``.
+    state: str = "running"
+    seconds: float | None = None
 
 
 class PlainProgress:
@@ -29,10 +42,22 @@ class PlainProgress:
     def __init__(self) -> None:
         """Begin before the first line."""
         self._names: dict[str, str] = {}
+        self._steps: dict[str, Step] = {}
+        self._stages: dict[str, int] = {}
         #: Name of the step that failed; empty: none did.
         self.failed_step = ""
         #: The last lines that any step printed, and buildx's own errors.
         self.output: list[str] = []
+
+    @property
+    def steps(self) -> list[Step]:
+        """The steps that began so far, in the order in which they began."""
+        return list(self._steps.values())
+
+    @property
+    def total(self) -> int:
+        """How many steps there are in the stages that are known so far."""
+        return max(sum(self._stages.values()), len(self._steps))
 
     def feed(self, raw: str) -> str | None:
         """Return what a person should read of ``raw``; ``None``: nothing."""
@@ -45,6 +70,7 @@ class PlainProgress:
             return self._keep(output["text"])
         if text.startswith("ERROR: "):
             self.failed_step = self.failed_step or self._names.get(step, "")
+            self._end(step, "failed")
             return self._keep(text)
         return self._about(step, text)
 
@@ -53,8 +79,13 @@ class PlainProgress:
         if name is None:
             text = _UNNAMED_STAGE.sub("[", text)
             self._names[step] = text = _short(text)
+            self._begin(step, text)
             return None if text.startswith(_HIDDEN) else text
         done = _DONE.fullmatch(text)
+        if done or text == "CACHED":
+            self._end(
+                step, "done" if done else "cached", done and float(done["seconds"])
+            )
         if (
             done
             and not name.startswith("[internal]")
@@ -66,6 +97,16 @@ class PlainProgress:
                 else None
             )
         return f"{name} (cached)" if text == "CACHED" else None
+
+    def _begin(self, number: str, name: str) -> None:
+        if found := _STEP.match(name):
+            self._steps[number] = Step(name)
+            self._stages[found["stage"] or ""] = int(found["of"])
+
+    def _end(self, number: str, state: str, seconds: float | None = None) -> None:
+        step = self._steps.get(number)
+        if step is not None and step.state == "running":
+            step.state, step.seconds = state, seconds
 
     def _outside(self, line: str) -> str | None:
         # After a failure buildx repeats the step's output between rulers, with the

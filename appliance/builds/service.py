@@ -1,18 +1,20 @@
 """Builds as the rest of the hub sees them: ask for an image, get it once, read the log meanwhile."""
 
 import asyncio
-import errno
+from collections.abc import Collection, Coroutine
 from dataclasses import replace
 
 import structlog
 
 from appliance.builds import images, store
+from appliance.builds.architectures import Architectures
+from appliance.builds.attempt import Attempt, Parts
 from appliance.builds.base_image import BaseImages
 from appliance.builds.buildx import Buildx
-from appliance.builds.errors import BuildFailedError
-from appliance.builds.failures import disk_full
-from appliance.builds.log import BuildLog
-from appliance.builds.makers import Job, Made, Makers
+from appliance.builds.disk import GIB, Disk, Referred
+from appliance.builds.driver import Driver
+from appliance.builds.job import Made
+from appliance.builds.makers import Makers
 from appliance.builds.model import (
     BuildLine,
     BuildRequest,
@@ -22,13 +24,17 @@ from appliance.builds.model import (
     Lock,
     StageListener,
 )
-from appliance.core import labels
+from appliance.builds.platforms import in_order
+from appliance.builds.ports import FinishedRun, Ledger, Publisher
+from appliance.builds.slots import Slots
+from appliance.builds.trees import Trees
 from appliance.core.errors import DomainError
 from appliance.infra.database import Database
 from appliance.infra.docker import Engine
 from appliance.infra.patience import persist
 from appliance.settings import Settings
-from appliance.sources.model import PackageSource, Source
+from appliance.sources.keeper import SourceKeeper
+from appliance.sources.model import PackageSource, RemoteSource, Source
 
 __all__ = ["BuildService", "BuildView"]
 
@@ -36,7 +42,6 @@ log = structlog.get_logger(__name__)
 
 #: Lines that one call for the log returns at most.
 PAGE = 20_000
-GIB = 1024**3
 
 
 class BuildService:
@@ -46,18 +51,43 @@ class BuildService:
         owner: This installation's id; images and helper containers carry it.
     """
 
-    def __init__(
-        self, database: Database, engine: Engine, settings: Settings, *, owner: str
+    def __init__(  # noqa: PLR0913 - the rooms that it does not know come one by one
+        self,
+        database: Database,
+        engine: Engine,
+        settings: Settings,
+        *,
+        owner: str,
+        publisher: Publisher | None = None,
+        ledger: Ledger | None = None,
+        referred: Referred | None = None,
     ) -> None:
         """Keep the parts; nothing is looked for yet."""
         self._database = database
         self._engine = engine
-        self._owner = owner
+        self._ledger = ledger
+        self._targets = settings.arch_targets
+        self._keep_bytes = settings.build_cache_gib * GIB
+        self._driver = Driver(engine, settings.buildx_builder)
+        self._prunes = referred is not None
+        self._disk = Disk(
+            engine, settings, owner=owner, referred=referred or _everything
+        )
         buildx = Buildx(engine, timeout_s=settings.build_timeout)
         base = BaseImages(engine, buildx, settings, owner=owner)
-        self._makers = Makers(engine, buildx, base, settings, owner=owner)
-        self._keep_bytes = settings.build_cache_gib * GIB
-        self._slots = asyncio.Semaphore(settings.build_concurrency)
+        architectures = Architectures(engine, buildx, base, settings, owner=owner)
+        trees = Trees(SourceKeeper(database, settings), settings)
+        self._parts = Parts(
+            database=database,
+            engine=engine,
+            driver=self._driver,
+            disk=self._disk,
+            makers=Makers(engine, architectures, trees, settings, owner=owner),
+            slots=Slots(settings.build_concurrency),
+            publisher=publisher,
+            owner=owner,
+            targets=self._targets,
+        )
 
     async def build(self, request: BuildRequest, on_stage: StageListener) -> BuiltImage:
         """Return the image of a deployment, after making it if it was not made yet.
@@ -85,97 +115,71 @@ class BuildService:
                 like=request.deployment_id,
             )
             begun = await self._database.run(store.begin_again, begun.view.id)
+        attempt = Attempt(self._parts, request, begun)
         try:
-            made = await self._attempt(request, begun, on_stage)
+            made = await attempt.run(on_stage)
         except asyncio.CancelledError:
-            await asyncio.shield(self._end(begun.view, BuildState.CANCELLED, ""))
+            await asyncio.shield(self._end(attempt, BuildState.CANCELLED, ""))
             raise
         except DomainError as error:
-            await self._end(begun.view, BuildState.FAILED, error.reason)
+            await self._end(attempt, BuildState.FAILED, error.reason)
             raise
-        await persist(
-            self._database,
-            store.succeed,
-            begun.view.id,
-            request.server_id,
-            tag=made.tag,
-            built=made.image,
-        )
-        log.info(
-            "build_succeeded",
-            build_id=begun.view.id,
-            server_id=request.server_id,
-            image=made.image.image,
-        )
+        await _to_its_end(self._succeed(attempt, made))
         return made.image
 
-    async def _attempt(
-        self, request: BuildRequest, begun: store.Begun, on_stage: StageListener
-    ) -> Made:
-        """Make the image; every line is stored before this returns."""
-        view = begun.view
-        lines = BuildLog(
-            self._database,
-            build_id=view.id,
-            server_id=request.server_id,
-            last_line=begun.last_line,
-        )
-        async with lines:
-            if view.attempt > 1:
-                lines.line(
-                    f"— Attempt {view.attempt} begins: the one before did not come to its end. —"
-                )
-            if request.note:
-                lines.line(request.note)
-            kept = None
-            if request.like is not None:
-                kept = await self._database.run(store.lock_of, request.like)
-            job = Job(
-                request=request,
-                kept=kept,
-                tag=labels.image_tag(
-                    self._owner, request.server_name, request.deployment_id
-                ),
-                mark=f"build:{self._owner}:{request.deployment_id}",
-                build_name=f"{self._owner}-{view.id}-{view.started_at:%Y%m%dT%H%M%S%f}",
-                say=lines.line,
-                on_stage=on_stage,
-                on_recipe=lambda dockerfile, base: persist(
-                    self._database,
-                    store.set_recipe,
-                    view.id,
-                    dockerfile=dockerfile,
-                    base_image=base,
-                ),
-            )
-            try:
-                return await self._make(job)
-            except asyncio.CancelledError:
-                lines.line("The build was cancelled.")
-                await asyncio.shield(images.untag(self._engine, job.tag))
-                raise
-            except DomainError as error:
-                lines.line(error.reason)
-                raise
+    async def _succeed(self, attempt: Attempt, made: Made) -> None:
+        run = attempt.finished(BuildState.SUCCEEDED, made=made)
+        platforms = attempt.board.rows()
 
-    async def _make(self, job: Job) -> Made:
-        if self._slots.locked():
-            job.say("Waiting for other builds to end.")
-        async with self._slots:
-            try:
-                return await self._makers.make(job)
-            except OSError as error:
-                if error.errno in {errno.ENOSPC, errno.EDQUOT}:
-                    raise disk_full() from error
-                raise BuildFailedError(
-                    f"The build could not use its directory: {error}."
-                ) from error
+        def write() -> None:
+            if store.succeed(
+                attempt.view, tag=made.tag, built=made.image, platforms=platforms
+            ):
+                self._record(run)
 
-    async def _end(self, view: BuildView, state: BuildState, reason: str) -> None:
-        await persist(self._database, store.end, view.id, view.server_id, state, reason)
+        await persist(self._database, write)
         log.info(
-            "build_ended", build_id=view.id, server_id=view.server_id, state=state.value
+            "build_succeeded",
+            build_id=run.build_id,
+            server_id=run.server_id,
+            image=made.image.image,
         )
+
+    async def _end(self, attempt: Attempt, state: BuildState, reason: str) -> None:
+        run = attempt.finished(state, error=reason)
+
+        def write() -> None:
+            if store.end(attempt.view, state, reason):
+                self._record(run)
+
+        await persist(self._database, write)
+        log.info(
+            "build_ended",
+            build_id=run.build_id,
+            server_id=run.server_id,
+            state=state.value,
+        )
+
+    def _record(self, run: FinishedRun) -> None:
+        # A remote server has no artifact.
+        if self._ledger is not None and not isinstance(run.source, RemoteSource):
+            self._ledger.record(run)
+
+    async def check(self) -> str:
+        """Return in words what the builder can do.
+
+        Raises:
+            BuildToolError: There is no builder.
+            EngineUnavailableError: The engine does not answer.
+        """
+        able = await self._driver.abilities()
+        return able.sentence(in_order(self._targets or (able.native,), able.native))
+
+    async def prune(self) -> None:
+        """Remove images that nothing refers to, and what is too much of the build cache."""
+        if self._prunes:
+            await self._disk.prune_images()
+        await self.prune_cache()
 
     async def prune_cache(self) -> int:
         """Bring the engine's build cache down to BUILD_CACHE_GIB; return the bytes that came free."""
@@ -198,6 +202,21 @@ class BuildService:
     async def lines(self, build_id: int, *, after: int = 0) -> list[BuildLine]:
         """Return the log's lines after number ``after``, oldest first."""
         return await self._database.run(store.lines, build_id, after=after, limit=PAGE)
+
+
+async def _everything() -> Collection[int]:
+    """Stand in where nobody tells what is referred to; nothing is pruned then."""
+    return ()
+
+
+async def _to_its_end(work: Coroutine[None, None, None]) -> None:
+    """Wait for ``work`` even if this is cancelled meanwhile: a result that is being written is written."""
+    task = asyncio.create_task(work)
+    try:
+        await asyncio.shield(task)
+    except asyncio.CancelledError:
+        await asyncio.wait({task})
+        raise
 
 
 def pinned(source: Source, view: BuildView) -> Source:

@@ -1,7 +1,8 @@
 """Builds and their log lines in Postgres; every function runs inside ``Database.run``."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from peewee import fn
@@ -13,6 +14,8 @@ from appliance.builds.model import (
     BuildView,
     BuiltImage,
     Lock,
+    PlatformProgress,
+    StepProgress,
 )
 from appliance.builds.tables import BuildLockRow, BuildLogLineRow, BuildRow
 from appliance.core.clock import now
@@ -39,6 +42,7 @@ def begin(request: BuildRequest) -> Begun:
             attempt=1,
             dockerfile="",
             resolved={},
+            platforms=[],
             error="",
             started_at=moment,
         )
@@ -75,6 +79,7 @@ def begin_again(build_id: int) -> Begun:
 
 def _again(row: BuildRow) -> None:
     row.state = BuildState.RUNNING
+    row.platforms = []
     row.attempt += 1
     row.error = ""
     row.finished_at = None
@@ -89,19 +94,35 @@ def set_recipe(build_id: int, *, dockerfile: str, base_image: str | None) -> Non
 
 
 def succeed(
-    build_id: int, server_id: int, *, tag: str | None, built: BuiltImage
-) -> None:
-    """Write the one result of the build."""
-    BuildRow.update(
-        state=BuildState.SUCCEEDED,
-        image=tag,
-        image_digest=built.image or None,
-        resolved=built.resolved,
-        finished_at=now(),
-    ).where(BuildRow.id == build_id).execute()
+    view: BuildView,
+    *,
+    tag: str | None,
+    built: BuiltImage,
+    platforms: Sequence[Mapping[str, Any]],
+) -> bool:
+    """Write the one result of the build; return whether this call did, rather than one before it."""
+    changed = (
+        BuildRow.update(
+            state=BuildState.SUCCEEDED,
+            image=tag,
+            image_digest=built.image or None,
+            resolved=built.resolved,
+            platforms=list(platforms),
+            finished_at=now(),
+        )
+        .where(
+            (BuildRow.id == view.id)
+            & (BuildRow.state == BuildState.RUNNING)
+            & (BuildRow.attempt == view.attempt)
+        )
+        .execute()
+    )
+    if not changed:
+        return False
     if built.lock:
-        keep_lock(build_id, built.lock)
-    _announce(build_id, server_id, BuildState.SUCCEEDED)
+        keep_lock(view.id, built.lock)
+    _announce(view.id, view.server_id, BuildState.SUCCEEDED)
+    return True
 
 
 def keep_lock(build_id: int, lock: Lock) -> None:
@@ -139,12 +160,19 @@ def lock_of(deployment_id: int) -> Lock | None:
     )
 
 
-def end(build_id: int, server_id: int, state: BuildState, error: str = "") -> None:
-    """Write that the build failed or was cancelled; one that succeeded stays so."""
-    BuildRow.update(state=state, error=error, finished_at=now()).where(
-        (BuildRow.id == build_id) & (BuildRow.state == BuildState.RUNNING)
-    ).execute()
-    _announce(build_id, server_id, state)
+def end(view: BuildView, state: BuildState, error: str = "") -> bool:
+    """Write that the build failed or was cancelled; return whether this call did. One that succeeded stays so."""
+    changed = (
+        BuildRow.update(state=state, error=error, finished_at=now())
+        .where(
+            (BuildRow.id == view.id)
+            & (BuildRow.state == BuildState.RUNNING)
+            & (BuildRow.attempt == view.attempt)
+        )
+        .execute()
+    )
+    _announce(view.id, view.server_id, state)
+    return bool(changed)
 
 
 def _announce(build_id: int, server_id: int, state: BuildState) -> None:
@@ -153,9 +181,31 @@ def _announce(build_id: int, server_id: int, state: BuildState) -> None:
     )
 
 
-def append_lines(build_id: int, server_id: int, lines: Sequence[BuildLine]) -> None:
-    """Store ``lines`` and tell whoever watches, in one transaction; a build whose server is gone keeps none."""
+def append(
+    build_id: int,
+    server_id: int,
+    lines: Sequence[BuildLine],
+    platforms: Sequence[Mapping[str, Any]] | None = None,
+) -> None:
+    """Store lines and how far the platforms are, and tell whoever watches, in one transaction.
+
+    A build whose server is gone keeps nothing.
+
+    Args:
+        build_id: The build.
+        server_id: Its server.
+        lines: New lines, in order.
+        platforms: Its rows; ``None``: as they were.
+    """
     if not BuildRow.select().where(BuildRow.id == build_id).for_update().exists():
+        return
+    data: dict[str, Any] = {"build_id": build_id}
+    if platforms is not None:
+        BuildRow.update(platforms=list(platforms)).where(
+            BuildRow.id == build_id
+        ).execute()
+    if not lines:
+        publish_in_transaction("build.progress", server_id, data)
         return
     moment = now()
     BuildLogLineRow.insert_many(
@@ -169,11 +219,7 @@ def append_lines(build_id: int, server_id: int, lines: Sequence[BuildLine]) -> N
             for line in lines
         ]
     ).on_conflict(action="IGNORE").execute()
-    data: dict[str, Any] = {
-        "build_id": build_id,
-        "from": lines[0].number,
-        "to": lines[-1].number,
-    }
+    data |= {"from": lines[0].number, "to": lines[-1].number}
     publish_in_transaction("build.log", server_id, data)
 
 
@@ -223,6 +269,15 @@ def built_image(view: BuildView) -> BuiltImage:
     return BuiltImage(image=view.image_digest or "", resolved=view.resolved)
 
 
+def _progress(item: Mapping[str, Any]) -> PlatformProgress:
+    moments = {
+        name: datetime.fromisoformat(item[name]) if item[name] else None
+        for name in ("started_at", "built_at", "finished_at")
+    }
+    log = tuple(StepProgress(**step) for step in item["log"])
+    return PlatformProgress(**{**item, **moments, "log": log})
+
+
 def _view(row: BuildRow) -> BuildView:
     return BuildView(
         id=row.id,
@@ -235,6 +290,7 @@ def _view(row: BuildRow) -> BuildView:
         base_image=row.base_image,
         dockerfile=row.dockerfile,
         resolved=row.resolved,
+        platforms=tuple(_progress(item) for item in row.platforms),
         error=row.error,
         started_at=row.started_at,
         finished_at=row.finished_at,

@@ -26,6 +26,7 @@ class BuildRow(Table):
     base_image = TextField(null=True)
     dockerfile = TextField()
     resolved = BinaryJSONField(index=False)
+    platforms = BinaryJSONField(index=False)
     error = TextField()
     started_at = DateTimeTZField()
     finished_at = DateTimeTZField(null=True)

@@ -3,6 +3,7 @@
 import asyncio
 import itertools
 import time
+from collections.abc import Sequence
 
 import structlog
 
@@ -14,7 +15,7 @@ from appliance.infra.database import Database
 from appliance.observability.usage import record_usage
 from appliance.runtimes.model import Instance, InstanceState, LogLine
 from appliance.runtimes.ports import Executor
-from appliance.servers import lifecycle, store, wording
+from appliance.servers import lifecycle, second_attempt, store, wording
 from appliance.servers.instances import (
     instance_spec,
     record_of,
@@ -23,11 +24,17 @@ from appliance.servers.instances import (
 )
 from appliance.servers.lifecycle import Facts, Step
 from appliance.servers.mcp import McpClient
+from appliance.servers.missing_settings import missing_settings
 from appliance.servers.model import Deployment, DeploymentState, Server, Status
-from appliance.sources.model import RemoteSource
+from appliance.sources.model import PackageSource, RemoteSource
 
 log = structlog.get_logger("servers.steps")
 
+_STATUS_OF = {
+    Stage.CLONING: Status.CLONING,
+    Stage.BUILDING: Status.BUILDING,
+    Stage.PUSHING: Status.PUSHING,
+}
 #: Pauses between probes of a server that starts, in seconds: eager at first, because most servers answer soon.
 PROBE_PAUSES_S = (0.05, 0.05, 0.1, 0.1, 0.2, 0.2, 0.5)
 #: Seconds that a degraded server has for an answer, and one that somebody else runs: neither is starting.
@@ -85,10 +92,12 @@ class Steps:
             case lifecycle.Probe(deployment, record_id):
                 return await self._probe(facts, deployment, record_id)
             case lifecycle.FailDeployment(deployment, instance):
-                why = await self._ended(deployment, instance)
-                await self._fail(facts, deployment, why)
+                lines = await self._printed(deployment, instance.name)
+                why = wording.ended(instance, lines)
+                await self._fail_start(facts, deployment, why, lines)
             case lifecycle.RecordCrash(deployment, instance):
-                why = await self._ended(deployment, instance)
+                lines = await self._printed(deployment, instance.name)
+                why = wording.ended(instance, lines)
                 await self._count_crash(server, instance.name, why)
             case lifecycle.Settled(status, reason):
                 await self._status(server.id, status, reason)
@@ -131,11 +140,19 @@ class Steps:
     async def _build(self, facts: Facts, deployment: Deployment) -> None:
         server = facts.server
         serving = wording.still_serving(facts.live if facts.instances else None)
-        request = BuildRequest(deployment.id, server.id, server.name, deployment.source)
+        request = BuildRequest(
+            deployment.id,
+            server.id,
+            server.name,
+            deployment.source,
+            owner_id=server.owner_id,
+            like=facts.live.id if facts.live else None,
+            note=deployment.reason,
+        )
+        told = " ".join(filter(None, (deployment.reason, serving)))
 
         async def on_stage(stage: Stage) -> None:
-            status = Status.CLONING if stage is Stage.CLONING else Status.BUILDING
-            await self._status(server.id, status, serving)
+            await self._status(server.id, _STATUS_OF[stage], told)
 
         try:
             built = await self._builds.build(request, on_stage)
@@ -145,8 +162,9 @@ class Steps:
             log.info("server.build_failed", server_id=server.id, code=error.code)
             await self._fail(facts, deployment, error.reason)
             return
+        resolved = second_attempt.with_reason(built.resolved, deployment, facts.live)
         await self._database.run(
-            store.set_built, deployment.id, image=built.image, resolved=built.resolved
+            store.set_built, deployment.id, image=built.image, resolved=resolved
         )
 
     async def _launch(self, facts: Facts, deployment: Deployment) -> None:
@@ -188,15 +206,49 @@ class Steps:
             store.record_instance, server.id, record, started_at=instance.started_at
         )
 
-    async def _fail(self, facts: Facts, deployment: Deployment, reason: str) -> None:
-        live = facts.live
+    async def _fail_start(
+        self,
+        facts: Facts,
+        deployment: Deployment,
+        reason: str,
+        lines: Sequence[LogLine],
+        *,
+        is_silent: bool = False,
+    ) -> None:
+        """Close a deployment that was built and never answered, and begin the second attempt where there is one to make."""
+        missing = missing_settings([line.text for line in lines])
+        told = wording.needs_settings(missing, reason)
+        again = second_attempt.second_attempt(deployment, lines, is_silent=is_silent)
+        await self._fail(facts, deployment, told, missing=missing, again=again)
+
+    async def _fail(
+        self,
+        facts: Facts,
+        deployment: Deployment,
+        reason: str,
+        *,
+        missing: Sequence[str] = (),
+        again: PackageSource | None = None,
+    ) -> None:
+        live, server = facts.live, facts.server
+        # One that was a second attempt tells of the first, too.
+        told = " ".join(filter(None, (reason, deployment.reason)))
 
         def close() -> None:
-            store.fail_deployment(deployment, reason)
+            closed = store.fail_deployment(deployment, told, missing_settings=missing)
             if live:
-                told = wording.failed_beside(deployment, reason, live)
-                store.set_status(facts.server.id, Status.STARTING, told)
+                beside = wording.failed_beside(deployment, told, live)
+                store.set_status(server.id, Status.STARTING, beside)
             # Without a live one the status follows when nothing of the failed one is left.
+            if closed and again:
+                why = wording.resolved_as_of(again, deployment, reason)
+                store.add_deployment(
+                    server,
+                    requested_by=deployment.requested_by,
+                    source=again,
+                    reason=why,
+                )
+                store.set_status(server.id, Status.QUEUED, why)
 
         await self._database.run(close)
         log.info(
@@ -263,7 +315,7 @@ class Steps:
             lines = await self._printed(deployment, name)
         reason = wording.never_answered(allowed_s, error.reason, lines)
         if deployment.state is DeploymentState.PENDING:
-            await self._fail(facts, deployment, reason)
+            await self._fail_start(facts, deployment, reason, lines, is_silent=True)
             return True
         await self._status(server.id, Status.DEGRADED, reason)
         return False
@@ -271,9 +323,6 @@ class Steps:
     async def _printed(self, deployment: Deployment, name: str) -> list[LogLine]:
         lines = await self._executor.tail(name, lines=TAIL_LINES)
         return wording.readable(lines, transport_of(deployment))
-
-    async def _ended(self, deployment: Deployment, instance: Instance) -> str:
-        return wording.ended(instance, await self._printed(deployment, instance.name))
 
     async def _count_crash(self, server: Server, name: str, what: str) -> None:
         crashes = lifecycle.count_crash(server, now())

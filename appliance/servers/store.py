@@ -1,6 +1,6 @@
 """Queries about servers; rows in, model objects out. Every function runs inside ``database.run``."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -24,6 +24,7 @@ from appliance.servers.model import (
     Status,
 )
 from appliance.servers.tables import DeploymentRow, InstanceRow, ServerRow
+from appliance.sources.model import Source
 from appliance.sources.spec import as_dict as source_as_dict
 from appliance.sources.spec import from_dict as source_from_dict
 
@@ -61,6 +62,7 @@ def _deployment(row: DeploymentRow) -> Deployment:
         resolved=row.resolved,
         manifest=row.manifest,
         manifest_at=row.manifest_at,
+        missing_settings=tuple(row.missing_settings),
         requested_by=row.requested_by,
         created_at=row.created_at,
         finished_at=row.finished_at,
@@ -221,8 +223,17 @@ def add(
     return _server(row)
 
 
-def add_deployment(server: Server, *, requested_by: str) -> Deployment:
-    """Insert a pending deployment of the server as it is configured now; an older pending one is cancelled."""
+def add_deployment(
+    server: Server, *, requested_by: str, source: Source | None = None, reason: str = ""
+) -> Deployment:
+    """Insert a pending deployment of the server as it is configured now; an older pending one is cancelled.
+
+    Args:
+        server: The server.
+        requested_by: Who wants it.
+        source: What is deployed; ``None``: the server's own source.
+        reason: Why it is another one.
+    """
     cancel_pending(server.id, "A newer deployment was asked for.")
     number = (
         DeploymentRow.select(fn.MAX(DeploymentRow.number))
@@ -234,10 +245,11 @@ def add_deployment(server: Server, *, requested_by: str) -> Deployment:
         server_id=server.id,
         number=number + 1,
         state=DeploymentState.PENDING.value,
-        reason="",
-        source=source_as_dict(server.source),
+        reason=reason,
+        source=source_as_dict(source or server.source),
         config=config_as_dict(server.config),
         resolved={},
+        missing_settings=[],
         requested_by=requested_by,
         created_at=now(),
     )
@@ -297,6 +309,31 @@ def get_deployment(deployment_id: int) -> Deployment:
     if row is None:
         raise ServerNotFoundError(f"There is no deployment {deployment_id}.")
     return _deployment(row)
+
+
+#: Versions behind the live one whose images stay, to go back to.
+KEPT_BEHIND = 3
+
+
+def deployments_referred() -> list[int]:
+    """Return the deployments whose images must stay: pending, live, and the newest few that were live."""
+    behind = DeploymentRow.select(
+        DeploymentRow.id,
+        fn.ROW_NUMBER()
+        .over(
+            partition_by=[DeploymentRow.server_id],
+            order_by=[DeploymentRow.number.desc()],
+        )
+        .alias("place"),
+    ).where(DeploymentRow.state == DeploymentState.SUPERSEDED.value)
+    kept = behind.select_from(behind.c.id).where(behind.c.place <= KEPT_BEHIND)
+    wanted = DeploymentRow.select(DeploymentRow.id).where(
+        DeploymentRow.state.in_(
+            [DeploymentState.PENDING.value, DeploymentState.LIVE.value]
+        )
+    )
+    found: Any = [*wanted.tuples(), *kept.tuples()]
+    return [deployment for (deployment,) in found]
 
 
 def images_of(server_id: int) -> list[str]:
@@ -433,22 +470,35 @@ def promote(deployment: Deployment, manifest: Mapping[str, Any]) -> None:
     ).execute()
     DeploymentRow.update(
         state=DeploymentState.LIVE.value,
-        reason="",
         finished_at=now(),
     ).where(DeploymentRow.id == deployment.id).execute()
     manifest_store.keep(deployment.id, manifest)
 
 
 def fail_deployment(
-    deployment: Deployment, reason: str, state: DeploymentState = DeploymentState.FAILED
-) -> None:
-    """Close a pending deployment; the gateway goes back to what was live."""
-    DeploymentRow.update(state=state.value, reason=reason, finished_at=now()).where(
-        DeploymentRow.id == deployment.id,
-        DeploymentRow.state == DeploymentState.PENDING.value,
-    ).execute()
+    deployment: Deployment,
+    reason: str,
+    state: DeploymentState = DeploymentState.FAILED,
+    *,
+    missing_settings: Sequence[str] = (),
+) -> bool:
+    """Close a pending deployment, and return whether it still was pending; the gateway goes back to what was live."""
+    closed = (
+        DeploymentRow.update(
+            state=state.value,
+            reason=reason,
+            missing_settings=list(missing_settings),
+            finished_at=now(),
+        )
+        .where(
+            DeploymentRow.id == deployment.id,
+            DeploymentRow.state == DeploymentState.PENDING.value,
+        )
+        .execute()
+    )
     live = deployment_in(deployment.server_id, DeploymentState.LIVE)
     route_to(deployment.server_id, live.id if live else None)
+    return bool(closed)
 
 
 def record_crash(server: Server, *, crashes: int, instance_name: str) -> None:

@@ -224,17 +224,15 @@ async def _build(hub: Hub, *, end: Status, reason: str = "") -> None:
     build = (await database.run(build_store.begin, request)).view
     for number in (1, 2):
         line = BuildLine(number, f"step {number}\x1b[2J")
-        await database.run(build_store.append_lines, build.id, server_id, [line])
+        await database.run(build_store.append, build.id, server_id, [line])
         await asyncio.sleep(0.2)
     if end is Status.RUNNING:
         built = BuiltImage("sha256:x", {"version": "1.0"})
         await database.run(
-            build_store.succeed, build.id, server_id, tag="x:1", built=built
+            build_store.succeed, build, tag="x:1", built=built, platforms=[]
         )
     else:
-        await database.run(
-            build_store.end, build.id, server_id, BuildState.FAILED, reason
-        )
+        await database.run(build_store.end, build, BuildState.FAILED, reason)
     await database.run(store.set_status, server_id, end, reason)
 
 

@@ -1,12 +1,15 @@
 """Builds and their logs in Postgres."""
 
+import asyncio
 from datetime import UTC, datetime
 
 import pytest
 
 from appliance.builds import store
+from appliance.builds.board import Board
 from appliance.builds.log import MAX_LINES, BuildLog
 from appliance.builds.model import BuildLine, BuildRequest, BuildState, BuiltImage
+from appliance.builds.progress import PlainProgress
 from appliance.infra.database import Database
 from tests.functional.builds.conftest import add_deployment
 
@@ -47,11 +50,7 @@ async def test_a_build_that_succeeded_is_returned_as_it_is(
     begun = await database.run(store.begin, request_)
     built = BuiltImage("sha256:1", {"version": "1.0"})
     await database.run(
-        store.succeed,
-        begun.view.id,
-        request_.server_id,
-        tag="mcp-host/one:x-1",
-        built=built,
+        store.succeed, begun.view, tag="mcp-host/one:x-1", built=built, platforms=[]
     )
 
     again = await database.run(store.begin, request_)
@@ -70,12 +69,10 @@ async def test_success_is_not_taken_back(
 ) -> None:
     begun = await database.run(store.begin, request_)
     await database.run(
-        store.succeed, begun.view.id, request_.server_id, tag=None, built=BuiltImage("")
+        store.succeed, begun.view, tag=None, built=BuiltImage(""), platforms=[]
     )
 
-    await database.run(
-        store.end, begun.view.id, request_.server_id, BuildState.CANCELLED
-    )
+    assert not await database.run(store.end, begun.view, BuildState.CANCELLED)
 
     assert (
         await database.run(store.begin, request_)
@@ -86,9 +83,7 @@ async def test_a_failure_keeps_its_reason_until_the_next_attempt(
     database: Database, request_: BuildRequest
 ) -> None:
     begun = await database.run(store.begin, request_)
-    await database.run(
-        store.end, begun.view.id, request_.server_id, BuildState.FAILED, "No."
-    )
+    await database.run(store.end, begun.view, BuildState.FAILED, "No.")
     failed = await database.run(store.of_deployment, request_.deployment_id)
 
     again = await database.run(store.begin, request_)
@@ -118,7 +113,11 @@ async def test_lines_are_stored_in_order_and_announced(
     build_id = (await database.run(store.begin, request_)).view.id
 
     async with BuildLog(
-        database, build_id=build_id, server_id=request_.server_id, last_line=0
+        database,
+        Board(()),
+        build_id=build_id,
+        server_id=request_.server_id,
+        last_line=0,
     ) as log:
         for number in range(2500):
             log.line(f"line {number}")
@@ -133,18 +132,69 @@ async def test_lines_are_stored_in_order_and_announced(
     ]
 
 
+async def test_an_attempt_that_was_overtaken_writes_no_result(
+    database: Database, request_: BuildRequest
+) -> None:
+    first = await database.run(store.begin, request_)
+    await database.run(store.begin, request_)
+
+    written = await database.run(
+        store.succeed, first.view, tag=None, built=BuiltImage("x"), platforms=[]
+    )
+
+    assert not written
+    assert (await database.run(store.begin, request_)).view.state is BuildState.RUNNING
+
+
+async def test_progress_of_platforms_is_stored_with_the_lines_or_without(
+    database: Database, request_: BuildRequest
+) -> None:
+    build_id = (await database.run(store.begin, request_)).view.id
+    board, progress = Board(("linux/amd64", "linux/arm64")), PlainProgress()
+
+    async with BuildLog(
+        database, board, build_id=build_id, server_id=request_.server_id, last_line=0
+    ) as log:
+        board.building("linux/amd64")
+        progress.feed("#5 [1/3] FROM base")
+        progress.feed("#5 CACHED")
+        progress.feed("#6 [2/3] RUN make")
+        board.progressed("linux/amd64", progress)
+        log.line("made")
+        await asyncio.sleep(0.5)
+        board.built("linux/amd64", "sha256:1")
+
+    view = await database.run(store.of_deployment, request_.deployment_id)
+    assert view is not None
+    own, other = view.platforms
+    assert (own.state, own.step, own.steps, own.image_id) == ("built", 3, 3, "sha256:1")
+    assert [(step.name, step.state) for step in own.log] == [
+        ("[1/3] FROM base", "cached"),
+        ("[2/3] RUN make", "running"),
+    ]
+    assert own.started_at is not None
+    assert (other.state, other.started_at) == ("waiting", None)
+    assert len(await events(database, "build.log")) == 1
+    assert len(await events(database, "build.progress")) == 1
+
+
 async def test_a_second_attempt_goes_on_numbering(
     database: Database, request_: BuildRequest
 ) -> None:
     build_id = (await database.run(store.begin, request_)).view.id
     async with BuildLog(
-        database, build_id=build_id, server_id=request_.server_id, last_line=0
+        database,
+        Board(()),
+        build_id=build_id,
+        server_id=request_.server_id,
+        last_line=0,
     ) as log:
         log.line("first")
 
     begun = await database.run(store.begin, request_)
     async with BuildLog(
         database,
+        Board(()),
         build_id=build_id,
         server_id=request_.server_id,
         last_line=begun.last_line,
@@ -163,7 +213,11 @@ async def test_endless_output_is_cut(
     build_id = (await database.run(store.begin, request_)).view.id
 
     async with BuildLog(
-        database, build_id=build_id, server_id=request_.server_id, last_line=0
+        database,
+        Board(()),
+        build_id=build_id,
+        server_id=request_.server_id,
+        last_line=0,
     ) as log:
         for _ in range(MAX_LINES + 500):
             log.line("x")
@@ -179,7 +233,11 @@ async def test_lines_of_a_build_whose_server_is_gone_are_dropped(
     await database.run(database.peewee.execute_sql, "DELETE FROM servers")
 
     async with BuildLog(
-        database, build_id=build_id, server_id=request_.server_id, last_line=0
+        database,
+        Board(()),
+        build_id=build_id,
+        server_id=request_.server_id,
+        last_line=0,
     ) as log:
         log.line("nobody reads this")
 
