@@ -128,6 +128,7 @@ class Deployment:
     #: 1, 2, 3 … within the server.
     number: int
     state: DeploymentState
+    #: Why it failed, or, of one that did not, why it was resolved as of another day; empty otherwise.
     reason: str
     source: Source
     config: ServerConfig
@@ -140,6 +141,8 @@ class Deployment:
     finished_at: datetime | None
     #: When the manifest was read last, changed or not.
     manifest_at: datetime | None = None
+    #: Names of the environment variables that it said it lacks when it failed.
+    missing_settings: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

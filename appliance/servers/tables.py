@@ -53,6 +53,7 @@ class DeploymentRow(Table):
     manifest_at = DateTimeTZField(null=True)
     #: The manifest without its lists; Postgres keeps it, nobody writes it.
     card = BinaryJSONField(index=False, null=True)
+    missing_settings = BinaryJSONField(index=False)
     requested_by = TextField()
     created_at = DateTimeTZField()
     finished_at = DateTimeTZField(null=True)

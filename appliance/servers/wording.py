@@ -5,6 +5,7 @@ from datetime import timedelta
 
 from appliance.runtimes.model import Instance, LogLine, Transport
 from appliance.servers.model import Deployment
+from appliance.sources.model import PackageSource
 
 MAX_LINE = 300
 #: Output lines that a reason quotes.
@@ -41,6 +42,23 @@ def readable(lines: Sequence[LogLine], transport: Transport) -> list[LogLine]:
     if transport is not Transport.STDIO or not is_speaking:
         return list(lines)
     return [line for line in lines if line.stream != "stdout"]
+
+
+def resolved_as_of(source: PackageSource, failed: Deployment, reason: str) -> str:
+    """Return why a package is resolved as of a day that nobody asked for; carries the first deployment's reason whole."""
+    return (
+        f"Resolved as of {source.as_of}, because deployment {failed.number}, with the newest dependencies of"
+        f" {source.name} {source.version}, failed: {reason}"
+    )
+
+
+def needs_settings(names: Sequence[str], reason: str) -> str:
+    """Return the reason of a server that says which settings it lacks."""
+    if not names:
+        return reason
+    several = "settings" if len(names) > 1 else "setting"
+    listed = " and ".join(filter(None, [", ".join(names[:-1]), names[-1]]))
+    return f"It needs the {several} {listed}. {reason}"
 
 
 def last_output(lines: Sequence[LogLine]) -> str:

@@ -20,6 +20,7 @@ TYPES: dict[type[peewee.Field], str] = {
     peewee.TextField: "text",
     peewee.BooleanField: "boolean",
     peewee.BlobField: "bytea",
+    peewee.DateField: "date",
     peewee.DoubleField: "double precision",
     BinaryJSONField: "jsonb",
     DateTimeTZField: "timestamp with time zone",
