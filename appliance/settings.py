@@ -10,7 +10,6 @@ compose files write it.
 
 import json
 import os
-import re
 import tempfile
 from functools import cached_property
 from pathlib import Path
@@ -28,6 +27,7 @@ from pydantic_settings import (
 )
 
 from appliance.core.platforms import platforms_of
+from appliance.core.registry_names import split_registry
 
 MIN_SECRET_BYTES = 32
 
@@ -396,10 +396,8 @@ class Settings(BaseSettings):
     @field_validator("registry")
     @classmethod
     def _a_registry(cls, value: str | None) -> str | None:
-        if value and not re.fullmatch(r"[^\s/@]+(/[^\s@:]+)?/?", value):
-            raise ValueError(
-                "must be host[:port][/namespace], without scheme, user and tag"
-            )
+        if value:
+            split_registry(value)
         return value
 
     @field_validator("registry_arch_targets")

@@ -6,6 +6,8 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from appliance.core.registry_names import split_registry
+
 DOCKER_HUB = "docker.io"
 #: Where Docker Hub's API lives; everybody else's lives at the name itself.
 DOCKER_HUB_API = "registry-1.docker.io"
@@ -19,12 +21,6 @@ DOCKER_MANIFEST = "application/vnd.docker.distribution.manifest.v2+json"
 MANIFEST_TYPES = (OCI_INDEX, OCI_MANIFEST, DOCKER_LIST, DOCKER_MANIFEST)
 
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
-_HOST = re.compile(
-    r"(?:[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?|\[[0-9a-fA-F:]+\])(?::[0-9]{1,5})?"
-)
-_NAMESPACE = re.compile(
-    r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*(?:/[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*)*"
-)
 
 
 @dataclass(frozen=True)
@@ -63,18 +59,15 @@ def parse_target(text: str) -> Target:
     Raises:
         ValueError: It is not a host with an optional namespace.
     """
-    host, _, namespace = text.strip().rstrip("/").partition("/")
-    if not _HOST.fullmatch(host):
-        raise ValueError(
-            "must be host[:port][/namespace] without a scheme, such as registry.example.org/team"
-        )
-    if namespace and not _NAMESPACE.fullmatch(namespace):
-        raise ValueError(
-            "the namespace may have small letters, digits, and . _ - between them, in parts joined by /"
-        )
+    host, namespace = split_registry(text)
     if host in {"index.docker.io", DOCKER_HUB_API}:
         host = DOCKER_HUB
     return Target(host, namespace)
+
+
+def registry_host(text: str | None) -> str:
+    """Return the host of what ``REGISTRY`` says; empty if there is none."""
+    return parse_target(text).host if text else ""
 
 
 def api_host(host: str) -> str:

@@ -90,7 +90,6 @@ class RegistryService:
     Args:
         owner: This installation's id.
         keeper: Of the credentials.
-        after: Told of what was published.
     """
 
     def __init__(
@@ -101,7 +100,6 @@ class RegistryService:
         *,
         owner: str,
         keeper: PushKeeper,
-        after: AfterPublish | None = None,
     ) -> None:
         """Keep the parts; nothing is asked yet."""
         self.target: Target | None = (
@@ -111,7 +109,7 @@ class RegistryService:
         self._engine = engine
         self._owner = owner
         self._keeper = keeper
-        self._after = after
+        self._after: AfterPublish | None = None
         self._patience = Patience(
             settings.registry_push_retries, settings.registry_push_pause
         )
@@ -153,6 +151,10 @@ class RegistryService:
             plain=is_local,
             timeout_s=self._timeout_s,
         )
+
+    def on_published(self, after: AfterPublish) -> None:
+        """Have ``after`` told of everything that is published."""
+        self._after = after
 
     def tag(self, deployment_id: int) -> str:
         """Return the tag of a deployment's manifest list; other installations may push to the same place."""
