@@ -17,7 +17,7 @@ from appliance.runtimes.model import LogLine
 from appliance.servers.missing_settings import missing_settings
 from appliance.servers.model import Deployment
 from appliance.sources.model import PackageSource
-from appliance.sources.packages import package_text, parse_package
+from appliance.sources.spec import as_dict, parse_source
 
 #: What a program prints when what it was written against is not what it finds: a name is gone, or takes other arguments.
 _BROKEN = re.compile(
@@ -51,16 +51,16 @@ def second_attempt(
 
 
 def _as_of_release(failed: Deployment, source: PackageSource) -> PackageSource | None:
+    version, released = failed.resolved.get("version"), failed.resolved.get("released")
     try:
-        day = release_day(datetime.fromisoformat(failed.resolved.get("released", "")))
-        version = str(failed.resolved["version"])
-        wanted = replace(source, version=version)
+        day = release_day(datetime.fromisoformat(str(released)))
+        wanted = replace(source, version=version, as_of=day)
+        is_sound = parse_source(as_dict(wanted)) == wanted
+    except (ValueError, OverflowError, InvalidError):
         # What an image says of itself is a stranger's word.
-        parse_package(package_text(wanted))
-    except (ValueError, KeyError, InvalidError):
         return None
     # A release of today has the newest dependencies already.
-    return replace(wanted, as_of=day) if day < failed.created_at.date() else None
+    return wanted if is_sound and version and day < failed.created_at.date() else None
 
 
 def with_reason(
