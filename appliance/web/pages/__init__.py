@@ -17,6 +17,7 @@ from appliance.web.pages import (
     server_actions,
     servers,
     settings,
+    webhooks,
 )
 from appliance.web.render import set_up
 
@@ -26,6 +27,7 @@ ROUTES = (
     server_actions.routes,
     servers.routes,
     invocations.routes,
+    webhooks.routes,
     live.routes,
     bundle_actions.routes,
     bundles.routes,

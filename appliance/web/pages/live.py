@@ -15,7 +15,7 @@ from appliance.core.errors import NotFoundError
 from appliance.jobs.announcements import PROGRESS, STATE
 from appliance.observability.events import Event
 from appliance.web.keys import EVENTS, SERVERS
-from appliance.web.pages import activity, servers
+from appliance.web.pages import activity, servers, webhooks
 from appliance.web.pages.live_logs import build_lines, instance_lines
 from appliance.web.render import block, partial
 from appliance.web.requests import (
@@ -267,6 +267,11 @@ TABS: dict[str, Render] = {
     ),
     "config": _tab("pages/servers/config.html", context=_head_only),
     "invocations": _tab("pages/servers/invocations.html", context=_head_only),
+    "webhook": _tab(
+        "pages/servers/webhook.html",
+        "webhook_deliveries",
+        context=webhooks.webhook_context,
+    ),
     "created": _created,
 }
 _LINES: dict[str, Callable[[web.Request, int], AsyncGenerator[Message]]] = {

@@ -19,6 +19,7 @@ ADDRESSES = {
     "manifest": "mcpctl.commands.manifest:manifest",
     "connect": "mcpctl.commands.connect:connect",
     "key": "mcpctl.commands.connect:key",
+    "webhook": "mcpctl.commands.webhooks:webhook",
 }
 
 
