@@ -16,7 +16,7 @@ import pytest
 from aiohttp.test_utils import TestClient
 
 from appliance.core.clock import now
-from appliance.jobs.model import JobContext
+from appliance.jobs.model import Handler, JobContext
 from appliance.jobs.worker import JobWorker
 from appliance.servers import store
 from appliance.servers.model import DesiredState
@@ -103,7 +103,10 @@ async def _nothing(_context: JobContext, _payload: Mapping[str, Any]) -> None:
 @asynccontextmanager
 async def _working(hub: Hub) -> AsyncIterator[None]:
     # The reconciler's jobs come first in a server's lane; here they find nothing to do.
-    handlers = {RECONCILE: _nothing, REDEPLOY: WebhookRedeploy(hub.database)}
+    handlers: dict[str, Handler] = {
+        RECONCILE: _nothing,
+        REDEPLOY: WebhookRedeploy(hub.database),
+    }
     worker = JobWorker(hub.database, handlers, timing=QUICK)
     await worker.start()
     try:
