@@ -1,6 +1,7 @@
-"""Fetching a repository, and looking at what it holds."""
+"""Fetching a repository, and looking at what a tree of files holds."""
 
 import asyncio
+import contextlib
 import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -11,13 +12,15 @@ from appliance.builds.errors import (
     BuildToolError,
     CheckoutRefusedError,
 )
-from appliance.builds.git_failures import explain_git
+from appliance.builds.git import GitAccess, Listing, clone_argv, lfs_url
+from appliance.builds.git_failures import explain_git, explain_lfs, explain_submodule
+from appliance.builds.limits import Limits
 from appliance.builds.project import DECIDING, Tree
+from appliance.builds.tree_check import check_tree, measure, too_large, too_many
+from appliance.core.errors import DomainError
 from appliance.infra import process
-from appliance.sources.model import GitSource
+from appliance.sources.model import ArchiveSource, GitSource
 
-CLONE_TIMEOUT_S = 300.0
-MAX_CHECKOUT_BYTES = 1024**3
 #: Bounds for looking around: names that are listed, sources that are searched for how a
 #: server speaks.
 MAX_FILES = 20_000
@@ -40,146 +43,172 @@ _MEASURE_EVERY_S = 0.5
 
 @dataclass(frozen=True)
 class Checkout:
-    """A repository on disk."""
+    """A tree of files on disk."""
 
     #: The directory that holds the server.
     root: Path
-    #: The commit, hex.
+    #: The commit, hex, or the archive's digest.
     revision: str
     tree: Tree
     #: Texts of source files, for guessing how the server speaks.
     sources: tuple[str, ...]
 
 
-def clone_argv(source: GitSource, target: Path) -> list[str]:
-    """Return the command that fetches one commit. Pure."""
-    allowed = [f"protocol.{name}.allow=always" for name in ("https", "http", "ssh")]
-    config = [
-        "protocol.allow=never",
-        *allowed,
-        "core.hooksPath=/dev/null",
-        "credential.helper=",
-        "http.lowSpeedLimit=1000",
-        "http.lowSpeedTime=30",
-    ]
-    options = ["--depth=1", "--single-branch", "--no-tags", "--template=", "--progress"]
-    if source.branch:
-        options.append(f"--branch={source.branch}")
-    settings = [part for item in config for part in ("-c", item)]
-    return ["git", *settings, "clone", *options, "--", source.url, str(target)]
+@dataclass(frozen=True)
+class Fetch:
+    """One repository on its way to the disk."""
+
+    source: GitSource
+    target: Path
+    access: GitAccess
+    ca_bundle: Path
+    limits: Limits
+    on_line: Callable[[str], None]
+    mark: str
+
+    async def run(self) -> str:
+        """Fetch it, and return the commit.
+
+        Raises:
+            BuildFailedError: Repository or branch is not there, it is too large, or made
+                to do harm.
+        """
+        try:
+            async with asyncio.timeout(self.limits.timeout_s):
+                revision = await self._clone()
+                await self._list(revision)
+                await self._write()
+                if self.source.submodules:
+                    await self._submodules()
+                if self.source.lfs:
+                    await self._large_files()
+        except TimeoutError as error:
+            raise BuildTimeoutError(
+                f"Fetching {self.source.url} took longer than {self.limits.timeout_s:g} seconds.",
+                hint="GIT_TIMEOUT allows more.",
+            ) from error
+        return revision
+
+    async def _clone(self) -> str:
+        said: list[str] = []
+
+        def read(line: str) -> None:
+            said.append(line)
+            del said[:-200]
+            # Git redraws its percentages many times a second; the last of each is enough.
+            if "%" not in line or "100%" in line:
+                self.on_line(line)
+
+        argv = clone_argv(self.source, self.target, self.access)
+        if await self._run(argv, read):
+            raise explain_git(self.source, said)
+        found: list[str] = []
+        argv = self.access.git("rev-parse", "--verify", "HEAD^{commit}", at=self.target)
+        if await self._run(argv, found.append) or not found:
+            raise CheckoutRefusedError(
+                f"There is no commit at {self.source.url}: the repository is empty, or the URL is that of a web page.",
+                hint="Check the URL; git hosts show the one for cloning.",
+            )
+        return found[0]
+
+    async def _list(self, revision: str) -> None:
+        """Refuse what the commit would write, before it writes anything."""
+        listing = Listing(self.limits)
+        argv = self.access.git(
+            "ls-tree", "-r", "-t", "--long", "--full-tree", revision, at=self.target
+        )
+        code = await self._run(argv, listing.feed, lambda: listing.problem)
+        if listing.problem:
+            raise listing.problem
+        if code:
+            raise explain_git(self.source, ["fatal: the commit cannot be listed"])
+
+    async def _write(self) -> None:
+        said: list[str] = []
+        argv = self.access.git("reset", "--hard", "--quiet", "HEAD", at=self.target)
+        if await self._run(argv, said.append):
+            raise explain_git(self.source, said)
+
+    async def _submodules(self) -> None:
+        said: list[str] = []
+        argv = self.access.git(
+            "submodule", "update", "--init", "--recursive", "--depth=1", at=self.target
+        )
+        if await self._run(argv, self._telling(said)):
+            raise explain_submodule(self.source, said)
+
+    async def _large_files(self) -> None:
+        said: list[str] = []
+        settings = ("-c", f"lfs.url={lfs_url(self.source)}")
+        argv = self.access.git(*settings, "lfs", "pull", at=self.target)
+        if await self._run(argv, self._telling(said)):
+            raise explain_lfs(self.source, said)
+
+    def _telling(self, said: list[str]) -> Callable[[str], None]:
+        def read(line: str) -> None:
+            said.append(line)
+            del said[:-200]
+            self.on_line(line)
+
+        return read
+
+    async def _run(
+        self,
+        argv: list[str],
+        read: Callable[[str], None],
+        problem: Callable[[], DomainError | None] = lambda: None,
+    ) -> int:
+        """Run a program until it ends, grows too large, or ``problem`` finds one."""
+        guarded = await asyncio.to_thread(self.limits.guard, argv)
+        running = asyncio.ensure_future(
+            process.run(
+                guarded,
+                on_line=read,
+                environment=self.access.environment(self.ca_bundle),
+                mark=self.mark,
+            )
+        )
+        try:
+            while not running.done() and problem() is None:
+                await asyncio.wait({running}, timeout=_MEASURE_EVERY_S)
+                await self._measure()
+            return (await running).code if running.done() else 0
+        except process.ProgramMissingError as error:
+            raise BuildToolError(
+                error.detail, hint="Install git on this box."
+            ) from error
+        finally:
+            if not running.done():
+                running.cancel()
+                with contextlib.suppress(asyncio.CancelledError):
+                    await asyncio.wait({running})
+
+    async def _measure(self) -> None:
+        # What git keeps for itself is about as many files again, and as many bytes.
+        most = 2 * self.limits.max_files
+        size, count = await asyncio.to_thread(measure, self.target, at_most=most)
+        if size > 2 * self.limits.max_bytes:
+            raise too_large("repository", self.limits)
+        if count > most:
+            raise too_many("repository", self.limits)
 
 
-def git_environment(ca_bundle: Path) -> dict[str, str]:
-    """Return the variables under which git asks nobody and reads no one's configuration. Pure."""
-    return {
-        "GIT_TERMINAL_PROMPT": "0",
-        "GIT_CONFIG_NOSYSTEM": "1",
-        "GIT_CONFIG_GLOBAL": "/dev/null",
-        "GIT_SSL_CAINFO": str(ca_bundle),
-        "GIT_SSH_COMMAND": "ssh -oBatchMode=yes -oStrictHostKeyChecking=accept-new -oConnectTimeout=15",
-    }
-
-
-async def fetch(
-    source: GitSource,
-    target: Path,
-    *,
-    ca_bundle: Path,
-    on_line: Callable[[str], None],
-    mark: str,
+def look(
+    source: GitSource | ArchiveSource, target: Path, revision: str, limits: Limits
 ) -> Checkout:
-    """Clone ``source`` into ``target`` and look at it.
+    """Return what a tree of files holds. Blocking.
 
     Raises:
-        BuildFailedError: Repository, branch or directory is not there, it is too large,
-            or a link leads out of it.
+        CheckoutRefusedError: The subdirectory is not there, or the tree holds what no build must get.
     """
-    environment = git_environment(ca_bundle)
-    said: list[str] = []
-
-    def read(line: str) -> None:
-        said.append(line)
-        # Git redraws its percentages many times a second; the last of each is enough.
-        if "%" not in line or "100%" in line:
-            on_line(line)
-
-    cloning = asyncio.ensure_future(
-        process.run(
-            clone_argv(source, target),
-            on_line=read,
-            environment=environment,
-            timeout_s=CLONE_TIMEOUT_S,
-            mark=mark,
-        )
-    )
-    try:
-        finished = await _bounded(cloning, target)
-    except process.ProgramTimeoutError as error:
-        raise BuildTimeoutError(
-            f"Cloning {source.url} took longer than {CLONE_TIMEOUT_S:g} seconds."
-        ) from error
-    except process.ProgramMissingError as error:
-        raise BuildToolError(error.detail, hint="Install git on this box.") from error
-    if finished.code:
-        raise explain_git(source, said)
-    revision = await process.run(
-        ["git", "-C", str(target), "rev-parse", "HEAD"],
-        environment=environment,
-        mark=mark,
-    )
-    if revision.code:
-        raise CheckoutRefusedError(
-            f"There is no commit at {source.url}: the repository is empty, or the URL is that of a web page.",
-            hint="Check the URL; git hosts show the one for cloning.",
-        )
-    return await asyncio.to_thread(look, source, target, revision.text.strip())
-
-
-async def _bounded(
-    cloning: "asyncio.Future[process.Finished]", target: Path
-) -> process.Finished:
-    """Wait for the clone, and stop it when it grows too large."""
-    try:
-        while not cloning.done():
-            await asyncio.wait({cloning}, timeout=_MEASURE_EVERY_S)
-            if await asyncio.to_thread(size_of, target) > MAX_CHECKOUT_BYTES:
-                raise CheckoutRefusedError(
-                    f"The repository is larger than {MAX_CHECKOUT_BYTES // 1024**2} MiB.",
-                    hint="Build an image of it elsewhere, and host that.",
-                )
-        return await cloning
-    finally:
-        if not cloning.done():
-            cloning.cancel()
-            await asyncio.wait({cloning})
-
-
-def size_of(directory: Path) -> int:
-    """Return the bytes below ``directory``; what vanishes meanwhile counts nothing. Blocking."""
-    total = 0
-    for place, _, names in os.walk(directory):
-        for name in names:
-            try:
-                total += (Path(place) / name).lstat().st_size
-            except FileNotFoundError:
-                continue
-    return total
-
-
-def look(source: GitSource, target: Path, revision: str) -> Checkout:
-    """Return what a clone holds. Blocking.
-
-    Raises:
-        CheckoutRefusedError: The subdirectory is not there, or a symbolic link leads
-            out of the clone.
-    """
+    whole = "repository" if isinstance(source, GitSource) else "archive"
     root = target / source.subdirectory if source.subdirectory else target
     if not root.is_dir() or not root.resolve().is_relative_to(target.resolve()):
         raise CheckoutRefusedError(
-            f"The repository has no directory {source.subdirectory}.",
+            f"The {whole} has no directory {source.subdirectory}.",
             hint="Check source.subdirectory.",
         )
-    refuse_links_out(target)
+    check_tree(target, whole, limits)
     files = list(_files(root))
     texts = {name: _text(root / name) for name in DECIDING if name in files}
     candidates = [name for name in files if name.endswith(_SOURCE_SUFFIXES)][
@@ -187,23 +216,6 @@ def look(source: GitSource, target: Path, revision: str) -> Checkout:
     ]
     sources = tuple(_text(root / name) for name in candidates)
     return Checkout(root, revision, Tree(frozenset(files), texts), sources)
-
-
-def refuse_links_out(target: Path) -> None:
-    """Refuse a clone with a symbolic link that leads out of it. Blocking.
-
-    Raises:
-        CheckoutRefusedError: Names the link.
-    """
-    inside = target.resolve()
-    for place, directories, names in os.walk(target):
-        for name in (*directories, *names):
-            path = Path(place) / name
-            if path.is_symlink() and not path.resolve().is_relative_to(inside):
-                raise CheckoutRefusedError(
-                    f"The repository has a symbolic link that leads out of it: {path.relative_to(target)}.",
-                    hint="Replace the link by the file that it means.",
-                )
 
 
 def _files(root: Path) -> Iterator[str]:

@@ -8,14 +8,13 @@ from appliance.builds.base import (
     mmdebstrap_argv,
     recipe_hash,
 )
-from appliance.builds.checkout import clone_argv, git_environment
 from appliance.builds.dockerfile import (
     BuildxCommand,
     package_dockerfile,
     project_dockerfile,
 )
 from appliance.builds.project import NodeProject, PythonProject
-from appliance.sources.model import Ecosystem, GitSource, PackageSource
+from appliance.sources.model import Ecosystem, PackageSource
 
 BASE = "mcp-host/base:0123456789ab"
 
@@ -101,19 +100,6 @@ def test_a_build_command_is_one_argv() -> None:
         "--label=mcp-host.owner=0a", "--label=mcp-host.server=3", "--secret=id=mcp-host-ca,src=/etc/ca.crt",
         "--build-arg=HTTPS_PROXY=http://proxy.example:3128", "--file=/w/Dockerfile", "/w/context",
     ]  # fmt: skip
-
-
-def test_git_fetches_one_commit_over_few_protocols_and_asks_nobody() -> None:
-    argv = clone_argv(GitSource("https://git.example/r", "main"), Path("/w/checkout"))
-
-    assert argv == [
-        "git", "-c", "protocol.allow=never", "-c", "protocol.https.allow=always", "-c", "protocol.http.allow=always",
-        "-c", "protocol.ssh.allow=always", "-c", "core.hooksPath=/dev/null", "-c", "credential.helper=",
-        "-c", "http.lowSpeedLimit=1000", "-c", "http.lowSpeedTime=30",
-        "clone", "--depth=1", "--single-branch", "--no-tags", "--template=", "--progress", "--branch=main",
-        "--", "https://git.example/r", "/w/checkout",
-    ]  # fmt: skip
-    assert git_environment(Path("/ca"))["GIT_TERMINAL_PROMPT"] == "0"
 
 
 def test_a_base_begins_with_a_pulled_or_an_assembled_debian() -> None:

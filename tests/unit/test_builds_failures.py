@@ -6,13 +6,16 @@ import pytest
 from appliance.builds.errors import (
     BranchNotFoundError,
     BuildFailedError,
+    CheckoutTooLargeError,
     DiskFullError,
+    HostKeyChangedError,
     ImageNotFoundError,
     NetworkUnreachableError,
     NoProgramError,
     PackageNotFoundError,
     PackageUnfitError,
     PackageVersionNotFoundError,
+    RepositoryHostileError,
     RepositoryNotFoundError,
     RepositoryRefusedError,
 )
@@ -268,9 +271,18 @@ GIT: list[tuple[list[str], type[Exception], str]] = [
             "Host key verification failed.",
             "fatal: Could not read from remote repository.",
         ],
-        RepositoryRefusedError,
-        "Host key verification failed",
+        HostKeyChangedError,
+        "another host key than at the first fetch",
     ),
+    (
+        [
+            "error: object 4b825dc642cb6eb9a060e54bf8d69288fbee4904: gitmodulesUrl: disallowed submodule url: -u./x",
+            "fatal: fsck error in packed object",
+        ],
+        RepositoryHostileError,
+        "gitmodulesUrl: disallowed submodule url",
+    ),
+    (["fatal: Out of memory, malloc failed"], CheckoutTooLargeError, "SOURCE_MAX_MIB"),
     (
         [
             "fatal: unable to access 'https://git.example/o/r.git/': Could not resolve host: git.example"

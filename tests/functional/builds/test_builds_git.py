@@ -262,7 +262,10 @@ async def test_a_dockerfile_is_lent_the_certificates_of_the_box(
     ("path", "expected"),
     [
         ("missing", (RepositoryNotFoundError, "There is no git repository at")),
-        ("private/secret", (RepositoryNotFoundError, "that everybody may read")),
+        (
+            "private/secret",
+            (RepositoryNotFoundError, "that everybody may read"),
+        ),
         ("web/page", (CheckoutRefusedError, "the URL is that of a web page")),
     ],
 )
