@@ -11,9 +11,11 @@ from pathlib import Path
 from typing import Any
 
 import aiodocker
+from aiodocker.containers import DockerContainer
 
 import appliance
 from appliance.core import labels
+from appliance.core.errors import DomainError
 from appliance.evidence.errors import ImageGoneError, UnreadableImageError
 from appliance.evidence.scanning import Inventory
 from appliance.infra import process
@@ -97,23 +99,26 @@ class ImageFiles:
             },
             "HostConfig": {"NetworkMode": "none"},
         }
+        # Not to be broken off: the engine would go on, and nobody would know the container.
+        creating = asyncio.ensure_future(self._create(config))
+        try:
+            yield (await asyncio.shield(creating)).id
+        finally:
+            await asyncio.shield(_remove(creating))
+
+    async def _create(self, config: dict[str, Any]) -> DockerContainer:
         async with self._engine.reach() as client:
             try:
-                helper = await client.containers.create(config)
+                return await client.containers.create(config)
             except aiodocker.DockerError as error:
                 if is_missing(error):
                     raise ImageGoneError(
-                        f"The image {image_id} is no longer on this box, so nobody can say what was in it.",
+                        f"The image {config['Image']} is no longer on this box, so nobody can say what was in it.",
                         hint="Redeploy the server.",
                     ) from error
                 raise UnreadableImageError(
                     f"The engine does not open the image: {words(error)}."
                 ) from error
-        try:
-            yield helper.id
-        finally:
-            with contextlib.suppress(aiodocker.DockerError):
-                await asyncio.shield(helper.delete(force=True))
 
     async def _remove_helpers(self, run_id: int) -> None:
         """Remove what an attempt left that was killed."""
@@ -128,6 +133,12 @@ class ImageFiles:
             ):
                 with contextlib.suppress(aiodocker.DockerError):
                     await container.delete(force=True)
+
+
+async def _remove(creating: "asyncio.Future[DockerContainer]") -> None:
+    """Remove a container as soon as it is made; one that could not be made needs nothing."""
+    with contextlib.suppress(DomainError, aiodocker.DockerError):
+        await (await creating).delete(force=True)
 
 
 def _read(path: Path) -> Inventory:

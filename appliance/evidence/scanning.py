@@ -26,6 +26,13 @@ DPKG_STATUS = "var/lib/dpkg/status"
 DPKG_FRAGMENTS = "var/lib/dpkg/status.d/"
 APK_INSTALLED = ("lib/apk/db/installed", "usr/lib/apk/db/installed")
 OS_RELEASE = ("etc/os-release", "usr/lib/os-release")
+#: Empty files that engines put into every container, and that are not in the image.
+MOUNT_POINTS = frozenset(
+    {
+        ".dockerenv", "dev/console",
+        "etc/hostname", "etc/hosts", "etc/resolv.conf",
+    }
+)  # fmt: skip
 LOCK_FILES = frozenset(
     {
         "package-lock.json", "npm-shrinkwrap.json", "yarn.lock", "pnpm-lock.yaml",
@@ -219,6 +226,8 @@ class _Scan:
     def _file(
         self, archive: tarfile.TarFile, member: tarfile.TarInfo, path: str
     ) -> None:
+        if path in MOUNT_POINTS and not member.size:
+            return
         if len(self._found.files) >= self._bounds.files:
             self._omit(f"files beyond {self._bounds.files}")
             return
