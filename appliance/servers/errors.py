@@ -33,6 +33,12 @@ class ServerNotRunningError(ConflictError):
     code = "server_not_running"
 
 
+class NoLockError(NotFoundError):
+    """The server runs no package, or none was built yet."""
+
+    code = "no_lock"
+
+
 class NoBuildError(NotFoundError):
     """The server has no build to show."""
 

@@ -1,8 +1,8 @@
 """What people do with servers: every write says what is wanted and enqueues the reconciler; nothing here waits for it."""
 
-from collections.abc import AsyncIterator, Sequence
-from dataclasses import dataclass
-from datetime import timedelta
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import date, timedelta
 from typing import Any
 
 from appliance.accounts.model import Principal
@@ -11,9 +11,10 @@ from appliance.accounts.roles import (
     require_may_write,
     visible_owner,
 )
-from appliance.builds.model import BuildLine
+from appliance.builds.model import BuildLine, Lock
 from appliance.builds.service import BuildService, BuildView
 from appliance.core.clock import now
+from appliance.core.errors import InvalidError
 from appliance.core.ids import key_hash, new_key
 from appliance.infra.database import Database
 from appliance.jobs.queue import cancel_running_in_lane, enqueue
@@ -37,6 +38,7 @@ from appliance.servers.config import (
 from appliance.servers.errors import (
     CallRefusedError,
     NoBuildError,
+    NoLockError,
     ServerDeletedError,
     ServerNotFoundError,
     ServerNotRunningError,
@@ -53,7 +55,7 @@ from appliance.servers.model import (
     ServerConfig,
     Status,
 )
-from appliance.sources.model import RemoteSource
+from appliance.sources.model import PackageSource, RemoteSource, Source
 
 RECONCILE = "servers.reconcile"
 REFRESH = "servers.refresh_manifest"
@@ -84,6 +86,11 @@ class ServerView:
     newest: Deployment | None
     #: The one that is live, if any; carries the manifest.
     live: Deployment | None
+
+    @property
+    def missing_settings(self) -> tuple[str, ...]:
+        """Names of the environment variables for want of which the newest deployment failed."""
+        return self.newest.missing_settings if self.newest else ()
 
 
 class ServerService:
@@ -164,6 +171,21 @@ class ServerService:
         """Return the newest build's log from the line after number ``after``."""
         view = await self.build(principal, server)
         return await self._builds.lines(view.id, after=after)
+
+    async def lock(self, principal: Principal, server: int | str) -> Lock:
+        """Return by version and hash what the live deployment of a package took; of the newest one if none is live.
+
+        Raises:
+            NoLockError: It is no package, or was not built yet.
+        """
+        view = await self.get(principal, server)
+        shown = view.live or view.newest
+        lock = await self._builds.lock(shown.id) if shown else None
+        if lock is None:
+            raise NoLockError(
+                f"There is no lock of {view.server.name}: only packages that were built have one."
+            )
+        return lock
 
     async def logs(
         self, principal: Principal, server: int | str, *, lines: int = 200
@@ -281,12 +303,24 @@ class ServerService:
             lambda found: store.set_desired(found.id, DesiredState.STOPPED),
         )
 
-    async def redeploy(self, principal: Principal, server: int | str) -> ServerView:
-        """Build and start the server anew from its source; a build that runs is cancelled."""
+    async def redeploy(
+        self, principal: Principal, server: int | str, *, as_of: date | None = None
+    ) -> ServerView:
+        """Build and start the server anew from its source; a build that runs is cancelled.
+
+        Args:
+            principal: Who wants it.
+            server: Which.
+            as_of: Resolve the package anew, as of this day; ``None``: what it needs stays while its version does.
+
+        Raises:
+            InvalidError: ``as_of`` was given, and it is no package.
+        """
 
         def write(found: Server) -> None:
+            source = _as_of(found.source, as_of) if as_of else None
             store.set_desired(found.id, DesiredState.RUNNING)
-            store.add_deployment(found, requested_by=principal.name)
+            store.add_deployment(found, requested_by=principal.name, source=source)
             store.set_status(found.id, Status.QUEUED)
 
         return await self._change(principal, server, "server.redeploy", write)
@@ -305,16 +339,32 @@ class ServerService:
 
         def write() -> ServerView:
             found = _writable(principal, server)
-            changed = store.set_config(found.id, config_as_dict(config))
             if changes_what_runs(found.config, config):
-                store.set_desired(found.id, DesiredState.RUNNING)
-                store.add_deployment(changed, requested_by=principal.name)
-                store.set_status(found.id, Status.QUEUED)
-                cancel_running_in_lane(lane_of(found.id))
-                _reconcile(found.id)
-            elif config.tools != found.config.tools:
-                _read_again(found.id)
+                _deploy_with(found, config, principal)
+            else:
+                store.set_config(found.id, config_as_dict(config))
+                if config.tools != found.config.tools:
+                    _read_again(found.id)
             _audit(principal, "server.configure", found)
+            return self._view(store.get(found.id))
+
+        return await self._database.run(write)
+
+    async def provide(
+        self, principal: Principal, server: int | str, settings: Mapping[str, str]
+    ) -> ServerView:
+        """Add settings to the server's environment, and redeploy it; the rest of its configuration stays.
+
+        Raises:
+            InvalidError: A name or a value is wrong.
+        """
+
+        def write() -> ServerView:
+            found = _writable(principal, server)
+            environment = {**found.config.environment, **settings}
+            config = check_config(replace(found.config, environment=environment))
+            _deploy_with(found, config, principal)
+            _audit(principal, "server.provide", found, {"settings": sorted(settings)})
             return self._view(store.get(found.id))
 
         return await self._database.run(write)
@@ -447,6 +497,21 @@ def _is_log(line: LogLine, spec: InstanceSpec) -> bool:
 
 def _reconcile(server_id: int) -> None:
     enqueue(RECONCILE, {"server_id": server_id}, lane=lane_of(server_id))
+
+
+def _deploy_with(server: Server, config: ServerConfig, principal: Principal) -> None:
+    changed = store.set_config(server.id, config_as_dict(config))
+    store.set_desired(server.id, DesiredState.RUNNING)
+    store.add_deployment(changed, requested_by=principal.name)
+    store.set_status(server.id, Status.QUEUED)
+    cancel_running_in_lane(lane_of(server.id))
+    _reconcile(server.id)
+
+
+def _as_of(source: Source, day: date) -> Source:
+    if not isinstance(source, PackageSource):
+        raise InvalidError.field("as_of", "only a package is resolved as of a day")
+    return replace(source, as_of=day)
 
 
 def _read_again(server_id: int) -> None:

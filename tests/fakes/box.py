@@ -73,6 +73,10 @@ class MemoryExecutor(IdleExecutor):
         self.serial = 0
         #: What the next started instance does.
         self.exit_code: int | None = None
+        #: Images whose instances end at once with exit code 1.
+        self.broken: set[str] = set()
+        #: What every instance prints.
+        self.printed = "no such setting"
 
     @property
     def descriptor(self) -> ExecutorDescriptor:
@@ -83,15 +87,16 @@ class MemoryExecutor(IdleExecutor):
             found = self.there.get(spec.name)
             if found is None or found.state is InstanceState.EXITED:
                 self.serial += 1
+                code = 1 if spec.image in self.broken else self.exit_code
                 found = Instance(
                     name=spec.name,
                     container_id=f"c{self.serial}",
                     server_id=spec.server_id,
                     deployment_id=spec.deployment_id,
                     state=InstanceState.RUNNING
-                    if self.exit_code is None
+                    if code is None
                     else InstanceState.EXITED,
-                    exit_code=self.exit_code,
+                    exit_code=code,
                     started_at=NOON,
                 )
                 self.there[spec.name] = found
@@ -136,7 +141,7 @@ class MemoryExecutor(IdleExecutor):
         return await self.mortal.live(look)
 
     async def tail(self, name: str, *, lines: int = 50) -> list[LogLine]:  # noqa: ARG002 - the port
-        return [LogLine(NOON, "stderr", "no such setting")]
+        return [LogLine(NOON, "stderr", self.printed)]
 
     def crash(self) -> None:
         """Let every instance end with exit code 1."""
@@ -153,6 +158,10 @@ class MemoryBuilds:
     mortal: Mortal
     built: list[int] = field(default_factory=list)
     failure: Exception | None = None
+    #: When the package's version was published, as its image says.
+    released: str = ""
+    #: Asked for, by deployment.
+    requests: dict[int, BuildRequest] = field(default_factory=dict)
 
     async def build(self, request: BuildRequest, on_stage: StageListener) -> BuiltImage:
         await on_stage(Stage.BUILDING)
@@ -162,7 +171,13 @@ class MemoryBuilds:
                 raise self.failure
             if request.deployment_id not in self.built:
                 self.built.append(request.deployment_id)
-            return BuiltImage(f"sha256:{request.deployment_id}", {"version": "1.0"})
+            self.requests[request.deployment_id] = request
+            resolved = {"version": "1.0"}
+            if self.released:
+                resolved["released"] = self.released
+            if as_of := getattr(request.source, "as_of", None):
+                resolved["as_of"] = as_of.isoformat()
+            return BuiltImage(f"sha256:{request.deployment_id}", resolved)
 
         return await self.mortal.live(build)
 

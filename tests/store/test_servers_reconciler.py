@@ -1,6 +1,7 @@
 """The reconciler on a real Postgres, with everything else in memory, killed at every single call."""
 
 from dataclasses import dataclass
+from datetime import date
 from typing import Any, cast
 
 import pytest
@@ -235,6 +236,107 @@ async def test_a_server_that_exits_before_it_answers_fails_at_once(box: Box) -> 
     assert "exit code 2" in server.status_reason
     assert box.executor.there == {}
     assert box.executor.starts == 1
+
+
+GONE = "AttributeError: 'Server' object has no attribute 'list_resources'"
+NEEDS = "ValueError: WEATHER_API_KEY must be set"
+
+
+def breaks_of_its_dependencies(box: Box, *images: str) -> None:
+    box.builds.released = "2025-04-25T08:27:27+00:00"
+    box.executor.broken = set(images)
+    box.executor.printed = GONE
+
+
+@pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
+async def test_killed_around_every_call_a_package_that_broke_is_deployed_once_more_as_of_its_release(
+    box: Box, *, after: bool
+) -> None:
+    breaks_of_its_dependencies(box, "sha256:1")
+
+    deaths = await killed_everywhere(box, after=after)
+
+    await box.assert_runs_once()
+    second, first = await box.service.deployments(box.principal, "time")
+    assert deaths > 0
+    assert (first.state, second.state) == (DeploymentState.FAILED, DeploymentState.LIVE)
+    assert GONE in first.reason
+    assert second.source == PackageSource(
+        Ecosystem.PYPI, "mcp-server-time", "1.0", date(2025, 4, 26)
+    )
+    assert second.resolved["as_of"] == "2025-04-26"
+    assert second.reason == second.resolved["as_of_because"]
+    assert second.reason.startswith("Resolved as of 2025-04-26, because deployment 1")
+    assert first.reason in second.reason
+    assert box.builds.requests[second.id].note == second.reason
+    assert (await box.server()).source == TIME.source
+
+
+async def test_a_second_attempt_that_fails_is_the_last_and_hides_nothing(
+    box: Box,
+) -> None:
+    breaks_of_its_dependencies(box, "sha256:1", "sha256:2")
+
+    await box.reconcile()
+
+    server = await box.server()
+    second, first = await box.service.deployments(box.principal, "time")
+    assert server.status is Status.ERROR
+    assert server.status_reason == second.reason
+    assert "Resolved as of 2025-04-26" in second.reason
+    assert first.reason in second.reason
+    assert box.executor.there == {}
+
+
+async def test_a_redeploy_that_broke_is_tried_once_more_while_the_old_one_serves(
+    box: Box,
+) -> None:
+    await box.reconcile()
+    breaks_of_its_dependencies(box, "sha256:2")
+    await box.service.redeploy(box.principal, "time")
+
+    await box.reconcile()
+
+    await box.assert_runs_once()
+    states = [
+        item.state for item in await box.service.deployments(box.principal, "time")
+    ]
+    assert states == [
+        DeploymentState.LIVE,
+        DeploymentState.FAILED,
+        DeploymentState.SUPERSEDED,
+    ]
+    assert box.builds.requests[2].like == box.builds.requests[3].like == 1
+
+
+async def test_a_start_that_fails_for_want_of_a_setting_names_it(box: Box) -> None:
+    breaks_of_its_dependencies(box, "sha256:1")
+    box.executor.printed = NEEDS
+
+    await box.reconcile()
+
+    view = await box.service.get(box.principal, "time")
+    assert view.server.status is Status.ERROR
+    assert view.server.status_reason == (
+        f"It needs the setting WEATHER_API_KEY. It ended with exit code 1. Last output: {NEEDS}"
+    )
+    assert view.missing_settings == ("WEATHER_API_KEY",)
+
+
+async def test_a_setting_that_was_missing_is_given_and_the_server_runs(
+    box: Box,
+) -> None:
+    breaks_of_its_dependencies(box, "sha256:1")
+    box.executor.printed = NEEDS
+    await box.reconcile()
+
+    await box.service.provide(box.principal, "time", {"WEATHER_API_KEY": "sunny"})
+    await box.reconcile()
+
+    await box.assert_runs_once()
+    view = await box.service.get(box.principal, "time")
+    assert view.missing_settings == ()
+    assert view.server.config.environment == {"WEATHER_API_KEY": "sunny"}
 
 
 async def test_a_server_that_never_answers_fails_and_is_removed(box: Box) -> None:
