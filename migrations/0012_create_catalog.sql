@@ -10,7 +10,7 @@ CREATE TABLE catalog_latest (
     status text NOT NULL,
     tier_class text NOT NULL,                          -- gold, silver, watchlist
     search text NOT NULL,                              -- names, source, tag, digests and images, in lower case
-    entry jsonb NOT NULL,                              -- all that is shown, so that a page is one query
+    entry text NOT NULL,                               -- JSON of all that is shown, handed on as it is: jsonb would be written out anew
     PRIMARY KEY (server_id, is_succeeded)
 );
 CREATE INDEX catalog_latest_owner_idx ON catalog_latest (owner_id, run_id DESC);

@@ -44,7 +44,7 @@ def page(
         values.append(before)
     where = " AND ".join(conditions) or "true"
     rows = proxy.execute_sql(
-        f"SELECT run_id, entry::text FROM catalog_latest WHERE {where} ORDER BY run_id DESC LIMIT %s",  # noqa: S608 - our own words
+        f"SELECT run_id, entry FROM catalog_latest WHERE {where} ORDER BY run_id DESC LIMIT %s",  # noqa: S608 - our own words
         (*values, limit),
     ).fetchall()
     return [_entry(run_id, text) for run_id, text in rows]

@@ -79,7 +79,7 @@ def catalog_values(artifact: Artifact) -> dict[str, Any]:
         "status": run.status.value,
         "tier_class": rating.tier_class.value,
         "search": search_text(run),
-        "entry": msgspec.to_builtins({"run": run, "rating": rating}),
+        "entry": msgspec.json.encode({"run": run, "rating": rating}).decode(),
     }
 
 

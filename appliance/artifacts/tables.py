@@ -94,7 +94,7 @@ class CatalogRow(Table):
     status = TextField()
     tier_class = TextField()
     search = TextField()
-    entry = BinaryJSONField(index=False)
+    entry = TextField()
 
     class Meta:
         table_name = "catalog_latest"

@@ -182,10 +182,15 @@ def all_ids() -> list[int]:
 
 def facts(server_ids: Collection[int]) -> dict[int, ServerFacts]:
     """Return what the ledger wants to know of these servers; those that are gone are left out."""
-    rows = ServerRow.select(ServerRow.id, ServerRow.owner_id, ServerRow.server_type)
+    # One value however many ids: the marketplace asks for fifty at a time, and a condition for each would cost more than the
+    # query.
+    found: Any = ServerRow.raw(
+        "SELECT id, owner_id, server_type FROM servers WHERE id = ANY(%s)",
+        list(server_ids),
+    ).tuples()
     return {
-        row.id: ServerFacts(row.owner_id, row.server_type)
-        for row in rows.where(ServerRow.id.in_(list(server_ids)))
+        server_id: ServerFacts(owner_id, server_type)
+        for server_id, owner_id, server_type in found
     }
 
 
@@ -334,6 +339,20 @@ def deployments_referred() -> list[int]:
     )
     found: Any = [*wanted.tuples(), *kept.tuples()]
     return [deployment for (deployment,) in found]
+
+
+def image_sources() -> list[str]:
+    """Return the images that servers, or deployments that must stay, are made of as others published them."""
+    reference = DeploymentRow.source["reference"]
+    of_deployments = DeploymentRow.select(reference).where(
+        DeploymentRow.source["kind"] == "image",
+        DeploymentRow.id.in_(deployments_referred()),
+    )
+    of_servers = ServerRow.select(ServerRow.source["reference"]).where(
+        ServerRow.source["kind"] == "image"
+    )
+    found: Any = [*of_deployments.tuples(), *of_servers.tuples()]
+    return [str(image) for (image,) in found if image]
 
 
 def images_of(server_id: int) -> list[str]:
