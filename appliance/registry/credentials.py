@@ -72,6 +72,8 @@ class CredentialKeeper:
         #: Stamp of the file whose credentials the registry itself did not take.
         self._refused = ""
         self._paused_until = float("-inf")
+        #: Why the last rotation failed; empty: it did not.
+        self.last_failure = ""
 
     def _make_refresher(self, settings: Settings) -> Refresher | None:
         command = settings.registry_auth_refresh_command
@@ -168,14 +170,19 @@ class CredentialKeeper:
             rotation_succeeded=bool(is_rotated),
         )
 
-    async def look(self, asker: Asker) -> tuple[CredentialHealth, bool | None]:
+    async def look(
+        self, asker: Asker, *, trouble: str = ""
+    ) -> tuple[CredentialHealth, bool | None]:
         """Report how the credentials are, and rotate them if that is due.
+
+        Args:
+            trouble: Why the registry itself could not be asked, for the report.
 
         Returns:
             How they were, and whether the rotation succeeded; ``None``: there was none.
         """
         health = await self.health(self.host)
-        await self._tell("auth_health_reported", health, asker)
+        await self._tell("auth_health_reported", health, asker, trouble=trouble)
         if health.is_auth_expired:
             log.warning(
                 "registry authentication expired",
@@ -205,6 +212,7 @@ class CredentialKeeper:
             await self._refresher.refresh(self.host)
         except RefreshFailedError as error:
             self._paused_until = time.monotonic() + PAUSE_S
+            self.last_failure = error.reason
             kind = ErrorKind.AUTH_EXPIRED.value if health.is_auth_expired else None
             await self._tell(
                 "auth_rotation_failed",

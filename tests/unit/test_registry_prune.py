@@ -2,6 +2,7 @@
 
 from datetime import UTC, datetime, timedelta
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -109,6 +110,25 @@ def test_attachments_go_with_what_they_are_attached_to_and_stay_with_it() -> Non
     assert deleted(Kept(frozenset({"SS1"})), shelf, [NEW, OLD]) == set()
 
 
+@pytest.mark.parametrize(
+    "image",
+    [
+        f"{REPOSITORY}:v1",
+        f"{REPOSITORY}@L1",
+        f"{REPOSITORY}:v1@L1",
+        f"{REPOSITORY}:gone@L1",
+        f"{REPOSITORY}@R1",
+    ],
+)
+def test_an_image_that_a_server_is_made_of_stays(image: str) -> None:
+    assert deleted(Kept(images=frozenset({image}))) == {"L2", "A2", "R2"}
+
+
+@pytest.mark.parametrize("image", ["", "busybox", f"{REPOSITORY}2:v1", "other/x:v1"])
+def test_images_from_elsewhere_keep_nothing_here(image: str) -> None:
+    assert deleted(Kept(images=frozenset({image}))) == deleted(Kept())
+
+
 def test_while_something_is_on_its_way_nothing_goes() -> None:
     assert deleted(Kept(is_busy=True)) == set()
 
@@ -134,7 +154,8 @@ _shelves = st.builds(
     st.dictionaries(st.sampled_from([f"v{n}" for n in range(6)] + ["prod"]), _names),
     _graph,
 )
-_kept = st.builds(Kept, _sets, st.frozensets(st.integers(0, 5), max_size=2))
+_images = st.frozensets(_names.map(lambda name: f"{REPOSITORY}@{name}"), max_size=2)
+_kept = st.builds(Kept, _sets, _images, st.frozensets(st.integers(0, 5), max_size=2))
 
 
 def walk(roots: set[str], shelf: Shelf) -> set[str]:
@@ -153,13 +174,14 @@ def test_nothing_that_is_referred_to_is_ever_removed(
 ) -> None:
     plan = prune_plan(publications, kept, shelf)
 
-    wanted = set(kept.digests)
+    referred = set(kept.digests) | {item.partition("@")[2] for item in kept.images}
+    wanted = set(referred)
     for item in publications[:1]:
         wanted |= item.digests
     for item in publications:
         if item.deployment_id in kept.deployments:
             wanted |= item.digests
-        if not walk(set(item.digests), shelf).isdisjoint(kept.digests):
+        if not walk(set(item.digests), shelf).isdisjoint(referred):
             wanted |= item.digests
     ours = {(item.tag, item.digest) for item in publications}
     wanted |= {
