@@ -183,10 +183,10 @@ class Settings(BaseSettings):
         ge=0,
         description="GiB that must be free for a build to begin, where images and where DATA_DIR are; 0: not looked at.",
     )
-    build_quota_gib: int = Field(
+    build_quota_mib: int = Field(
         0,
         ge=0,
-        description="GiB that the images of one person's servers may take, what they share counted once each; 0: any number.",
+        description="MiB that the images of one person's servers may take, what they share counted once each; 0: any number.",
     )
     registry_arch_targets: str = Field(
         "linux/amd64",

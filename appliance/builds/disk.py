@@ -17,6 +17,7 @@ from appliance.settings import Settings
 
 log = structlog.get_logger(__name__)
 
+MIB = 1024**2
 GIB = 1024**3
 
 #: Returns the deployments whose images must stay: live, pending, wanted for going back to, or otherwise referred to.
@@ -71,7 +72,7 @@ class Disk:
         self._engine = engine
         self._data_dir = settings.data_dir
         self._min_free_gib = settings.build_min_free_gib
-        self._quota_gib = settings.build_quota_gib
+        self._quota_mib = settings.build_quota_mib
         self._owner = owner
         self._referred = referred
         self._root: Path | None = None
@@ -87,7 +88,7 @@ class Disk:
         if self._min_free_gib:
             for place in await self._places():
                 await self._ensure_free(place)
-        if self._quota_gib:
+        if self._quota_mib:
             await self._ensure_quota(person)
 
     async def _places(self) -> list[Path]:
@@ -114,10 +115,10 @@ class Disk:
         taken = bytes_of_own(
             found.get("Images") or [], person=person, owner=self._owner
         )
-        if taken >= self._quota_gib * GIB:
+        if taken >= self._quota_mib * MIB:
             raise ImageQuotaError(
-                f"The images of your servers take {taken / GIB:.1f} GiB, and {self._quota_gib} GiB are allowed.",
-                hint="Delete servers that are not needed; an administrator can raise BUILD_QUOTA_GIB.",
+                f"The images of this server's owner take {taken // MIB} MiB, and {self._quota_mib} MiB are allowed.",
+                hint="Delete servers that are not needed; an administrator can raise BUILD_QUOTA_MIB.",
             )
 
     async def prune_images(self) -> int:

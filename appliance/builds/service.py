@@ -177,9 +177,12 @@ class BuildService:
 
     async def prune(self) -> None:
         """Remove images that nothing refers to, and what is too much of the build cache."""
-        if self._prunes:
-            await self._disk.prune_images()
+        await self.prune_images()
         await self.prune_cache()
+
+    async def prune_images(self) -> int:
+        """Remove the images that nothing refers to; return how many names went."""
+        return await self._disk.prune_images() if self._prunes else 0
 
     async def prune_cache(self) -> int:
         """Bring the engine's build cache down to BUILD_CACHE_GIB; return the bytes that came free."""

@@ -29,7 +29,7 @@ class GitServer:
     def add(
         self,
         name: str,
-        files: Mapping[str, str],
+        files: Mapping[str, str | bytes],
         *,
         branch: str = "main",
         links: Mapping[str, str] | None = None,
@@ -43,7 +43,9 @@ class GitServer:
             git(work, "checkout", "-q", "-b", branch)
         for path, text in files.items():
             (work / path).parent.mkdir(parents=True, exist_ok=True)
-            (work / path).write_text(text)
+            (work / path).write_bytes(
+                text if isinstance(text, bytes) else text.encode()
+            )
         for path, target in (links or {}).items():
             (work / path).parent.mkdir(parents=True, exist_ok=True)
             (work / path).symlink_to(target)
