@@ -123,3 +123,32 @@ def judge(
         expires_at=expires_at,
         seconds_until_expiry=int(left.total_seconds()),
     )
+
+
+def sentence(health: CredentialHealth) -> str:
+    """Return the health in words, with what to do."""
+    host = health.host
+    if health.problem:
+        return f"The credentials of {host} cannot be used. {health.problem}"
+    match health.status:
+        case CredentialStatus.ANONYMOUS:
+            return f"{host} is asked without credentials."
+        case CredentialStatus.HEALTHY:
+            return f"The credentials of {host} are good until {_moment(health)}."
+        case CredentialStatus.EXPIRING if health.rotation_configured:
+            return f"The credentials of {host} end at {_moment(health)} and are replaced before that."
+        case CredentialStatus.EXPIRING:
+            return f"The credentials of {host} end at {_moment(health)}. {_RENEW}"
+        case _:
+            return f"The credentials of {host} ended at {_moment(health)}. {_RENEW}"
+
+
+_RENEW = "Put fresh ones into REGISTRY_AUTH_DOCKERCONFIG, or have REGISTRY_AUTH_REFRESH_COMMAND do it."
+
+
+def _moment(health: CredentialHealth) -> str:
+    return (
+        f"{health.expires_at:%Y-%m-%d %H:%M UTC}"
+        if health.expires_at
+        else "a time that is not known"
+    )

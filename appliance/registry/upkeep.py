@@ -71,10 +71,14 @@ class RegistryUpkeep:
         """Whether images are pushed at all."""
         return bool(self._keeper.host)
 
+    async def health(self) -> CredentialHealth | None:
+        """Return how the credentials are; ``None``: there is no registry."""
+        host = self._keeper.host
+        return await self._keeper.health(host) if host else None
+
     async def overview(self) -> Overview:
         """Return how everything is now."""
-        host = self._keeper.host
-        health = await self._keeper.health(host) if host else None
+        health = await self.health()
         return await self._database.run(self._overview, health)
 
     def _overview(self, health: CredentialHealth | None) -> Overview:
