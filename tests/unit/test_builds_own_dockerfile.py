@@ -41,7 +41,9 @@ def test_the_last_stage_is_the_image() -> None:
     assert found.base == "python:3.13-slim"
     assert found.ports == (8000,)
     assert found.user == "1000"
-    assert found.entrypoint == Command(("python", "-m", "server"), is_shell=False, line=7)
+    assert found.entrypoint == Command(
+        ("python", "-m", "server"), is_shell=False, line=7
+    )
 
 
 def test_a_stage_inherits_from_the_one_it_begins_with() -> None:
@@ -275,8 +277,7 @@ LINES = st.lists(
 BYTES = st.binary().map(lambda raw: raw.decode("latin-1"))
 
 
-@given(st.one_of(st.text(), LINES.map("
-".join), BYTES))
+@given(st.one_of(st.text(), LINES.map("\n".join), BYTES))
 def test_no_text_stops_the_reader(text: str) -> None:
     found = parse(text)
 
