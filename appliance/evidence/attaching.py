@@ -8,6 +8,7 @@ import structlog
 
 from appliance.core.images import Published
 from appliance.evidence import referrers
+from appliance.evidence.errors import OtherRegistryError
 from appliance.evidence.model import Document, Referrer
 from appliance.evidence.referrers import Descriptor
 from appliance.registry.client import RegistryClient
@@ -21,16 +22,17 @@ INDEX_TRIES = 8
 #: Seconds after which an index that was written is looked at once more.
 INDEX_PAUSE_S = 0.2
 
-#: Host to the client of its registry.
-Registries = Callable[[str], RegistryClient]
-
 
 class Attacher:
-    """Attaches documents as OCI referrers; done again, it changes nothing."""
+    """Attaches documents as OCI referrers; done again, it changes nothing.
 
-    def __init__(self, registries: Registries) -> None:
-        """Keep where registries are found."""
-        self._registries = registries
+    Args:
+        client: Gives what speaks to this box's registry.
+    """
+
+    def __init__(self, client: Callable[[], RegistryClient]) -> None:
+        """Keep the way to the registry; nothing is asked yet."""
+        self._client = client
         # Within this process, two that write one index take turns.
         self._writing = asyncio.Lock()
 
@@ -43,10 +45,16 @@ class Attacher:
             documents: Each with its bundle.
 
         Raises:
+            OtherRegistryError: The image is in another registry than this box uses now.
             RegistryError: The registry did not take it.
         """
         host, _, repository = published.repository.partition("/")
-        client = self._registries(host)
+        client = self._client()
+        if client.host != host:
+            raise OtherRegistryError(
+                f"The image is in the registry {host}, and REGISTRY names {client.host} now.",
+                hint="Redeploy the server to have its image there, too.",
+            )
         await client.put_blob(repository, referrers.EMPTY)
         for _, bundle in documents:
             await client.put_blob(repository, bundle)

@@ -31,3 +31,9 @@ class NothingToAttestError(ConflictError):
     """The run made no image."""
 
     code = "evidence_nothing_built"
+
+
+class OtherRegistryError(ConflictError):
+    """The image is in a registry that this box does not use any more."""
+
+    code = "evidence_other_registry"

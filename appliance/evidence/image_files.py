@@ -39,6 +39,8 @@ class ImageFiles:
         """Keep the parts."""
         self._engine = engine
         self._owner = owner
+        # One image at a time: it costs a core for some seconds, and nobody waits for it.
+        self._turn = asyncio.Semaphore(1)
 
     async def inventory(self, image_id: str, *, run_id: int) -> Inventory:
         """Return what an image holds.
@@ -48,6 +50,10 @@ class ImageFiles:
             UnreadableImageError: Its files cannot be read within the limits.
             EngineUnavailableError: The engine does not answer.
         """
+        async with self._turn:
+            return await self._inventory(image_id, run_id)
+
+    async def _inventory(self, image_id: str, run_id: int) -> Inventory:
         await self._remove_helpers(run_id)
         directory = await asyncio.to_thread(tempfile.TemporaryDirectory)
         try:

@@ -18,6 +18,7 @@ from appliance.evidence.errors import (
     AmbiguousEvidenceError,
     NoEvidenceError,
     NothingToAttestError,
+    OtherRegistryError,
 )
 from appliance.evidence.keys import SigningKeys
 from appliance.evidence.making import MADE_BY, Maker
@@ -137,8 +138,13 @@ class EvidenceService:
         return None
 
     async def _attach(self, run: Run) -> tuple[Referrer, ...]:
-        if run.published is None or self._attacher is None:
+        if run.published is None:
             return ()
+        if self._attacher is None:
+            raise OtherRegistryError(
+                f"The image is in {run.published.repository}, and this box has no registry now.",
+                hint="Set REGISTRY to where the image is, and try again.",
+            )
         found = await self._database.run(_bundles, run.id)
         return await self._attacher.attach(run.published, found)
 

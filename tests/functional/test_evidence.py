@@ -21,7 +21,7 @@ from appliance.builds.model import BuildState
 from appliance.builds.ports import FinishedRun
 from appliance.core.images import PlatformImage, Published, PublishedPlatform
 from appliance.evidence.attaching import Attacher
-from appliance.evidence.errors import ImageGoneError
+from appliance.evidence.errors import ImageGoneError, OtherRegistryError
 from appliance.evidence.image_files import ImageFiles
 from appliance.evidence.keys import SigningKeys
 from appliance.evidence.making import Maker
@@ -233,7 +233,7 @@ def archive(  # noqa: PLR0917 - what it is made of
 ) -> Archive:
     """Evidence over a fresh ledger."""
     ledger, keys, evidence = service(
-        database, engine, box, attacher=Attacher(lambda _host: client)
+        database, engine, box, attacher=Attacher(lambda: client)
     )
     return Archive(database, ledger, evidence, keys, images)
 
@@ -369,15 +369,13 @@ async def test_two_hubs_that_write_one_index_at_once_lose_nothing(
     runs = [await archive.record(published) for _ in range(3)]
     archive.evidence._attacher = None  # each is only made here
     for run_id in runs:
-        await archive.evidence.attest(run_id)
+        with pytest.raises(OtherRegistryError):
+            await archive.evidence.attest(run_id)
     documents = [await archive.documents(run_id) for run_id in runs]
 
     # Three attachers know nothing of each other, as three hubs would.
     attached = await asyncio.gather(
-        *(
-            Attacher(lambda _host: client).attach(published, found)
-            for found in documents
-        )
+        *(Attacher(lambda: client).attach(published, found) for found in documents)
     )
 
     tag = published.digest.replace(":", "-")
@@ -412,6 +410,19 @@ async def test_what_others_attached_stays(
     assert len(found) == 4
 
 
+async def test_an_image_in_another_registry_than_ours_is_told(
+    archive: Archive, client: RegistryClient
+) -> None:
+    published = await publish(client, "team/elsewhere")
+    moved = replace(published, repository="old.example.org/team/elsewhere")
+    run_id = await archive.record(moved)
+
+    with pytest.raises(OtherRegistryError):
+        await archive.evidence.attest(run_id)
+
+    assert "old.example.org" in (await archive.evidence.view(SYSTEM, run_id)).error
+
+
 async def test_a_registry_that_is_away_is_told_and_tried_again(
     archive: Archive,
 ) -> None:
@@ -419,7 +430,7 @@ async def test_a_registry_that_is_away_is_told_and_tried_again(
         async with aiohttp.ClientSession() as session:
             there = RegistryClient(session, other.host, plain=True)
             published = await publish(there, "team/away")
-            archive.evidence._attacher = Attacher(lambda _host: there)
+            archive.evidence._attacher = Attacher(lambda: there)
             run_id = await archive.record(published)
             other.stop()
             context: Any = None
