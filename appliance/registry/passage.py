@@ -61,6 +61,7 @@ class Passage:
         self._scopes = push_scopes(repository)
         self._base = "/v2/" + name.partition("/")[2]
         self._uploads: dict[str, URL] = {}
+        self._kept_digests: set[str] = set()
         self._tasks: set[asyncio.Task[Answer]] = set()
         self._is_closed = False
         #: Set once the attempt has failed: nothing more will come of it.
@@ -71,6 +72,7 @@ class Passage:
         self.failure = None
         self.digest = None
         self._uploads.clear()
+        self._kept_digests.clear()
         self.is_over.clear()
 
     def close(self) -> None:
@@ -146,7 +148,11 @@ class Passage:
         async with self._client.send(
             "HEAD", path, doing=doing, scopes=self._scopes
         ) as response:
-            if response.status == HTTPStatus.NOT_FOUND:
+            # Not there is no refusal, unless the registry has just said that it took it.
+            if (
+                response.status == HTTPStatus.NOT_FOUND
+                and digest not in self._kept_digests
+            ):
                 return Answer(status=HTTPStatus.NOT_FOUND)
             await self._client.demand(response, doing, {HTTPStatus.OK})
             check_digest(doing, response.headers.get("Docker-Content-Digest"), digest)
@@ -205,13 +211,7 @@ class Passage:
         if "Content-Range" in request.headers:
             headers["Content-Range"] = request.headers["Content-Range"]
         stream = _Stream(request, self._client.timeout_s)
-        try:
-            location = await self._patch(url, stream, headers, doing)
-        except RegistryError as error:
-            stream.check()
-            if not error.is_transient or not stream.is_over:
-                raise
-            location = await self._what_arrived(url, stream.count, error)
+        location = await self._patch(url, stream, headers, doing)
         self.sent_bytes += stream.count
         answer = self._go_on(location)
         answer.headers["Range"] = f"0-{max(0, stream.count - 1)}"
@@ -237,63 +237,37 @@ class Passage:
                 return self._client.own(response.headers.get("Location", ""))
         except TimeoutError as error:
             raise _stalled(doing, self._client.timeout_s) from error
-
-    async def _what_arrived(self, url: URL, count: int, error: RegistryError) -> URL:
-        """Return where the upload goes on if all of it arrived and only the answer was lost.
-
-        Raises:
-            RegistryError: Not all of it did, or that cannot be known.
-        """
-        doing = self._doing("ask what arrived")
-        async with self._client.send(
-            "GET", url, doing=doing, scopes=self._scopes
-        ) as response:
-            if (
-                response.status != HTTPStatus.NO_CONTENT
-                or response.headers.get("Range") != f"0-{count - 1}"
-            ):
-                raise error
-            return self._client.own(response.headers.get("Location", ""))
+        except RegistryError:
+            stream.check()
+            raise
 
     async def _finish_upload(self, request: web.BaseRequest, upload: str) -> Answer:
         digest = request.query.get("digest", "")
         url = self._upload(upload)
         if url is None or not is_digest(digest):
             return Answer(status=HTTPStatus.NOT_FOUND)
-        doing = self._doing("finish layer", digest)
         stream = _Stream(request, self._client.timeout_s)
+        if stream.has_body:
+            # A stream that a lost connection ate must not be sent again, and a PUT may be.
+            headers = {"Content-Type": "application/octet-stream"}
+            doing = self._doing("send layer", digest)
+            url = await self._patch(url, stream, headers, doing)
         try:
-            await self._put(url.update_query(digest=digest), stream, digest, doing)
+            await self._put(url.update_query(digest=digest), digest)
         except RegistryError as error:
-            stream.check()
             if not error.is_transient or not await self._is_there(digest):
                 raise
         self.sent_bytes += stream.count
         self._uploads.pop(upload, None)
         return self._kept(digest)
 
-    async def _put(self, url: URL, stream: "_Stream", digest: str, doing: str) -> None:
-        data = stream.chunks() if stream.has_body else None
-        headers = {"Content-Type": "application/octet-stream"}
-        if (length := stream.length) is not None:
-            headers["Content-Length"] = str(length)
-        try:
-            async with (
-                stream.patience(),
-                self._client.send(
-                    "PUT",
-                    url,
-                    doing=doing,
-                    scopes=self._scopes,
-                    headers=headers,
-                    data=data,
-                ) as response,
-            ):
-                await self._client.demand(response, doing, {HTTPStatus.CREATED})
-                told = response.headers.get("Docker-Content-Digest")
-                check_digest(doing, told, digest)
-        except TimeoutError as error:
-            raise _stalled(doing, self._client.timeout_s) from error
+    async def _put(self, url: URL, digest: str) -> None:
+        doing = self._doing("finish layer", digest)
+        async with self._client.send(
+            "PUT", url, doing=doing, scopes=self._scopes
+        ) as response:
+            await self._client.demand(response, doing, {HTTPStatus.CREATED})
+            check_digest(doing, response.headers.get("Docker-Content-Digest"), digest)
 
     async def _is_there(self, digest: str) -> bool:
         """Tell whether a layer arrived although its answer was lost: then it need not be sent again."""
@@ -324,6 +298,7 @@ class Passage:
         return Answer(status=HTTPStatus.ACCEPTED, headers=headers)
 
     def _kept(self, digest: str) -> Answer:
+        self._kept_digests.add(digest)
         headers = {
             "Location": f"{self._base}/blobs/{digest}",
             "Docker-Content-Digest": digest,
@@ -383,17 +358,11 @@ class _Stream:
         self._patience: asyncio.Timeout | None = None
         #: Bytes that were handed on.
         self.count = 0
-        #: Whether the engine has no more.
-        self.is_over = False
         self._broken: Exception | None = None
 
     @property
     def has_body(self) -> bool:
         return self._request.can_read_body
-
-    @property
-    def length(self) -> int | None:
-        return self._request.content_length if self.has_body else None
 
     def patience(self) -> asyncio.Timeout:
         """Return what ends the sending when the registry takes nothing more; the engine may take its time."""
@@ -413,7 +382,6 @@ class _Stream:
             self._wait_for_registry(is_awaited=True)
             self.count += len(chunk)
             yield chunk
-        self.is_over = True
 
     def check(self) -> None:
         """Tell the engine's failure from the registry's.
