@@ -33,6 +33,7 @@ test_needs() {
   has_library libatomic.so.1 || printf 'libatomic\n'
   has docker-registry || printf 'docker-registry\n'
   has skopeo || printf 'skopeo\n'
+  has htpasswd || printf 'htpasswd\n'
   emulation_needs "${TEST_PLATFORMS}"
   local architecture
   for architecture in amd64 arm64; do
@@ -58,6 +59,7 @@ reason() {
     libatomic) printf 'libatomic: what drives the browser needs it\n' ;;
     docker-registry) printf 'docker-registry: the registry to which the tests push\n' ;;
     skopeo) printf 'skopeo: reads back what the tests pushed\n' ;;
+    htpasswd) printf 'htpasswd: gives that registry a password\n' ;;
     emulation:*) printf 'qemu and binfmt_misc: run programs of %s, for images of that architecture\n' "${1#*:}" ;;
     busybox:*) printf 'busybox for %s: what the smallest test images are made of\n' "${1#*:}" ;;
     *) printf '%s\n' "$1" ;;
@@ -90,6 +92,7 @@ packages_for() {
       fi
       ;;
     libatomic) printf 'libatomic1\n' ;;
+    htpasswd) printf 'apache2-utils\n' ;;
     # arch-test is how mmdebstrap finds out.
     emulation:*) printf '%s\n' qemu-user-static binfmt-support arch-test ;;
     busybox:*)

@@ -10,7 +10,9 @@ import pytest
 
 from appliance.accounts.model import Role
 from appliance.builds import store as builds
+from appliance.builds.board import Board
 from appliance.builds.model import BuildLine, BuildRequest, BuildState
+from appliance.builds.progress import PlainProgress
 from appliance.core import labels
 from appliance.infra.database import Database
 from appliance.servers import store
@@ -482,9 +484,7 @@ async def test_a_builds_lines_come_once_and_in_order(site: Hub) -> None:
         lines = [
             BuildLine(number, f"line {number}") for number in range(first, last + 1)
         ]
-        await site.database.run(
-            builds.append_lines, begun.view.id, view.server.id, lines
-        )
+        await site.database.run(builds.append, begun.view.id, view.server.id, lines)
 
     await print_lines(1, 3)
     seen: list[dict[str, Any]] = []
@@ -510,7 +510,7 @@ async def test_a_reader_who_comes_back_gets_the_lines_that_they_have_not_seen(
     request = BuildRequest(view.newest.id, view.server.id, "time", view.server.source)
     begun = await site.database.run(builds.begin, request)
     lines = [BuildLine(number, f"line {number}") for number in range(1, 5)]
-    await site.database.run(builds.append_lines, begun.view.id, view.server.id, lines)
+    await site.database.run(builds.append, begun.view.id, view.server.id, lines)
 
     async with (
         live(site, "/live/servers/time/build", after=f"{begun.view.id}.2") as events,
@@ -545,7 +545,7 @@ async def test_a_whole_build_log_can_be_taken_away(site: Hub) -> None:
     request = BuildRequest(view.newest.id, view.server.id, "time", view.server.source)
     begun = await site.database.run(builds.begin, request)
     lines = [BuildLine(number, f"line {number}") for number in range(1, 5002)]
-    await site.database.run(builds.append_lines, begun.view.id, view.server.id, lines)
+    await site.database.run(builds.append, begun.view.id, view.server.id, lines)
 
     response = await site.get("/servers/time/build.txt")
     text = await response.text()
@@ -565,14 +565,47 @@ async def test_the_head_of_a_build_follows_its_state(site: Hub) -> None:
         await until(events, "<progress")
         await site.database.run(
             builds.end,
-            begun.view.id,
-            view.server.id,
+            begun.view,
             BuildState.FAILED,
             "No such package.",
         )
         await until(events, "No such package.")
 
     assert "No such package." in await site.page("/servers/time/build")
+
+
+async def test_every_platform_of_a_build_shows_how_far_it_is(site: Hub) -> None:
+    principal = await site.sign_in()
+    view = await site.host(principal, "time")
+    assert view.newest
+    request = BuildRequest(view.newest.id, view.server.id, "time", view.server.source)
+    begun = await site.database.run(builds.begin, request)
+    board, progress = Board(("linux/amd64", "linux/arm64")), PlainProgress()
+
+    async with live(site, "/live/servers/time/build") as events:
+        await until(events, "<progress")
+        board.building("linux/amd64")
+        progress.feed("#4 [1/3] FROM base")
+        progress.feed("#4 DONE 2.5s")
+        progress.feed("#5 [2/3] RUN make <all>")
+        board.progressed("linux/amd64", progress)
+        await site.database.run(
+            builds.append, begun.view.id, view.server.id, [], board.rows()
+        )
+        await until(events, "1 of 3")
+
+    page = await site.page("/servers/time/build")
+    for told in ("linux/arm64", "Waiting", "RUN make &lt;all&gt;", "2.5 s"):
+        assert told in page
+    answer = await (await site.get("/api/servers/time/builds/latest")).json()
+    own, other = answer["platforms"]
+    assert (own["state"], own["step"], own["steps"]) == ("building", 1, 3)
+    assert own["log"][0] == {
+        "name": "[1/3] FROM base",
+        "state": "done",
+        "seconds": 2.5,
+    }
+    assert (other["state"], other["started_at"]) == ("waiting", None)
 
 
 @pytest.mark.parametrize("tab", ["overview", "build", "logs"])

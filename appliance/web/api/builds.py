@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any, Self
 
 from aiohttp import web
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, ConfigDict, Field
 
 from appliance.builds.model import BuildState, BuildView
 from appliance.web.keys import EVENTS, SERVERS
@@ -16,6 +16,38 @@ from appliance.web.routes import EVENT_STREAM, Routes
 from appliance.web.sse import Message, last_event_id, stream
 
 routes = Routes("builds")
+
+
+class StepAnswer(BaseModel):
+    """One instruction of a Dockerfile."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    name: str
+    state: str = Field(description="`running`, `done`, `cached` or `failed`.")
+    seconds: float | None
+
+
+class PlatformAnswer(BaseModel):
+    """One platform of a build, as far as it is."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    platform: str
+    state: str = Field(
+        description="`waiting`, `building`, `built`, `pushing`, `done`, `failed` or `cancelled`."
+    )
+    step: int = Field(description="Steps that are behind.")
+    steps: int = Field(description="Steps known of.")
+    current: str = Field(description="What runs now; empty between steps.")
+    started_at: datetime | None
+    built_at: datetime | None
+    finished_at: datetime | None
+    image_id: str
+    digest: str = Field(
+        description="As the registry keeps it; empty if it was not pushed."
+    )
+    log: list[StepAnswer] = Field(description="The steps that began, with their times.")
 
 
 class BuildAnswer(BaseModel):
@@ -35,6 +67,9 @@ class BuildAnswer(BaseModel):
     dockerfile: str = Field(description="What was built; empty until it is known.")
     resolved: dict[str, Any] = Field(
         description="What was really taken: version, revision, entry."
+    )
+    platforms: list[PlatformAnswer] = Field(
+        description="The box's own platform first, whose image runs here."
     )
     error: str = Field(description="Why it failed, with what to do; empty otherwise.")
     started_at: datetime

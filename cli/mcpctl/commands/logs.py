@@ -1,10 +1,13 @@
-"""servers logs and servers build-log."""
+"""servers logs, servers build and servers build-log."""
+
+from datetime import datetime
+from typing import Any
 
 import click
 
 from mcpctl.client import path_of
 from mcpctl.commands.common import client, json_option
-from mcpctl.output import emit_json, printable_lines, state
+from mcpctl.output import emit_json, pairs, printable_lines, state, table
 
 
 @click.command()
@@ -31,6 +34,43 @@ def logs(server: str, lines: int, *, follow: bool, as_json: bool) -> None:
             click.echo(event.data)
         elif event.kind == "log":
             _print(event.json()["text"])
+
+
+@click.command()
+@click.argument("server")
+@json_option
+def build(server: str, *, as_json: bool) -> None:
+    """Show how the newest build of a server is, platform by platform."""
+    found = client().get(path_of("servers", server, "builds", "latest"))
+    if as_json:
+        emit_json(found)
+        return
+    pairs(
+        [
+            ("build", f"{found['id']}, attempt {found['attempt']}"),
+            ("state", state(found["state"])),
+            ("image", found["image"] or "-"),
+            ("error", found["error"] or "-"),
+        ]
+    )
+    if found["platforms"]:
+        click.echo()
+        table(
+            ("platform", "state", "step", "seconds", "digest"),
+            [_platform(row) for row in found["platforms"]],
+        )
+
+
+def _platform(row: dict[str, Any]) -> tuple[str, ...]:
+    seconds = ""
+    if row["started_at"] and row["finished_at"]:
+        begun, ended = (
+            datetime.fromisoformat(row[name]) for name in ("started_at", "finished_at")
+        )
+        seconds = f"{(ended - begun).total_seconds():.1f}"
+    step = f"{row['step']} of {row['steps']}" if row["steps"] else ""
+    now = f"{step} {row['current']}".strip()
+    return row["platform"], state(row["state"]), now, seconds, row["digest"]
 
 
 @click.command("build-log")

@@ -13,6 +13,7 @@ from mcpctl.watch import wait_until_settled
 ADDRESSES = {
     "create": "mcpctl.commands.create:create",
     "logs": "mcpctl.commands.logs:logs",
+    "build": "mcpctl.commands.logs:build",
     "build-log": "mcpctl.commands.logs:build_log",
     "tools": "mcpctl.commands.tools:tools",
     "call": "mcpctl.commands.tools:call",
