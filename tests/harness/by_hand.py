@@ -10,6 +10,10 @@ from typing import Any
 
 from tests.harness.mcp import INITIALIZE
 
+#: A client that can be asked: what a server that several share is told of them. Some servers list more tools then.
+ABLE = INITIALIZE | {
+    "capabilities": {"sampling": {}, "elicitation": {"form": {}, "url": {}}}
+}
 #: Seconds from the start of ``npx`` or ``uvx``, which download first, to the last answer.
 LIMIT_S = 300
 #: Lines of its own that a server's failure shows.
@@ -113,7 +117,7 @@ def _collect(process: subprocess.Popen[str], printed: list[str]) -> None:
 
 
 def _listed(process: subprocess.Popen[str]) -> list[str]:
-    _ask(process, 1, "initialize", INITIALIZE)
+    _ask(process, 1, "initialize", ABLE)
     _send(process, {"jsonrpc": "2.0", "method": "notifications/initialized"})
     names: list[str] = []
     cursor, number = "", 1

@@ -34,14 +34,14 @@ class HttpMcp:
     def __exit__(self, *_: object) -> None:
         self._client.close()
 
-    def initialize(self) -> dict[str, Any]:
+    def initialize(self, opening: dict[str, Any] = INITIALIZE) -> dict[str, Any]:
         """Open the session; raises ``httpx.HTTPError`` when the endpoint is not there."""
         response = self._post(
             {
                 "jsonrpc": "2.0",
                 "id": next(self._ids),
                 "method": "initialize",
-                "params": INITIALIZE,
+                "params": opening,
             }
         )
         if session := response.headers.get("mcp-session-id"):

@@ -2,8 +2,8 @@
 
 Each package of ``packages.tsv`` is hosted by a running appliance (hub, engine, gateway) and asked for its tools at its
 endpoint; by hand it is started with ``npx`` or ``uvx`` in a container of the same base image and asked over its pipes. The
-names must be the same. One that fails by hand with the newest of what it needs is listed by hand as of the day that the
-appliance found for it.
+names must be the same; both sides are the same client, one that can be asked. One that fails by hand with the newest of
+what it needs is listed by hand as of the day that the appliance found for it.
 """
 
 import secrets
@@ -20,6 +20,7 @@ import httpx
 
 from tests.harness.appliance import Appliance, Created
 from tests.harness.by_hand import (
+    ABLE,
     NotByHandError,
     Package,
     read_packages,
@@ -159,7 +160,7 @@ def _host(appliance: Appliance, outcome: Outcome) -> None:
 def _tools(created: Created) -> list[str]:
     names: list[str] = []
     with HttpMcp(created.endpoint, created.key, timeout_s=120) as client:
-        client.initialize()
+        client.initialize(ABLE)
         params: dict[str, Any] = {}
         while True:
             page = client.request("tools/list", params)
