@@ -34,7 +34,10 @@ class DeploymentAnswer(BaseModel):
     config: dict[str, Any]
     image: str | None
     resolved: dict[str, Any] = Field(
-        description="What was really taken: version, revision, entry, transport, port."
+        description=(
+            "What was really taken: version, revision, entry, transport, port; of a package also released, lock (digest),"
+            " as_of (the day as of which it was resolved) and as_of_because."
+        )
     )
     requested_by: str
     created_at: datetime
@@ -79,6 +82,9 @@ class ServerAnswer(BaseModel):
     endpoint_key_prefix: str = Field(
         description="The first characters of the endpoint key."
     )
+    missing_settings: list[str] = Field(
+        description="Environment variables for want of which the newest deployment failed, as it said."
+    )
     crashes: int = Field(description="Within the crash window.")
     created_at: datetime
     deployment: DeploymentAnswer | None = Field(
@@ -102,6 +108,7 @@ class ServerAnswer(BaseModel):
             status_since=server.status_since,
             endpoint=view.endpoint,
             endpoint_key_prefix=server.endpoint_key_prefix,
+            missing_settings=list(view.missing_settings),
             crashes=server.crashes,
             created_at=server.created_at,
             deployment=DeploymentAnswer.of(view.newest) if view.newest else None,

@@ -1,0 +1,66 @@
+"""What is particular to packages on a server's pages: its lock, newer dependencies, and the settings that it lacks."""
+
+from aiohttp import web
+
+from appliance.core.clock import now
+from appliance.core.errors import InvalidError
+from appliance.web import words
+from appliance.web.keys import SERVERS
+from appliance.web.pages.forms import read_form, refused, see_other
+from appliance.web.pages.servers import overview_context
+from appliance.web.requests import principal_of, server_of
+
+routes = web.RouteTableDef()
+#: Before the names of settings, so that none can be mistaken for another control.
+PREFIX = "setting."
+
+
+@routes.get("/servers/{server}/lock")
+async def lock(request: web.Request) -> web.Response:
+    """Send the lock as a file."""
+    found = await request.app[SERVERS].lock(principal_of(request), server_of(request))
+    headers = {
+        "Content-Disposition": f'attachment; filename="{found.filename}"',
+        "Cache-Control": "no-store",
+    }
+    return web.Response(text=found.text, content_type="text/plain", headers=headers)
+
+
+@routes.post("/servers/{server}/dependencies")
+async def dependencies(request: web.Request) -> web.Response:
+    """Resolve the package anew, as of today, and show the build."""
+    view = await request.app[SERVERS].redeploy(
+        principal_of(request), server_of(request), as_of=now().date()
+    )
+    return see_other(words.server_path(view.server) + "/build")
+
+
+@routes.post("/servers/{server}/settings")
+async def provide(request: web.Request) -> web.Response:
+    """Add the settings that the server said it lacks, redeploy it, and show the build."""
+    form = await read_form(request)
+    context = await overview_context(request)
+    names = context["view"].missing_settings
+    given = {name: form.get(PREFIX + name, "").strip() for name in names}
+    try:
+        if not all(given.values()):
+            raise _incomplete(given)
+        view = await request.app[SERVERS].provide(
+            principal_of(request), server_of(request), given
+        )
+    except InvalidError as error:
+        return refused(
+            request,
+            "pages/servers/overview.html",
+            error,
+            form=form,
+            context=context,
+        )
+    return see_other(words.server_path(view.server) + "/build")
+
+
+def _incomplete(given: dict[str, str]) -> InvalidError:
+    empty = {
+        PREFIX + name: "give a value" for name, value in given.items() if not value
+    }
+    return InvalidError("The server needs all of these settings.", fields=empty)
