@@ -32,9 +32,16 @@ class Recipe:
 
     #: Takes the base image's tag (empty without one) and returns the Dockerfile.
     dockerfile: Callable[[str], str]
-    #: Whether it builds on our own base image; else it is a stranger's, and is lent the box's certificates.
+    #: Whether it builds on our own base image, and its installer writes down what it took.
     has_base: bool
     context: Path
+    #: Whether a person wrote it for this server, on whichever base.
+    is_written: bool = False
+
+    @property
+    def is_strangers(self) -> bool:
+        """Whether it says what we did not: it is lent the box's certificates, and held to the policy."""
+        return self.is_written or not self.has_base
 
 
 class Architectures:
@@ -127,7 +134,7 @@ class Architectures:
         await asyncio.to_thread(
             (work / name).write_text, trusting(text) if secrets else text
         )
-        if not recipe.has_base:
+        if recipe.is_strangers:
             policy = source_policy(has_network=self._settings.build_network != "none")
             await asyncio.to_thread((work / POLICY).write_text, policy)
         command = self.command(job, recipe, work / name, platform, secrets=secrets)
@@ -142,7 +149,7 @@ class Architectures:
 
     async def _lend(self, recipe: Recipe) -> dict[str, Path]:
         bundle = self._settings.ca_bundle
-        lent = not recipe.has_base and await asyncio.to_thread(bundle.is_file)
+        lent = recipe.is_strangers and await asyncio.to_thread(bundle.is_file)
         return {CA_SECRET: bundle} if lent else {}
 
     def command(
@@ -174,7 +181,7 @@ class Architectures:
                 "BUILDKIT_CACHE_MOUNT_NS": f"{self._owner}-{job.request.owner_id}",
             },
             has_network=settings.build_network != "none",
-            policy=None if recipe.has_base else dockerfile.with_name(POLICY),
+            policy=dockerfile.with_name(POLICY) if recipe.is_strangers else None,
             platform=None if platform == job.native else platform,
             has_cache=not settings.registry_build_disable_cache,
             cache_from=tuple((settings.registry_build_cache_from or "").split()),

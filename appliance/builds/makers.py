@@ -5,11 +5,11 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from appliance.builds import asof, images, speech
+from appliance.builds import asof, images, recipes, speech
 from appliance.builds.architectures import Architectures, Recipe
 from appliance.builds.checkout import Checkout
-from appliance.builds.dockerfile import KEPT, package_dockerfile, project_dockerfile
-from appliance.builds.dockerfile_check import check_dockerfile, is_own_image
+from appliance.builds.dockerfile import KEPT, package_dockerfile
+from appliance.builds.dockerfile_check import is_own_image
 from appliance.builds.errors import BuildFailedError, ImageNotFoundError
 from appliance.builds.job import Job, Made
 from appliance.builds.model import BuiltImage, Stage
@@ -89,15 +89,25 @@ class Makers:
             if plan.kept:
                 kept = (context / KEPT).write_text
                 await asyncio.to_thread(kept, plan.kept.text)
-            recipe = Recipe(
-                lambda base: package_dockerfile(
-                    base, package, plan, resolved_for=job.build_name
-                ),
-                has_base=True,
-                context=context,
+            own = job.request.dockerfile
+            recipe = (
+                recipes.of_own(job, own, context, has_network=self._has_network)
+                if own
+                else Recipe(
+                    lambda base: package_dockerfile(
+                        base, package, plan, resolved_for=job.build_name
+                    ),
+                    has_base=True,
+                    context=context,
+                )
             )
             made_images = await self._architectures.build(job, recipe, work.path)
-        made = await self._made(job, made_images, has_resolved=True, resolved={})
+        made = await self._made(
+            job,
+            made_images,
+            has_resolved=recipe.has_base,
+            resolved=recipes.told(None, own, is_written=True) if own else {},
+        )
         return replace(
             made,
             image=asof.locked(made.image, made.lock_text, package, plan, now=now()),
@@ -110,30 +120,33 @@ class Makers:
                 Wanted(source, job.request.server_id, work.path, job.say, job.mark)
             )
             job.findings.revision = checkout.revision
-            project = recognise(checkout.tree, name=name_of(source))
+            recipe, text = self._recipe(job, source, checkout)
+            told = recipes.told(checkout, text, is_written=recipe.is_written)
+            resolved = {"revision": checkout.revision, **told}
             await job.on_stage(Stage.BUILDING)
-            resolved = {"revision": checkout.revision, **_speech(checkout, project)}
-            if isinstance(project, DockerfileProject):
-                check_dockerfile(
-                    project.text, has_network=self._settings.build_network != "none"
-                )
-                job.say("Building the repository's own Dockerfile.")
-                recipe = Recipe(
-                    lambda _: project.text, has_base=False, context=checkout.root
-                )
-            else:
-                job.say(
-                    f"No Dockerfile: building it as a {type(project).__name__.removesuffix('Project')} project."
-                )
-                recipe = Recipe(
-                    lambda base: project_dockerfile(base, project),
-                    has_base=True,
-                    context=checkout.root,
-                )
             made = await self._architectures.build(job, recipe, work.path)
         return await self._made(
             job, made, has_resolved=recipe.has_base, resolved=resolved
         )
+
+    def _recipe(
+        self, job: Job, source: GitSource | ArchiveSource, checkout: Checkout
+    ) -> tuple[Recipe, str]:
+        """Return what is built, and the Dockerfile that somebody wrote for it; empty: it is generated."""
+        if own := job.request.dockerfile:
+            has_network = self._has_network
+            return recipes.of_own(job, own, checkout.root, has_network=has_network), own
+        project = recognise(
+            checkout.tree, name=name_of(source), entry=job.request.entry
+        )
+        recipe = recipes.of_project(
+            job, checkout, project, has_network=self._has_network
+        )
+        return recipe, project.text if isinstance(project, DockerfileProject) else ""
+
+    @property
+    def _has_network(self) -> bool:
+        return self._settings.build_network != "none"
 
     async def _image(self, job: Job, image: ImageSource) -> Made:
         await job.on_stage(Stage.BUILDING)
@@ -231,12 +244,3 @@ def _check_same(
             f"{own.platform} came to version {read.get('version')}, {other.platform} to {found.get('version')}.",
             hint="A version was published meanwhile, or is not there for every platform. Redeploy, or name the version.",
         )
-
-
-def _speech(checkout: Checkout, project: object) -> dict[str, object]:
-    exposed = (
-        speech.exposed_ports(project.text)
-        if isinstance(project, DockerfileProject)
-        else []
-    )
-    return speech.from_sources(checkout.sources, exposed=exposed)

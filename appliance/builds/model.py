@@ -41,6 +41,10 @@ class BuildRequest:
     owner_id: int = 0
     #: The log's first line; empty: none.
     note: str = ""
+    #: Written for this server, instead of the generated one or the repository's own; empty: none.
+    dockerfile: str = ""
+    #: Which of several programs of a repository is started; empty: the only one.
+    entry: str = ""
 
 
 @dataclass(frozen=True)

@@ -77,7 +77,7 @@ class NodeProject:
 Project = DockerfileProject | PythonProject | NodeProject
 
 
-def recognise(tree: Tree, *, name: str) -> Project:
+def recognise(tree: Tree, *, name: str, entry: str = "") -> Project:  # noqa: ARG001 - soon
     """Return how the project is built.
 
     Args:

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
+from appliance.builds import taken_over
 from appliance.core.errors import InvalidError
 from appliance.core.names import MAX_NAME, check_label
 from appliance.runtimes.model import Transport
@@ -23,6 +24,7 @@ _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,127}")
 _MEMORY = re.compile(r"(\d+(?:\.\d+)?)\s*([kmg]?)i?b?", re.IGNORECASE)
 _PATH = re.compile(r"/[A-Za-z0-9._~/-]{0,255}")
 _ARCHIVE_END = re.compile(r"(?:-v?\d[\w.+]*?)?(?:\.tar\.gz|\.tgz|\.tar|\.zip)?$")
+_ENTRY = re.compile(r"(?:[A-Za-z0-9_][A-Za-z0-9_.-]{0,127})?")
 _TOOL = re.compile(r"[\x21-\x7e]{1,128}")
 _UNITS = {"": 1, "k": 1024, "m": 1024**2, "g": 1024**3}
 
@@ -85,7 +87,7 @@ def check_config(config: ServerConfig) -> ServerConfig:
         InvalidError: Names every field that is not.
     """
     problems = _argument_problems(config) | _environment_problems(config)
-    problems |= call_limits.problems(config.limits)
+    problems |= call_limits.problems(config.limits) | _build_problems(config)
     if not 0 < config.cpu_limit <= MAX_CPUS:
         problems["cpu_limit"] = (
             f"give a number of CPUs above 0 and at most {MAX_CPUS}, such as 0.5"
@@ -105,6 +107,18 @@ def check_config(config: ServerConfig) -> ServerConfig:
 
 def _are_tool_names(names: tuple[str, ...]) -> bool:
     return len(names) <= MAX_TOOLS and all(_TOOL.fullmatch(name) for name in names)
+
+
+def _build_problems(config: ServerConfig) -> dict[str, str]:
+    problems = {}
+    if not _ENTRY.fullmatch(config.entry):
+        problems["entry"] = "give the name of a program, such as my-server"
+    if config.dockerfile:
+        try:
+            taken_over.check(config.dockerfile)
+        except InvalidError as error:
+            problems |= error.fields
+    return problems
 
 
 def _argument_problems(config: ServerConfig) -> dict[str, str]:
@@ -157,6 +171,8 @@ def config_as_dict(config: ServerConfig) -> dict[str, Any]:
         "listed": config.listed,
         "trace_bodies": config.trace_bodies,
         "limits": call_limits.as_dict(config.limits),
+        "entry": config.entry,
+        "dockerfile": config.dockerfile,
     }
 
 
@@ -179,4 +195,6 @@ def config_from_dict(data: Mapping[str, Any]) -> ServerConfig:
         listed=bool(data.get("listed", default.listed)),
         trace_bodies=bool(data.get("trace_bodies", default.trace_bodies)),
         limits=call_limits.from_dict(data.get("limits") or {}),
+        entry=data.get("entry") or "",
+        dockerfile=data.get("dockerfile") or "",
     )

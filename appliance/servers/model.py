@@ -6,6 +6,7 @@ from enum import StrEnum
 from typing import Any
 
 from appliance.runtimes.model import Limits, Transport
+from appliance.sources.credentials import Credential
 from appliance.sources.model import Source
 
 
@@ -94,6 +95,10 @@ class ServerConfig:
     #: Whether traces keep what was asked and answered, beside who, what and how long.
     trace_bodies: bool = True
     limits: CallLimits = CallLimits()
+    #: Which of several programs of a repository is started; empty: the only one.
+    entry: str = ""
+    #: Built instead of the generated Dockerfile, or the repository's own; empty: those.
+    dockerfile: str = ""
 
 
 @dataclass(frozen=True)
@@ -169,3 +174,5 @@ class NewServer:
     #: What kind of server it is, as people call it; ``None``: by its source.
     server_type: str | None = None
     config: ServerConfig = ServerConfig()
+    #: With what the source is fetched, where it is private.
+    credential: Credential | None = None

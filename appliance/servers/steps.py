@@ -148,6 +148,8 @@ class Steps:
             owner_id=server.owner_id,
             like=facts.live.id if facts.live else None,
             note=deployment.reason,
+            dockerfile=deployment.config.dockerfile,
+            entry=deployment.config.entry,
         )
         told = " ".join(filter(None, (deployment.reason, serving)))
 
