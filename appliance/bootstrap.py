@@ -21,6 +21,7 @@ from aiohttp import web
 from appliance.accounts.model import SYSTEM, Role
 from appliance.accounts.service import AccountService
 from appliance.accounts.store import emails
+from appliance.artifacts.model import ATTEST
 from appliance.artifacts.service import LedgerService
 from appliance.builds.service import BuildService
 from appliance.bundles.service import BundleService
@@ -28,6 +29,12 @@ from appliance.bundles.store import names as bundle_names
 from appliance.core.cards import CATALOG_PATH, site
 from appliance.core.errors import UnavailableError
 from appliance.core.ids import internal_key
+from appliance.evidence.attaching import Attacher
+from appliance.evidence.image_files import ImageFiles
+from appliance.evidence.keys import SigningKeys
+from appliance.evidence.making import Maker
+from appliance.evidence.service import EvidenceService
+from appliance.evidence.tasks import AttestTask
 from appliance.infra import migrations
 from appliance.infra.database import (
     Database,
@@ -39,6 +46,7 @@ from appliance.infra.docker import Engine
 from appliance.infra.errors import PortInUseError
 from appliance.infra.identity import installation_id
 from appliance.infra.postgres import database_url
+from appliance.infra.sealing import Sealer
 from appliance.invocations.service import InvocationService
 from appliance.jobs.clock import Clock
 from appliance.jobs.model import Handler
@@ -69,6 +77,7 @@ from appliance.servers.tasks import ReconcileTask, Sweep, watch_executor
 from appliance.servers.webhooks import REDEPLOY, WebhookRedeploy, WebhookService
 from appliance.settings import Settings
 from appliance.web import pages
+from appliance.web.api.description import VERSION
 from appliance.web.app import Services, make_app
 from appliance.web.health import DegradedError, Readiness
 
@@ -155,7 +164,10 @@ async def make_hub(  # noqa: PLR0915 - one object after another, which is the po
     accounts = AccountService(database, open_registration=settings.open_registration)
 
     ledger = LedgerService(
-        database, servers=server_facts, targets=settings.arch_targets or ()
+        database,
+        servers=server_facts,
+        targets=settings.arch_targets or (),
+        attests=True,
     )
     executor = DockerExecutor(
         engine, owner=owner, subnet_pool=settings.server_subnet_pool
@@ -171,6 +183,20 @@ async def make_hub(  # noqa: PLR0915 - one object after another, which is the po
         referred=partial(database.run, deployments_referred),
     )
     secret = settings.jwt_secret.get_secret_value().encode()
+    signing = SigningKeys(database, Sealer(secret))
+    evidence = EvidenceService(
+        database,
+        ledger=ledger,
+        keys=signing,
+        maker=Maker(
+            ImageFiles(engine, owner=owner),
+            signing,
+            installation=owner,
+            version=VERSION,
+        ),
+        attacher=Attacher(registry.client) if registry.is_configured else None,
+        builder=settings.buildx_builder or "default",
+    )
     mcp = McpClient(session, settings.mcp_gateway_url, internal_key(secret))
     public_url = settings.gateway_public_url or settings.mcp_gateway_url
     servers = ServerService(
@@ -196,6 +222,7 @@ async def make_hub(  # noqa: PLR0915 - one object after another, which is the po
         RECONCILE: reconcile,
         REFRESH: RefreshTask(database, mcp),
         REDEPLOY: WebhookRedeploy(database),
+        ATTEST: AttestTask(evidence),
     }
     worker = JobWorker(database, handlers, concurrency=JOBS_AT_ONCE, metrics=metrics)
     clock = Clock(database, metrics=metrics)
@@ -234,6 +261,7 @@ async def make_hub(  # noqa: PLR0915 - one object after another, which is the po
         bundles=bundles,
         catalog=Catalog(database, site(settings.public_url, public_url)),
         ledger=ledger,
+        evidence=evidence,
         invocations=invocations,
         jobs=queue,
         events=events,

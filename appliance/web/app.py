@@ -9,6 +9,7 @@ from aiohttp import web
 from appliance.accounts.service import AccountService
 from appliance.artifacts.service import LedgerService
 from appliance.bundles.service import BundleService
+from appliance.evidence.service import EvidenceService
 from appliance.invocations.service import InvocationService
 from appliance.jobs.queue import JobQueue
 from appliance.observability.audit import AuditTrail
@@ -42,6 +43,7 @@ class Services:
     bundles: BundleService
     catalog: Catalog
     ledger: LedgerService
+    evidence: EvidenceService
     invocations: InvocationService
     jobs: JobQueue
     events: EventLog
@@ -71,6 +73,7 @@ def make_app(
     app[keys.BUNDLES] = services.bundles
     app[keys.CATALOG] = services.catalog
     app[keys.LEDGER] = services.ledger
+    app[keys.EVIDENCE] = services.evidence
     app[keys.INVOCATIONS] = services.invocations
     app[keys.JOBS] = services.jobs
     app[keys.EVENTS] = services.events

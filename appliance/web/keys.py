@@ -8,6 +8,7 @@ from appliance.accounts.model import Principal
 from appliance.accounts.service import AccountService
 from appliance.artifacts.service import LedgerService
 from appliance.bundles.service import BundleService
+from appliance.evidence.service import EvidenceService
 from appliance.invocations.service import InvocationService
 from appliance.jobs.queue import JobQueue
 from appliance.observability.audit import AuditTrail
@@ -24,6 +25,7 @@ SETTINGS = web.AppKey("settings", Settings)
 ACCOUNTS = web.AppKey("accounts", AccountService)
 CATALOG = web.AppKey("catalog", Catalog)
 LEDGER = web.AppKey("ledger", LedgerService)
+EVIDENCE = web.AppKey("evidence", EvidenceService)
 SERVERS = web.AppKey("servers", ServerService)
 WEBHOOKS = web.AppKey("webhooks", WebhookService)
 INVOCATIONS = web.AppKey("invocations", InvocationService)

@@ -17,6 +17,8 @@ COMMANDS = {
     "servers": "mcpctl.commands.servers:servers",
     "bundles": "mcpctl.commands.bundles:bundles",
     "invocations": "mcpctl.commands.invocations:invocations",
+    "evidence": "mcpctl.commands.evidence:evidence",
+    "verify": "mcpctl.commands.verify:verify",
     "jobs": "mcpctl.commands.jobs:jobs",
     "keys": "mcpctl.commands.keys:keys",
     "health": "mcpctl.commands.system:health",

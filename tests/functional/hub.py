@@ -15,8 +15,13 @@ from appliance.builds.service import BuildService
 from appliance.bundles.service import BundleService
 from appliance.bundles.store import names as bundle_names
 from appliance.core.cards import site
+from appliance.evidence.image_files import ImageFiles
+from appliance.evidence.keys import SigningKeys
+from appliance.evidence.making import Maker
+from appliance.evidence.service import EvidenceService
 from appliance.infra.database import Database
 from appliance.infra.docker import Engine
+from appliance.infra.sealing import Sealer
 from appliance.invocations.service import InvocationService
 from appliance.jobs.queue import JobQueue
 from appliance.observability.audit import AuditTrail
@@ -90,6 +95,7 @@ def services_for(
         database, Engine(settings.docker_host), settings, owner="test"
     )
     mcp = McpClient(session, gateway_url, "mcpi_test")
+    ledger = LedgerService(database, servers=server_facts, targets=())
     return Services(
         settings=settings,
         accounts=AccountService(database, open_registration=settings.open_registration),
@@ -101,7 +107,8 @@ def services_for(
         ),
         bundles=BundleService(database, mcp, gateway_public_url=gateway_url),
         catalog=Catalog(database, site(settings.public_url, gateway_url)),
-        ledger=LedgerService(database, servers=server_facts, targets=()),
+        ledger=ledger,
+        evidence=evidence_for(database, settings, ledger),
         invocations=InvocationService(
             database,
             visible=visible_id,
@@ -114,4 +121,22 @@ def services_for(
         audit=AuditTrail(database),
         metrics=Metrics(),
         readiness=Readiness(checks or {}, fresh_for_s=0),
+    )
+
+
+def evidence_for(
+    database: Database, settings: Settings, ledger: LedgerService
+) -> EvidenceService:
+    """Return the evidence of a hub without a registry."""
+    keys = SigningKeys(
+        database, Sealer(settings.jwt_secret.get_secret_value().encode())
+    )
+    files = ImageFiles(Engine(settings.docker_host), owner="test")
+    return EvidenceService(
+        database,
+        ledger=ledger,
+        keys=keys,
+        maker=Maker(files, keys, installation="test", version="0.1.0"),
+        attacher=None,
+        builder="default",
     )
