@@ -5,7 +5,7 @@ lists to what they name and from subjects to what is attached to them; what that
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 from appliance.registry.publications import Publication
@@ -102,6 +102,36 @@ def prune_plan(
     safe = reachable(roots, shelf)
     doomed = tuple(item for item in others if item.digest not in safe)
     return PrunePlan(doomed, _in_order(doomed, shelf, safe))
+
+
+def strays(
+    publications: Sequence[Publication], shelf: Shelf, *, owner: str, server_id: int
+) -> list[Publication]:
+    """Return what tags of this installation name and nobody remembers: a build ended between the tag and its record.
+
+    Args:
+        publications: All that is remembered of the repository, at least one.
+        owner: This installation's id, with which its tags begin.
+    """
+    newest = publications[0]
+    known = {item.tag for item in publications}
+    found = []
+    for tag, digest in sorted(shelf.tags.items()):
+        prefix, _, number = tag.rpartition("-")
+        if tag in known or prefix != owner or not number.isdecimal():
+            continue
+        children = shelf.children.get(digest, frozenset())
+        found.append(
+            replace(
+                newest,
+                server_id=server_id,
+                deployment_id=int(number),
+                tag=tag,
+                digest=digest,
+                platforms={f"stray {item}": item for item in sorted(children)},
+            )
+        )
+    return found
 
 
 def reachable(roots: Iterable[str], shelf: Shelf) -> frozenset[str]:

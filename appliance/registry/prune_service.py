@@ -13,7 +13,13 @@ from appliance.registry import store, telemetry
 from appliance.registry.client import RegistryClient
 from appliance.registry.errors import ErrorKind, RegistryError
 from appliance.registry.model import push_scopes
-from appliance.registry.prune import Kept, PrunePlan, References, prune_plan
+from appliance.registry.prune import (
+    Kept,
+    PrunePlan,
+    References,
+    prune_plan,
+    strays,
+)
 from appliance.registry.publications import Publication
 from appliance.registry.shelves import look
 
@@ -52,6 +58,7 @@ class Pruner:
         database: Says what was published.
         client: Of the registry; ``None`` is answered where none is configured.
         references: Everybody who may refer to a manifest.
+        owner: This installation's id, with which its tags begin.
     """
 
     def __init__(
@@ -60,9 +67,11 @@ class Pruner:
         client: Callable[[], RegistryClient],
         references: Sequence[References],
         *,
+        owner: str,
         retry_limit: int = 0,
     ) -> None:
         """Keep the parts."""
+        self._owner = owner
         self._database = database
         self._client = client
         self._references = tuple(references)
@@ -89,13 +98,14 @@ class Pruner:
             RegistryError: The registry did not tell what it holds.
         """
         found, kept = await self._database.run(self._known, server_id, repository)
-        # One publication is the newest, which stays.
-        if kept.is_busy or len(found) <= 1:
+        if kept.is_busy or not found:
             return PrunePlan((), ()), kept
         client = self._client()
         shelf = await look(client, _path(client, repository), found)
         # Whoever began to refer to something while we looked is heard as well.
         found, kept = await self._database.run(self._known, server_id, repository)
+        # The newest comes first, and stays; those that nobody remembers are older by all that is known.
+        found += strays(found, shelf, owner=self._owner, server_id=server_id)
         return prune_plan(found, kept, shelf), kept
 
     async def prune(self, server_id: int, repository: str) -> Pruned:

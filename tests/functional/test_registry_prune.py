@@ -116,7 +116,9 @@ async def yard(
     async with aiohttp.ClientSession() as session:
         client = RegistryClient(session, host or running.host, plain=True)
         references = Referring()
-        pruner = Pruner(database, lambda: client, [references], retry_limit=3)
+        pruner = Pruner(
+            database, lambda: client, [references], owner="box", retry_limit=3
+        )
         shelf = Shelf(client, f"team/{name}")
         yield Yard(running, shelf, pruner, references, database)
 
@@ -249,6 +251,28 @@ async def test_what_somebody_else_has_tagged_stays(
 
         assert all(here.has(item) for item in digests(old))
         assert "prod" in here.tags()
+
+
+async def test_a_tag_that_a_killed_build_left_is_found_and_removed(
+    database: Database, box: Registry
+) -> None:
+    async with yard(box, database, "stray") as here:
+        pushed = [await here.shelf.image(item, "stray") for item in BOTH]
+        client, repository = here.shelf.client, here.shelf.repository
+        for tag in ("box-1", "box-4", "other-1", "box-x"):
+            await publish_list(client, repository, tag, (pushed[0],))
+        both = await publish_list(client, repository, "box-2", tuple(pushed))
+        await here.publish(3)
+        here.references.now = Kept(deployments=frozenset({4}))
+
+        first = await here.prune()
+
+        # Another tag names the same digest, which keeps it; the list goes.
+        assert first.removed == 2
+        assert here.has(pushed[0].digest)
+        assert not here.has(both)
+        assert not here.has(pushed[1].digest)
+        assert "box-2" not in here.tags()
 
 
 async def test_while_a_build_is_on_its_way_nothing_is_removed(

@@ -1,12 +1,13 @@
 """What pruning may remove: never what anything refers to, and all of the rest."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from appliance.registry.prune import Kept, Shelf, prune_plan
+from appliance.registry.prune import Kept, Shelf, prune_plan, strays
 from appliance.registry.publications import Publication
 
 REPOSITORY = "registry.example.org/team/time"
@@ -127,6 +128,15 @@ def test_an_image_that_a_server_is_made_of_stays(image: str) -> None:
 @pytest.mark.parametrize("image", ["", "busybox", f"{REPOSITORY}2:v1", "other/x:v1"])
 def test_images_from_elsewhere_keep_nothing_here(image: str) -> None:
     assert deleted(Kept(images=frozenset({image}))) == deleted(Kept())
+
+
+def test_only_tags_of_this_box_that_nobody_remembers_are_strays() -> None:
+    tags = {"box-1": "L1", "box-3": "L3", "my-box-1": "L2", "box-": "L2", "box": "L2"}
+    known = [replace(NEW, tag="box-3")]
+
+    (found,) = strays(known, Shelf(SHELF.children, tags), owner="box", server_id=7)
+
+    assert (found.deployment_id, found.digests) == (1, {"L1", "A1", "R1"})
 
 
 def test_while_something_is_on_its_way_nothing_goes() -> None:
