@@ -136,7 +136,8 @@ def test_only_tags_of_this_box_that_nobody_remembers_are_strays() -> None:
 
     (found,) = strays(known, Shelf(SHELF.children, tags), owner="box", server_id=7)
 
-    assert (found.deployment_id, found.digests) == (1, {"L1", "A1", "R1"})
+    assert found.deployment_id == 1
+    assert found.digests == {"L1", "A1", "R1"}
 
 
 def test_while_something_is_on_its_way_nothing_goes() -> None:
