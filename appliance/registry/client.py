@@ -90,6 +90,7 @@ class RegistryClient:
         doing = f"Asking {self.host}"
         async with self.send("GET", "/v2/", scopes=scopes, doing=doing) as response:
             await self.demand(response, doing, {HTTPStatus.OK})
+            await self._read(response, doing)
 
     async def tags(self, repository: str) -> list[str]:
         """Return all tags of a repository; none if the registry does not know it.
@@ -162,7 +163,10 @@ class RegistryClient:
             data=body,
             doing=doing,
         ) as response:
-            await self.demand(response, doing, {HTTPStatus.CREATED, HTTPStatus.OK})
+            # The specification knows 201 alone; registries differ.
+            taken = {HTTPStatus.CREATED, HTTPStatus.OK, HTTPStatus.ACCEPTED}
+            await self.demand(response, doing, taken)
+            await self._read(response, doing)
             digest = digest_of(body)
             check_digest(doing, response.headers.get("Docker-Content-Digest"), digest)
             return digest
@@ -340,12 +344,21 @@ class RegistryClient:
         """
         if response.status in set(statuses):
             return
-        body = await response.content.read(MAX_ERROR_BYTES)
+        body = bytearray()
+        try:
+            async for chunk in response.content.iter_any():
+                body += chunk
+                if len(body) >= MAX_ERROR_BYTES:
+                    break
+        except aiohttp.ClientError:
+            # A refusal is one although its text is cut.
+            if response.ok:
+                raise
         raise answers.refusal(
             doing,
             response.status,
             response.headers,
-            body,
+            bytes(body),
             has_credentials=self._doorman.has_credentials,
             now=now(),
         )

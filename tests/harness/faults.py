@@ -181,7 +181,9 @@ async def _serve(proxy: FaultProxy, started: threading.Event) -> None:
     timeout = aiohttp.ClientTimeout(total=None)
     async with aiohttp.ClientSession(timeout=timeout, auto_decompress=False) as session:
         server = web.Server(lambda request: proxy.handle(request, session))
-        runner = web.ServerRunner(server, handler_cancellation=True)
+        runner = web.ServerRunner(
+            server, handler_cancellation=True, shutdown_timeout=0.1
+        )
         await runner.setup()
         await web.TCPSite(runner, "127.0.0.1", 0).start()
         proxy.host = f"127.0.0.1:{runner.addresses[0][1]}"
