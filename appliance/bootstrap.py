@@ -57,12 +57,25 @@ from appliance.observability.audit import AuditTrail
 from appliance.observability.events import EventLog
 from appliance.observability.metrics import Metrics
 from appliance.registry.credentials import CredentialKeeper
+from appliance.registry.errors import RegistryExpiredError
+from appliance.registry.health import CredentialStatus, sentence
 from appliance.registry.model import registry_host
+from appliance.registry.prune_service import PRUNE, Pruner
 from appliance.registry.service import RegistryService
+from appliance.registry.tasks import (
+    CHECK,
+    ROTATE,
+    CheckTask,
+    PruneTask,
+    RegistrySweep,
+    RotateTask,
+)
+from appliance.registry.upkeep import RegistryUpkeep
 from appliance.runtimes.docker import DockerExecutor
 from appliance.servers.catalog import Catalog
 from appliance.servers.mcp import McpClient
 from appliance.servers.reconciler import Reconciler
+from appliance.servers.references import DeploymentReferences
 from appliance.servers.refresh import EVERY_S as REFRESH_EVERY_S
 from appliance.servers.refresh import (
     RefreshSweep,
@@ -174,6 +187,15 @@ async def make_hub(  # noqa: PLR0915 - one object after another, which is the po
     )
     keeper = CredentialKeeper(database, settings, host=registry_host(settings.registry))
     registry = RegistryService(database, engine, settings, owner=owner, keeper=keeper)
+    pruner = Pruner(
+        database,
+        registry.client,
+        [DeploymentReferences()],
+        owner=owner,
+        retry_limit=settings.registry_push_retries,
+    )
+    registry.on_published(pruner.published)
+    upkeep = RegistryUpkeep(database, settings, keeper)
     builds = BuildService(
         database,
         engine,
@@ -224,10 +246,17 @@ async def make_hub(  # noqa: PLR0915 - one object after another, which is the po
         REDEPLOY: WebhookRedeploy(database),
         ATTEST: AttestTask(evidence),
     }
+    if registry.is_configured:
+        handlers[CHECK] = CheckTask(keeper, registry.client())
+        handlers[ROTATE] = RotateTask(keeper)
+        handlers[PRUNE] = PruneTask(pruner)
     worker = JobWorker(database, handlers, concurrency=JOBS_AT_ONCE, metrics=metrics)
     clock = Clock(database, metrics=metrics)
     clock.every(SWEEP_EVERY_S, "servers.sweep", sweep)
     clock.every(REFRESH_EVERY_S, "servers.refresh_manifests", RefreshSweep(database))
+    if registry.is_configured:
+        check_s = settings.registry_auth_check_seconds
+        clock.every(check_s, "registry.check", RegistrySweep(database))
     clock.every(PRUNE_EVERY_S, "jobs.prune", queue.prune)
     clock.every(PRUNE_EVERY_S, "events.prune", events.prune)
     clock.every(PRUNE_EVERY_S, "accounts.prune", accounts.prune)
@@ -249,6 +278,7 @@ async def make_hub(  # noqa: PLR0915 - one object after another, which is the po
                 is_own=not settings.gateway_skip_start,
             ),
             "ledger": _ledger_check(ledger),
+            "registry": registry_check(upkeep),
             "worker": _worker_check(worker),
             "clock": _clock_check(clock),
         }
@@ -262,6 +292,7 @@ async def make_hub(  # noqa: PLR0915 - one object after another, which is the po
         catalog=Catalog(database, site(settings.public_url, public_url)),
         ledger=ledger,
         evidence=evidence,
+        registry=upkeep,
         invocations=invocations,
         jobs=queue,
         events=events,
@@ -337,6 +368,23 @@ def _ledger_check(ledger: LedgerService) -> Callable[[], Awaitable[str]]:
         )
         how = "" if await ledger.is_indexed() else " Searches read it all: no pg_trgm."
         return f"{state.runs} builds, {checked}.{how}"
+
+    return check
+
+
+def registry_check(upkeep: RegistryUpkeep) -> Callable[[], Awaitable[str]]:
+    """Return what tells how the registry's credentials are; a box without a registry lacks nothing."""
+
+    async def check() -> str:
+        health = await upkeep.health()
+        if health is None:
+            return "Images stay on this box: REGISTRY is not set."
+        told = sentence(health)
+        if health.status is CredentialStatus.EXPIRED:
+            raise RegistryExpiredError(told)
+        if health.rotation_recommended:
+            raise DegradedError(told)
+        return told
 
     return check
 

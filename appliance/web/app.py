@@ -15,6 +15,7 @@ from appliance.jobs.queue import JobQueue
 from appliance.observability.audit import AuditTrail
 from appliance.observability.events import EventLog
 from appliance.observability.metrics import Metrics
+from appliance.registry.upkeep import RegistryUpkeep
 from appliance.servers.catalog import Catalog
 from appliance.servers.service import ServerService
 from appliance.servers.webhooks import WebhookService
@@ -43,6 +44,7 @@ class Services:
     bundles: BundleService
     catalog: Catalog
     ledger: LedgerService
+    registry: RegistryUpkeep
     evidence: EvidenceService
     invocations: InvocationService
     jobs: JobQueue
@@ -74,6 +76,7 @@ def make_app(
     app[keys.CATALOG] = services.catalog
     app[keys.LEDGER] = services.ledger
     app[keys.EVIDENCE] = services.evidence
+    app[keys.REGISTRY] = services.registry
     app[keys.INVOCATIONS] = services.invocations
     app[keys.JOBS] = services.jobs
     app[keys.EVENTS] = services.events

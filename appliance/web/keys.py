@@ -14,6 +14,7 @@ from appliance.jobs.queue import JobQueue
 from appliance.observability.audit import AuditTrail
 from appliance.observability.events import EventLog
 from appliance.observability.metrics import Metrics
+from appliance.registry.upkeep import RegistryUpkeep
 from appliance.servers.catalog import Catalog
 from appliance.servers.service import ServerService
 from appliance.servers.webhooks import WebhookService
@@ -28,6 +29,7 @@ LEDGER = web.AppKey("ledger", LedgerService)
 EVIDENCE = web.AppKey("evidence", EvidenceService)
 SERVERS = web.AppKey("servers", ServerService)
 WEBHOOKS = web.AppKey("webhooks", WebhookService)
+REGISTRY = web.AppKey("registry", RegistryUpkeep)
 INVOCATIONS = web.AppKey("invocations", InvocationService)
 BUNDLES = web.AppKey("bundles", BundleService)
 JOBS = web.AppKey("jobs", JobQueue)

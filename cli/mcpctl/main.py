@@ -17,6 +17,7 @@ COMMANDS = {
     "servers": "mcpctl.commands.servers:servers",
     "bundles": "mcpctl.commands.bundles:bundles",
     "invocations": "mcpctl.commands.invocations:invocations",
+    "registry": "mcpctl.commands.registry:registry",
     "evidence": "mcpctl.commands.evidence:evidence",
     "verify": "mcpctl.commands.verify:verify",
     "jobs": "mcpctl.commands.jobs:jobs",

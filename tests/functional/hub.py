@@ -27,6 +27,9 @@ from appliance.jobs.queue import JobQueue
 from appliance.observability.audit import AuditTrail
 from appliance.observability.events import EventLog
 from appliance.observability.metrics import Metrics
+from appliance.registry.credentials import CredentialKeeper
+from appliance.registry.model import registry_host
+from appliance.registry.upkeep import RegistryUpkeep
 from appliance.servers.catalog import Catalog
 from appliance.servers.mcp import McpClient
 from appliance.servers.service import ServerService, visible_id
@@ -109,6 +112,11 @@ def services_for(
         catalog=Catalog(database, site(settings.public_url, gateway_url)),
         ledger=ledger,
         evidence=evidence_for(database, settings, ledger),
+        registry=RegistryUpkeep(
+            database,
+            settings,
+            CredentialKeeper(database, settings, host=registry_host(settings.registry)),
+        ),
         invocations=InvocationService(
             database,
             visible=visible_id,

@@ -24,6 +24,9 @@ from appliance.jobs.queue import JobQueue
 from appliance.observability.audit import AuditTrail
 from appliance.observability.events import EventLog
 from appliance.observability.metrics import Metrics
+from appliance.registry.credentials import CredentialKeeper
+from appliance.registry.model import registry_host
+from appliance.registry.upkeep import RegistryUpkeep
 from appliance.runtimes.docker import DockerExecutor
 from appliance.servers import store
 from appliance.servers.catalog import Catalog
@@ -36,6 +39,7 @@ from appliance.sources.spec import parse_source
 from appliance.web.app import Services, make_app
 from appliance.web.health import Check, Readiness
 from appliance.web.pages import install
+from tests.functional.hub import evidence_for
 
 ADMIN = "ada@example.org"
 PASSWORD = "correct horse battery staple"
@@ -173,6 +177,7 @@ async def hub(database: Database, **settings: Any) -> AsyncIterator[Hub]:
             mcp,
             gateway_public_url="http://gateway.example.org:4444",
         )
+        ledger = LedgerService(database, servers=store.facts, targets=())
         services = Services(
             settings=chosen,
             accounts=accounts,
@@ -184,7 +189,13 @@ async def hub(database: Database, **settings: Any) -> AsyncIterator[Hub]:
                 database, mcp, gateway_public_url="http://gateway.example.org:4444"
             ),
             catalog=Catalog(database, site(chosen.public_url, chosen.mcp_gateway_url)),
-            ledger=LedgerService(database, servers=store.facts, targets=()),
+            ledger=ledger,
+            evidence=evidence_for(database, chosen, ledger),
+            registry=RegistryUpkeep(
+                database,
+                chosen,
+                CredentialKeeper(database, chosen, host=registry_host(chosen.registry)),
+            ),
             invocations=InvocationService(
                 database,
                 visible=visible_id,
