@@ -5,6 +5,7 @@ import re
 from collections.abc import Callable, Mapping
 from typing import TypeVar
 
+from appliance.artifacts.wellknown import WellKnown
 from appliance.core.errors import InvalidError
 from appliance.runtimes.model import Transport
 from appliance.servers.call_limits import BOUNDS
@@ -45,6 +46,22 @@ def empty_form() -> dict[str, str]:
     return {"kind": "package", "name": "", "server_type": "", **config_values(_DEFAULT)}
 
 
+def known_form(known: WellKnown) -> dict[str, str]:
+    """Return what the form shows for a published server: with a line for each setting that it needs, or that has an example."""
+    settings = [
+        f"{item.name}={item.example}"
+        for item in known.settings
+        if item.is_required or item.example
+    ]
+    return empty_form() | {
+        "kind": "package" if known.package else "image",
+        "package": known.package,
+        "image": known.image,
+        "arguments": "\n".join(_quoted(item) for item in known.arguments),
+        "environment": "\n".join(settings),
+    }
+
+
 def config_values(config: ServerConfig) -> dict[str, str]:
     """Return ``config`` as its form shows it."""
     return {
@@ -58,6 +75,7 @@ def config_values(config: ServerConfig) -> dict[str, str]:
         "transport": config.transport.value if config.transport else "auto",
         "port": str(config.port or ""),
         "path": config.path,
+        "entry": config.entry,
         "tools": NO_TOOL if config.tools == () else "\n".join(config.tools or ()),
         "session_mode": config.session_mode.value,
         "listed": "yes" if config.listed else "no",
@@ -143,6 +161,7 @@ def read_config(form: Mapping[str, str]) -> ServerConfig:
         listed=form.get("listed") == "yes",
         trace_bodies=form.get("trace_bodies") != "no",
         limits=limits,
+        entry=form.get("entry", "").strip(),
     )
     return _checked(config)
 

@@ -32,6 +32,7 @@ PAGES = (
     NEW_BUNDLE,
     Item("Servers", "/servers", "server", "page"),
     Item("Bundles", "/bundles", "layout-grid", "page"),
+    Item("Marketplace", "/marketplace", "package", "page"),
     Item("Registry", "/registry", "package", "page", for_admins=True),
     Item("Jobs", "/activity/jobs", "activity", "page", for_admins=True),
     Item("Audit", "/activity/audit", "file-text", "page", for_admins=True),

@@ -1,10 +1,12 @@
 """What people do with servers from the pages: create, start, stop, redeploy, configure, delete, call."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from aiohttp import web
 
+from appliance.artifacts import wellknown
 from appliance.core.errors import DomainError, InvalidError
 from appliance.servers.service import ServerView
 from appliance.web import server_form, words
@@ -32,9 +34,12 @@ NEW = "pages/servers/new.html"
 @routes.get("/servers/new")
 async def new(request: web.Request) -> web.Response:
     """Show the form of a new server."""
+    known = wellknown.find(request.query.get("catalog", ""))
+    values = server_form.known_form(known) if known else server_form.empty_form()
     context = {
-        **_new_context({}),
-        "values": server_form.empty_form(),
+        **_new_context(values),
+        "known": known,
+        "values": values,
         "errors": {},
         "problem": None,
     }
@@ -56,6 +61,11 @@ async def create(request: web.Request) -> web.Response:
             form={**server_form.empty_form(), **form},
             context=_new_context(form),
         )
+    return created_page(request, view, key)
+
+
+def created_page(request: web.Request, view: ServerView, key: str) -> web.Response:
+    """Return the page that shows a new server's key, this once."""
     configs = client_configs(view.server.name, view.endpoint, key)
     live_url = f"/live{words.server_path(view.server)}/created"
     context = {"view": view, "new_key": key, "configs": configs, "live_url": live_url}
@@ -70,6 +80,7 @@ def _new_context(form: Mapping[str, str]) -> dict[str, Any]:
         if name not in {"kind", "name"}
     )
     return {
+        "known": None,
         "examples": EXAMPLES,
         "transports": server_form.TRANSPORTS,
         "session_modes": server_form.SESSION_MODES,
@@ -124,7 +135,11 @@ async def configure(request: web.Request) -> web.Response:
     form = await read_form(request)
     context = await config_context(request)
     try:
-        config = server_form.read_config(form)
+        config = replace(
+            server_form.read_config(form),
+            # It has a page of its own.
+            dockerfile=context["view"].server.config.dockerfile,
+        )
         view = await request.app[SERVERS].configure(
             principal_of(request), server_of(request), config
         )
