@@ -17,6 +17,8 @@ COMMANDS = {
     "servers": "mcpctl.commands.servers:servers",
     "bundles": "mcpctl.commands.bundles:bundles",
     "invocations": "mcpctl.commands.invocations:invocations",
+    "marketplace": "mcpctl.commands.marketplace:marketplace",
+    "artifacts": "mcpctl.commands.artifacts:artifacts",
     "registry": "mcpctl.commands.registry:registry",
     "evidence": "mcpctl.commands.evidence:evidence",
     "verify": "mcpctl.commands.verify:verify",

@@ -15,6 +15,8 @@ OUTSIDE = ("/", "/login", "/register")
 INSIDE = (
     "/servers",
     "/servers/new",
+    "/marketplace",
+    "/servers/new?catalog=notion",
     "/activity/jobs",
     "/activity/audit",
     "/settings/keys",
