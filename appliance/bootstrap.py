@@ -83,12 +83,14 @@ from appliance.servers.refresh import (
     watch_changes,
 )
 from appliance.servers.service import RECONCILE, REFRESH, ServerService, visible_id
+from appliance.servers.sources import ServerSources
 from appliance.servers.steps import Steps
-from appliance.servers.store import deployments_referred
+from appliance.servers.store import archives_in_use, deployments_referred
 from appliance.servers.store import facts as server_facts
 from appliance.servers.tasks import ReconcileTask, Sweep, watch_executor
 from appliance.servers.webhooks import REDEPLOY, WebhookRedeploy, WebhookService
 from appliance.settings import Settings
+from appliance.sources.keeper import SourceKeeper
 from appliance.web import pages
 from appliance.web.api.description import VERSION
 from appliance.web.app import Services, make_app
@@ -202,6 +204,7 @@ async def make_hub(  # noqa: PLR0915 - one object after another, which is the po
         settings,
         owner=owner,
         publisher=registry,
+        ledger=ledger,
         referred=partial(database.run, deployments_referred),
     )
     secret = settings.jwt_secret.get_secret_value().encode()
@@ -221,9 +224,16 @@ async def make_hub(  # noqa: PLR0915 - one object after another, which is the po
     )
     mcp = McpClient(session, settings.mcp_gateway_url, internal_key(secret))
     public_url = settings.gateway_public_url or settings.mcp_gateway_url
+    source_keeper = SourceKeeper(database, settings)
     servers = ServerService(
-        database, executor, builds, mcp, gateway_public_url=public_url
+        database,
+        executor,
+        builds,
+        mcp,
+        keeper=source_keeper,
+        gateway_public_url=public_url,
     )
+    sources = ServerSources(database, servers, source_keeper)
     webhooks = WebhookService(database, secret)
     bundles = BundleService(database, mcp, gateway_public_url=public_url)
     steps = Steps(
@@ -258,6 +268,11 @@ async def make_hub(  # noqa: PLR0915 - one object after another, which is the po
         check_s = settings.registry_auth_check_seconds
         clock.every(check_s, "registry.check", RegistrySweep(database))
     clock.every(PRUNE_EVERY_S, "jobs.prune", queue.prune)
+    clock.every(
+        PRUNE_EVERY_S,
+        "uploads.prune",
+        partial(source_keeper.uploads.prune, partial(database.run, archives_in_use)),
+    )
     clock.every(PRUNE_EVERY_S, "events.prune", events.prune)
     clock.every(PRUNE_EVERY_S, "accounts.prune", accounts.prune)
     clock.every(PRUNE_EVERY_S, "invocations.keep", invocations.keep)
@@ -287,6 +302,7 @@ async def make_hub(  # noqa: PLR0915 - one object after another, which is the po
         settings=settings,
         accounts=accounts,
         servers=servers,
+        sources=sources,
         webhooks=webhooks,
         bundles=bundles,
         catalog=Catalog(database, site(settings.public_url, public_url)),

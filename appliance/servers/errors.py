@@ -6,6 +6,7 @@ from appliance.core.errors import (
     LimitedError,
     NotFoundError,
     UnauthenticatedError,
+    UnavailableError,
 )
 
 
@@ -37,6 +38,24 @@ class NoLockError(NotFoundError):
     """The server runs no package, or none was built yet."""
 
     code = "no_lock"
+
+
+class NoCredentialError(NotFoundError):
+    """The server's source has no credential."""
+
+    code = "no_source_credential"
+
+
+class NoArchiveError(ConflictError):
+    """The server is not made of an uploaded archive."""
+
+    code = "no_archive"
+
+
+class EntryUnreachableError(UnavailableError):
+    """A registry's entry could not be read."""
+
+    code = "entry_unreachable"
 
 
 class NoBuildError(NotFoundError):

@@ -55,6 +55,7 @@ from appliance.servers.model import (
     ServerConfig,
     Status,
 )
+from appliance.sources.keeper import SourceKeeper
 from appliance.sources.model import PackageSource, RemoteSource, Source
 
 RECONCILE = "servers.reconcile"
@@ -107,9 +108,11 @@ class ServerService:
         builds: BuildService,
         mcp: McpClient,
         *,
+        keeper: SourceKeeper,
         gateway_public_url: str,
     ) -> None:
         """Keep the collaborators."""
+        self._keeper = keeper
         self._database = database
         self._executor = executor
         self._builds = builds
@@ -256,7 +259,7 @@ class ServerService:
         """Add a server that wants to run, and return it with its endpoint key, which is shown this once.
 
         Raises:
-            InvalidError: The name or the configuration is wrong.
+            InvalidError: The name or the configuration is wrong, or the source is an archive that they did not bring.
             ServerNameTakenError: Another server has the name.
         """
         owner_id = require_may_create(principal)
@@ -265,6 +268,7 @@ class ServerService:
         key = new_key(KEY_PREFIX)
 
         def write() -> ServerView:
+            self._keeper.check(new.source, owner_id=owner_id)
             server = store.add(
                 new,
                 name=name,
@@ -272,6 +276,8 @@ class ServerService:
                 key_hash=key_hash(key),
                 key_prefix=key[:KEY_VISIBLE],
             )
+            if new.credential:
+                self._keeper.put(server.id, new.credential)
             store.add_deployment(server, requested_by=principal.name)
             _reconcile(server.id)
             _audit(principal, "server.create", server)
@@ -326,7 +332,12 @@ class ServerService:
         return await self._change(principal, server, "server.redeploy", write)
 
     async def configure(
-        self, principal: Principal, server: int | str, config: ServerConfig
+        self,
+        principal: Principal,
+        server: int | str,
+        config: ServerConfig,
+        *,
+        action: str = "server.configure",
     ) -> ServerView:
         """Change how the server is run, and redeploy it if that changes what runs.
 
@@ -345,7 +356,7 @@ class ServerService:
                 store.set_config(found.id, config_as_dict(config))
                 if config.tools != found.config.tools:
                     _read_again(found.id)
-            _audit(principal, "server.configure", found)
+            _audit(principal, action, found)
             return self._view(store.get(found.id))
 
         return await self._database.run(write)

@@ -410,8 +410,16 @@ def set_source(server_id: int, source: Source) -> Server:
 
 def archives_in_use() -> set[str]:
     """Return the digests of archives that servers, or what may still be built for them, are made of."""
-    digest = ServerRow.source["archive"].as_json_text() if False else None
-    return set()
+    of_deployments = DeploymentRow.select(DeploymentRow.source["archive"]).where(
+        DeploymentRow.source["kind"] == "archive",
+        DeploymentRow.id.in_(deployments_referred())
+        | (DeploymentRow.state == DeploymentState.PENDING.value),
+    )
+    of_servers = ServerRow.select(ServerRow.source["archive"]).where(
+        ServerRow.source["kind"] == "archive"
+    )
+    found: Any = [*of_deployments.tuples(), *of_servers.tuples()]
+    return {str(digest) for (digest,) in found}
 
 
 def set_key(server_id: int, *, key_hash: bytes, key_prefix: str) -> None:

@@ -18,6 +18,7 @@ from appliance.observability.metrics import Metrics
 from appliance.registry.upkeep import RegistryUpkeep
 from appliance.servers.catalog import Catalog
 from appliance.servers.service import ServerService
+from appliance.servers.sources import ServerSources
 from appliance.servers.webhooks import WebhookService
 from appliance.settings import Settings
 from appliance.web import keys
@@ -40,6 +41,7 @@ class Services:
     settings: Settings
     accounts: AccountService
     servers: ServerService
+    sources: ServerSources
     webhooks: WebhookService
     bundles: BundleService
     catalog: Catalog
@@ -71,6 +73,7 @@ def make_app(
     app[keys.SETTINGS] = services.settings
     app[keys.ACCOUNTS] = services.accounts
     app[keys.SERVERS] = services.servers
+    app[keys.SOURCES] = services.sources
     app[keys.WEBHOOKS] = services.webhooks
     app[keys.BUNDLES] = services.bundles
     app[keys.CATALOG] = services.catalog

@@ -17,6 +17,7 @@ from appliance.observability.metrics import Metrics
 from appliance.registry.upkeep import RegistryUpkeep
 from appliance.servers.catalog import Catalog
 from appliance.servers.service import ServerService
+from appliance.servers.sources import ServerSources
 from appliance.servers.webhooks import WebhookService
 from appliance.settings import Settings
 from appliance.web.health import Readiness
@@ -28,6 +29,7 @@ CATALOG = web.AppKey("catalog", Catalog)
 LEDGER = web.AppKey("ledger", LedgerService)
 EVIDENCE = web.AppKey("evidence", EvidenceService)
 SERVERS = web.AppKey("servers", ServerService)
+SOURCES = web.AppKey("sources", ServerSources)
 WEBHOOKS = web.AppKey("webhooks", WebhookService)
 REGISTRY = web.AppKey("registry", RegistryUpkeep)
 INVOCATIONS = web.AppKey("invocations", InvocationService)

@@ -137,6 +137,15 @@ def _describe(
     if item.body is not None:
         schema = schemas[item.body, "validation"]
         found["requestBody"] = {"required": True, "content": {JSON: {"schema": schema}}}
+    if item.upload:
+        file = {"type": "string", "format": "binary"}
+        schema = {
+            "type": "object",
+            "required": [item.upload],
+            "properties": {item.upload: file},
+        }
+        content = {"multipart/form-data": {"schema": schema}}
+        found["requestBody"] = {"required": True, "content": content}
     return found
 
 
@@ -185,9 +194,9 @@ def _refusals(item: Operation) -> set[HTTPStatus]:
         found.add(HTTPStatus.FORBIDDEN)
     if item.path_parameters:
         found.add(HTTPStatus.NOT_FOUND)
-    if item.query is not None or item.body is not None:
+    if item.query is not None or item.body is not None or item.upload:
         found.add(HTTPStatus.UNPROCESSABLE_ENTITY)
-    if item.body is not None:
+    if item.body is not None or item.upload:
         found |= {
             HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
             HTTPStatus.REQUEST_ENTITY_TOO_LARGE,

@@ -52,6 +52,8 @@ class Operation:
     status: HTTPStatus
     content: str
     errors: tuple[HTTPStatus, ...]
+    #: Name of the file that comes as multipart/form-data; empty: none does.
+    upload: str
     #: Answers that are neither the good one nor a problem.
     others: Mapping[HTTPStatus, type[BaseModel]]
     #: Names between braces in the path, and their JSON types.
@@ -67,6 +69,7 @@ class Spec(TypedDict, total=False):
     answer: type[BaseModel]
     content: str
     errors: tuple[HTTPStatus, ...]
+    upload: str
     others: Mapping[HTTPStatus, type[BaseModel]]
 
 
@@ -141,6 +144,7 @@ def _operation(  # noqa: PLR0917 - one declaration, taken apart
         ),
         content=spec.get("content", JSON),
         errors=spec.get("errors", ()),
+        upload=spec.get("upload", ""),
         others=spec.get("others", {}),
         path_parameters={
             name: "integer" if pattern else "string"

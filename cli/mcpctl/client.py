@@ -3,16 +3,22 @@
 import contextlib
 import http.client
 import json
+import os
+import secrets
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from pathlib import Path
+from typing import IO, Any
 from urllib.parse import quote, urlencode, urlsplit
 
 from mcpctl import __version__
 from mcpctl.errors import ApiError, CommandError, UnreachableError
 
 TIMEOUT_S = 60.0
+#: Seconds without progress while a file is sent.
+UPLOAD_TIMEOUT_S = 900.0
+_PIECE = 256 * 1024
 #: Items that are asked for at once; the hub gives no more.
 PAGE = 200
 #: Seconds without a byte, heartbeats included, after which a stream counts as dead.
@@ -99,6 +105,40 @@ class Client:
         """Return the answer to a writing call."""
         return self.send("POST", path, body).json()
 
+    def upload(self, path: str, name: str, file: Path) -> Any:
+        """Return the answer to a file, sent as a form sends it and read as it is sent.
+
+        Raises:
+            CommandError: The file cannot be read.
+        """
+        boundary = f"mcpctl-{secrets.token_hex(16)}"
+        filename = "".join(
+            char if char.isalnum() or char in "._+-" else "-" for char in file.name
+        )
+        head = (
+            f'--{boundary}\r\nContent-Disposition: form-data; name="{name}"; filename="{filename}"\r\n'
+            "Content-Type: application/octet-stream\r\n\r\n"
+        ).encode(errors="replace")
+        tail = f"\r\n--{boundary}--\r\n".encode()
+        try:
+            with file.open("rb") as opened:
+                size = os.fstat(opened.fileno()).st_size
+                headers = {
+                    "Content-Type": f"multipart/form-data; boundary={boundary}",
+                    "Content-Length": str(len(head) + size + len(tail)),
+                }
+                return self._exchange(
+                    "POST",
+                    path,
+                    _pieces(head, opened, tail),
+                    headers,
+                    timeout_s=UPLOAD_TIMEOUT_S,
+                ).json()
+        except FileNotFoundError as error:
+            raise CommandError(f"There is no file {file}.") from error
+        except (IsADirectoryError, PermissionError) as error:
+            raise CommandError(f"{file} cannot be read: {error.strerror}.") from error
+
     def delete(self, path: str) -> Any:
         """Return the answer to a removing call."""
         return self.send("DELETE", path).json()
@@ -118,18 +158,32 @@ class Client:
             ApiError: The hub refused.
             UnreachableError: No hub answers.
         """
-        sent = {**self._headers, **(headers or {})}
+        given = dict(headers or {})
         payload = None
         if body is not None:
             payload = json.dumps(body).encode()
-            sent["Content-Type"] = "application/json"
+            given["Content-Type"] = "application/json"
+        return self._exchange(method, path, payload, given, timeout_s=timeout_s)
+
+    def _exchange(
+        self,
+        method: str,
+        path: str,
+        payload: bytes | Iterator[bytes] | None,
+        headers: Mapping[str, str],
+        *,
+        timeout_s: float,
+    ) -> Answer:
+        sent = {**self._headers, **headers}
         with (
             contextlib.closing(self._connection(timeout_s)) as connection,
             self._translated(),
         ):
-            connection.request(
-                method, self._parts.path.rstrip("/") + path, payload, sent
-            )
+            # A hub that refuses a file in the middle says why, and reads no further.
+            with contextlib.suppress(BrokenPipeError, ConnectionResetError):
+                connection.request(
+                    method, self._parts.path.rstrip("/") + path, payload, sent
+                )
             response = connection.getresponse()
             answer = Answer(response.status, response.headers, response.read())
         if answer.status >= http.client.BAD_REQUEST:
@@ -207,6 +261,13 @@ class Client:
                 f"No answer from {self.url}: {reason}.",
                 hint="Is the appliance running there? MCPCTL_URL or 'mcpctl login --url' name another.",
             ) from error
+
+
+def _pieces(head: bytes, file: IO[bytes], tail: bytes) -> Iterator[bytes]:
+    yield head
+    while chunk := file.read(_PIECE):
+        yield chunk
+    yield tail
 
 
 def _events(lines: Iterator[str]) -> Iterator[Event]:

@@ -124,6 +124,8 @@ def age(timestamp: str | None) -> str:
 
 def source(value: dict[str, Any]) -> str:
     """Return a server's source in one word."""
+    if value.get("archive"):
+        return f"{value.get('archive_name', 'archive')} ({value['archive'][:19]}…)"
     for name in ("package", "repo_url", "image", "remote_url"):
         if value.get(name):
             branch = f"#{value['branch']}" if value.get("branch") else ""

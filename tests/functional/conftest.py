@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any
 
 import aiohttp
@@ -15,11 +16,16 @@ from tests.functional.hub import Hub, services_for, settings_for
 
 
 @pytest.fixture
-async def hub(database: Database) -> AsyncIterator[Hub]:
+async def hub(database: Database, tmp_path: Path) -> AsyncIterator[Hub]:
     """A running hub in which nobody is registered."""
     async with aiohttp.ClientSession() as session:
         # Settings and buildx are looked for on disk, as the hub does before its loop runs.
-        settings = await asyncio.to_thread(settings_for)
+        settings = await asyncio.to_thread(
+            settings_for,
+            data_dir=tmp_path / "data",
+            archive_max_mib=1,
+            archive_quota_mib=2,
+        )
         services = await asyncio.to_thread(services_for, database, session, settings)
         server = TestServer(make_app(services))
         await server.start_server()

@@ -33,9 +33,11 @@ from appliance.registry.upkeep import RegistryUpkeep
 from appliance.servers.catalog import Catalog
 from appliance.servers.mcp import McpClient
 from appliance.servers.service import ServerService, visible_id
+from appliance.servers.sources import ServerSources
 from appliance.servers.store import facts as server_facts
 from appliance.servers.webhooks import WebhookService
 from appliance.settings import Settings, load_settings
+from appliance.sources.keeper import SourceKeeper
 from appliance.web.app import Services
 from appliance.web.health import Check, Readiness
 from tests.fakes.executor import IdleExecutor
@@ -99,12 +101,20 @@ def services_for(
     )
     mcp = McpClient(session, gateway_url, "mcpi_test")
     ledger = LedgerService(database, servers=server_facts, targets=())
+    keeper = SourceKeeper(database, settings)
+    servers = ServerService(
+        database,
+        IdleExecutor(),
+        builds,
+        mcp,
+        keeper=keeper,
+        gateway_public_url=gateway_url,
+    )
     return Services(
         settings=settings,
         accounts=AccountService(database, open_registration=settings.open_registration),
-        servers=ServerService(
-            database, IdleExecutor(), builds, mcp, gateway_public_url=gateway_url
-        ),
+        servers=servers,
+        sources=ServerSources(database, servers, keeper),
         webhooks=WebhookService(
             database, settings.jwt_secret.get_secret_value().encode()
         ),

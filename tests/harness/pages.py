@@ -33,8 +33,10 @@ from appliance.servers.catalog import Catalog
 from appliance.servers.mcp import McpClient
 from appliance.servers.model import Deployment, NewServer, Status
 from appliance.servers.service import ServerService, ServerView, visible_id
+from appliance.servers.sources import ServerSources
 from appliance.servers.webhooks import WebhookService
 from appliance.settings import load_settings
+from appliance.sources.keeper import SourceKeeper
 from appliance.sources.spec import parse_source
 from appliance.web.app import Services, make_app
 from appliance.web.health import Check, Readiness
@@ -169,12 +171,14 @@ async def hub(database: Database, **settings: Any) -> AsyncIterator[Hub]:
     events, accounts = EventLog(database), AccountService(database)
     checks: dict[str, Check] = {"database": _well}
     async with aiohttp.ClientSession() as session:
+        keeper = SourceKeeper(database, chosen)
         mcp = McpClient(session, chosen.mcp_gateway_url, "mcpi_test")
         servers = ServerService(
             database,
             DockerExecutor(engine, owner=OWNER, subnet_pool=chosen.server_subnet_pool),
             builds,
             mcp,
+            keeper=keeper,
             gateway_public_url="http://gateway.example.org:4444",
         )
         ledger = LedgerService(database, servers=store.facts, targets=())
@@ -182,6 +186,7 @@ async def hub(database: Database, **settings: Any) -> AsyncIterator[Hub]:
             settings=chosen,
             accounts=accounts,
             servers=servers,
+            sources=ServerSources(database, servers, keeper),
             webhooks=WebhookService(
                 database, chosen.jwt_secret.get_secret_value().encode()
             ),

@@ -7,7 +7,8 @@ import pytest
 
 from appliance.builds import store
 from appliance.builds.board import Board
-from appliance.builds.log import MAX_LINES, BuildLog
+from appliance.builds.log import BuildLog
+from appliance.builds.log_bounds import HEAD_LINES
 from appliance.builds.model import BuildLine, BuildRequest, BuildState, BuiltImage
 from appliance.builds.progress import PlainProgress
 from appliance.infra.database import Database
@@ -219,11 +220,15 @@ async def test_endless_output_is_cut(
         server_id=request_.server_id,
         last_line=0,
     ) as log:
-        for _ in range(MAX_LINES + 500):
-            log.line("x")
+        for number in range(HEAD_LINES + 700):
+            log.line(f"line {number}")
 
-    (last,) = await database.run(store.lines, build_id, after=MAX_LINES - 1, limit=10)
-    assert "the rest is not kept" in last.text
+    said, *tail = await database.run(
+        store.lines, build_id, after=HEAD_LINES, limit=1000
+    )
+    assert "only its last lines are kept" in said.text
+    assert tail[0].text == "… 200 lines are left out here."
+    assert tail[-1].text == f"line {HEAD_LINES + 699}"
 
 
 async def test_lines_of_a_build_whose_server_is_gone_are_dropped(

@@ -19,6 +19,8 @@ from appliance.servers.model import DeploymentState, NewServer, Server, Status
 from appliance.servers.reconciler import Reconciler
 from appliance.servers.service import ServerService
 from appliance.servers.steps import Steps
+from appliance.settings import load_settings
+from appliance.sources.keeper import SourceKeeper
 from appliance.sources.model import Ecosystem, PackageSource
 from tests.fakes.box import (
     KilledError,
@@ -94,6 +96,7 @@ async def box(database: Database) -> Box:
         executor,
         cast("BuildService", builds),
         cast("McpClient", mcp),
+        keeper=SourceKeeper(database, load_settings(jwt_secret="s" * 32)),
         gateway_public_url="http://gateway",
     )
     principal = Principal(user.id, user.email, Role.ADMIN, "session")

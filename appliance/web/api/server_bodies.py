@@ -1,9 +1,12 @@
 """What callers say about servers, in JSON."""
 
+from datetime import date
 from typing import Annotated, Any, Literal
 
-from pydantic import ConfigDict, Field
+from pydantic import ConfigDict, Field, SecretStr
 
+from appliance.builds.taken_over import MAX_BYTES as MAX_DOCKERFILE_BYTES
+from appliance.core.errors import InvalidError
 from appliance.runtimes.model import Transport
 from appliance.servers.call_limits import BOUNDS
 from appliance.servers.config import (
@@ -13,6 +16,7 @@ from appliance.servers.config import (
     MIN_MEMORY_BYTES,
     parse_memory,
 )
+from appliance.servers.entries import hosted
 from appliance.servers.model import (
     CallLimits,
     NewServer,
@@ -20,15 +24,27 @@ from appliance.servers.model import (
     SessionMode,
     Status,
 )
-from appliance.sources.spec import parse_source
+from appliance.sources.credentials import checked_credential
+from appliance.sources.entry import Entry
+from appliance.sources.spec import KINDS, parse_source
 from appliance.web.parsing import Input
 
-SOURCE_FIELDS = ("package", "repo_url", "branch", "subdirectory", "image", "remote_url")
+#: Fields that each decide where a server comes from.
+SOURCES = (
+    "package",
+    "repo_url",
+    "archive",
+    "image",
+    "remote_url",
+    "server_json",
+    "server_json_url",
+)
 
 
 # What the service checks, told in the document; its own messages are better than a pattern's.
 VARIABLE_PATTERN = "^[A-Za-z_][A-Za-z0-9_]{0,127}$"
 MEMORY_PATTERN = "^[0-9]+(\\.[0-9]+)? *[kmgKMG]?[iI]?[bB]?$"
+ENTRY_PATTERN = "^([A-Za-z0-9_][A-Za-z0-9_.-]{0,127})?$"
 PATH_PATTERN = "^/[A-Za-z0-9._~/-]{0,255}$"
 
 
@@ -121,6 +137,16 @@ class ConfigBody(Input):
         default_factory=LimitsBody,
         description="What all clients together may ask of the server.",
     )
+    entry: str = Field(
+        ServerConfig.entry,
+        description="Which of a repository's programs is started, where it has several.",
+        json_schema_extra={"pattern": ENTRY_PATTERN},
+    )
+    dockerfile: str = Field(
+        ServerConfig.dockerfile,
+        description="Built instead of the generated Dockerfile, or the repository's own; empty: those.",
+        json_schema_extra={"maxLength": MAX_DOCKERFILE_BYTES},
+    )
     path: str = Field(
         ServerConfig.path,
         description="Path of an HTTP server's MCP endpoint.",
@@ -142,17 +168,24 @@ class ConfigBody(Input):
             listed=self.listed,
             trace_bodies=self.trace_bodies,
             limits=self.limits.limits(),
+            entry=self.entry,
+            dockerfile=self.dockerfile,
         )
 
 
 class NewServerBody(ConfigBody):
-    """A server to host: exactly one of `package`, `repo_url`, `image` and `remote_url`."""
+    """A server to host: exactly one of `package`, `repo_url`, `archive`, `image`, `remote_url` and a registry's entry."""
 
     model_config = ConfigDict(
         json_schema_extra={
             "oneOf": [
-                {"required": [name], "properties": {name: {"type": "string"}}}
-                for name in ("package", "repo_url", "image", "remote_url")
+                {
+                    "required": [name],
+                    "properties": {
+                        name: {"type": "object" if name == "server_json" else "string"}
+                    },
+                }
+                for name in SOURCES
             ]
         }
     )
@@ -169,10 +202,53 @@ class NewServerBody(ConfigBody):
         description="`pypi:mcp-server-time`, `npm:@scope/name@1.2.3`.",
         examples=["pypi:mcp-server-time"],
     )
+    as_of: str | None = Field(
+        None,
+        description="Resolve the package with what was published until this day, `2025-05-01`; absent: as it is now.",
+    )
     repo_url: str | None = Field(None, description="A git repository, https or ssh.")
     branch: str | None = Field(None, description="Its branch; absent: the default one.")
     subdirectory: str | None = Field(
-        None, description="Directory inside the repository; absent: its root."
+        None, description="Directory inside repository or archive; absent: its root."
+    )
+    submodules: bool = Field(
+        default=False,
+        description="Whether the repository's submodules are fetched, too.",
+    )
+    lfs: bool = Field(
+        default=False,
+        description="Whether the repository's large files (LFS) are fetched, too.",
+    )
+    git_token: SecretStr | None = Field(
+        None,
+        description="Opens a private repository over https; kept sealed, never shown.",
+    )
+    git_user: str | None = Field(
+        None, description="Beside a token, where the git host looks at the name."
+    )
+    deploy_key: SecretStr | None = Field(
+        None,
+        description="Opens a private repository over ssh: a private key in OpenSSH's format; kept sealed, never shown.",
+    )
+    archive: str | None = Field(
+        None, description="Digest of an archive that the caller uploaded before."
+    )
+    archive_name: str | None = Field(
+        None, description="What the archive is called; only to be shown."
+    )
+    server_json: dict[str, Any] | None = Field(
+        None, description="An entry of an MCP registry: its `server.json`."
+    )
+    server_json_url: str | None = Field(
+        None, description="Where a registry has an entry."
+    )
+    server_json_option: int | None = Field(
+        None,
+        description="Which of the entry's packages and remotes, from 0; absent: the first that can be hosted here.",
+    )
+    inputs: dict[str, str] = Field(
+        {},
+        description="What the entry asks for, by name; variables may be in `environment` instead.",
     )
     image: str | None = Field(
         None, description="A ready image, `ghcr.io/owner/name:tag`."
@@ -181,22 +257,49 @@ class NewServerBody(ConfigBody):
         None, description="A server that somebody else runs."
     )
 
-    def new_server(self) -> NewServer:
+    @property
+    def is_entry(self) -> bool:
+        """Whether a registry's entry is asked for.
+
+        Raises:
+            InvalidError: One is, beside another source.
+        """
+        given = [name for name in SOURCES if getattr(self, name)]
+        found = any(name.startswith("server_json") for name in given)
+        if found and len(given) > 1:
+            raise InvalidError.field(
+                "source", f"give exactly one of {', '.join(SOURCES)}"
+            )
+        return found
+
+    def new_server(self, entry: Entry | None = None) -> NewServer:
         """Return what is asked for.
+
+        Args:
+            entry: What ``server_json`` or ``server_json_url`` means, if either is given.
 
         Raises:
             InvalidError: The source or a size is wrong; names the field.
         """
-        source = {
-            name: getattr(self, name)
-            for name in SOURCE_FIELDS
-            if getattr(self, name) is not None
-        }
+        config = self.config()
+        if entry is not None:
+            option = entry.option(self.server_json_option)
+            source, config = hosted(option, self.inputs, config)
+        else:
+            fields = self.model_dump(include=set(KINDS).union(*KINDS.values()))
+            source = parse_source(fields)
+        credential = checked_credential(
+            source,
+            token=self.git_token,
+            user=self.git_user,
+            deploy_key=self.deploy_key,
+        )
         return NewServer(
-            source=parse_source(source),
+            source=source,
             name=self.name,
             server_type=self.server_type,
-            config=self.config(),
+            config=config,
+            credential=credential,
         )
 
 
@@ -213,6 +316,15 @@ class InvokeBody(Input):
     )
     timeout_s: float = Field(
         60, gt=0, le=600, description="Seconds to wait for the answer."
+    )
+
+
+class RedeployQuery(Input):
+    """As of when."""
+
+    as_of: date | None = Field(
+        None,
+        description="Resolve the package anew, with what was published until this day.",
     )
 
 

@@ -28,8 +28,10 @@ from appliance.web.api.server_bodies import (
     ConnectQuery,
     InvokeBody,
     NewServerBody,
+    RedeployQuery,
     ServerQuery,
 )
+from appliance.web.api.sources import entry_of
 from appliance.web.keys import SERVERS
 from appliance.web.paging import one_page
 from appliance.web.parsing import json_answer, top_level_fields
@@ -70,8 +72,10 @@ async def create(request: web.Request, *, body: NewServerBody) -> web.Response:
     The answer carries the endpoint key, this once. Follow `/api/servers/{server}/events` or the build's log stream.
     """
     with top_level_fields():
-        new = body.new_server()
-    view, key = await request.app[SERVERS].create(principal_of(request), new)
+        document, url = body.server_json, body.server_json_url
+        entry = await entry_of(request, document, url) if body.is_entry else None
+        new = body.new_server(entry)
+        view, key = await request.app[SERVERS].create(principal_of(request), new)
     answer = CreatedServer(server=ServerAnswer.of(view), endpoint_key=key)
     location = {"Location": f"/api/servers/{view.server.id}"}
     return json_answer(answer, status=HTTPStatus.CREATED, headers=location)
@@ -145,11 +149,15 @@ async def stop(request: web.Request) -> ServerAnswer:
     status=HTTPStatus.ACCEPTED,
     errors=CONFLICT,
 )
-async def redeploy(request: web.Request) -> ServerAnswer:
-    """Build and start the server anew from its source; what runs now serves until then."""
-    return ServerAnswer.of(
-        await request.app[SERVERS].redeploy(principal_of(request), server_of(request))
+async def redeploy(request: web.Request, *, query: RedeployQuery) -> ServerAnswer:
+    """Build and start the server anew from its source; what runs now serves until then.
+
+    While a package's version is the same, so is all that it needs; `as_of` resolves it anew.
+    """
+    view = await request.app[SERVERS].redeploy(
+        principal_of(request), server_of(request), as_of=query.as_of
     )
+    return ServerAnswer.of(view)
 
 
 @routes.post(

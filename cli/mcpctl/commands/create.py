@@ -7,6 +7,7 @@ import click
 
 from mcpctl.client import Client, path_of
 from mcpctl.commands.common import client, json_option
+from mcpctl.commands.sources import READABLE, credential_fields, entry_fields
 from mcpctl.output import emit_json, pairs, state
 from mcpctl.watch import wait_until_settled
 
@@ -14,8 +15,10 @@ from mcpctl.watch import wait_until_settled
 SOURCES = {
     "package": "package",
     "git": "repo_url",
+    "archive": "archive",
     "image": "image",
     "remote": "remote_url",
+    "server_json": "server_json",
 }
 LIMITS = ("calls_per_second", "concurrency", "body_bytes", "timeout_s")
 
@@ -26,9 +29,46 @@ LIMITS = ("calls_per_second", "concurrency", "body_bytes", "timeout_s")
     "--package",
     help="A published package: pypi:mcp-server-time, npm:@scope/name@1.2.3.",
 )
+@click.option(
+    "--as-of",
+    metavar="DAY",
+    help="Resolve the package with what was published until this day, 2025-05-01.",
+)
 @click.option("--git", help="A git repository.")
 @click.option("--branch", help="Branch of the repository.")
-@click.option("--subdirectory", help="Directory inside the repository.")
+@click.option("--subdirectory", help="Directory inside repository or archive.")
+@click.option("--submodules", is_flag=True, default=None, help="Fetch submodules, too.")
+@click.option("--lfs", is_flag=True, default=None, help="Fetch large files, too.")
+@click.option(
+    "--git-token-file",
+    type=READABLE,
+    help="File with a token for a private repository over https; -: standard input.",
+)
+@click.option("--git-user", help="Beside a token, where the git host wants a name.")
+@click.option(
+    "--deploy-key",
+    type=READABLE,
+    help="File with a private key for ssh; -: standard input.",
+)
+@click.option(
+    "--archive",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="A tar.gz or zip, which is uploaded.",
+)
+@click.option("--server-json", metavar="FILE|URL", help="An entry of an MCP registry.")
+@click.option(
+    "--option",
+    "server_json_option",
+    type=int,
+    help="Which of the entry's offers, from 0.",
+)
+@click.option(
+    "--input",
+    "inputs",
+    multiple=True,
+    metavar="NAME=VALUE",
+    help="What the entry asks for; may be repeated.",
+)
 @click.option("--image", help="A ready image.")
 @click.option("--remote", help="URL of a server that somebody else runs.")
 @click.option(
@@ -58,6 +98,7 @@ LIMITS = ("calls_per_second", "concurrency", "body_bytes", "timeout_s")
     "--transport", type=click.Choice(["auto", "stdio", "streamable-http", "sse"])
 )
 @click.option("--port", type=int, help="Port of an HTTP server inside its container.")
+@click.option("--entry", help="Which of a repository's programs is started.")
 @click.option("--path", help="Path of an HTTP server's MCP endpoint.")
 @click.option(
     "--tool",
@@ -92,9 +133,13 @@ LIMITS = ("calls_per_second", "concurrency", "body_bytes", "timeout_s")
 )
 @json_option
 def create(name: str | None, *, wait: bool, as_json: bool, **options: Any) -> None:
-    """Host a server from a package, a git repository, an image or a remote URL."""
+    """Host a server from a package, a repository, an archive, an image, a remote URL or a registry's entry."""
     hub = client()
-    answer = hub.post("/api/servers", _body(name, options))
+    body = _body(name, options)
+    if options["archive"]:
+        brought = hub.upload("/api/uploads", "archive", options["archive"])
+        body |= {key: brought[key] for key in ("archive", "archive_name")}
+    answer = hub.post("/api/servers", body)
     made, key = answer["server"], answer["endpoint_key"]
     if wait:
         # The key is shown this once: it is told before the wait, which may be interrupted.
@@ -114,18 +159,28 @@ def _body(name: str | None, options: dict[str, Any]) -> dict[str, Any]:
     given = [option for option in SOURCES if options[option]]
     if len(given) != 1:
         raise click.UsageError(
-            "Say where the server comes from: one of --package, --git, --image, --remote."
+            "Say where the server comes from: one of --package, --git, --archive, --image, --remote, --server-json."
         )
     body: dict[str, Any] = {SOURCES[given[0]]: options[given[0]]}
+    if options["server_json"]:
+        body = entry_fields(options["server_json"])
+    body |= credential_fields(
+        options["git_token_file"], options["git_user"], options["deploy_key"]
+    )
     plain = (
+        "as_of",
         "branch",
         "subdirectory",
+        "submodules",
+        "lfs",
+        "server_json_option",
         "server_type",
         "cpu_limit",
         "memory_limit",
         "transport",
         "port",
         "path",
+        "entry",
         "session_mode",
         "listed",
         "trace_bodies",
@@ -144,6 +199,8 @@ def _body(name: str | None, options: dict[str, Any]) -> dict[str, Any]:
     lines = options["env_file"].read_text().splitlines() if options["env_file"] else []
     if environment := _environment([*lines, *options["environment"]]):
         body["environment"] = environment
+    if inputs := _environment(list(options["inputs"])):
+        body["inputs"] = inputs
     return body
 
 

@@ -1,6 +1,7 @@
 """servers: list, show and change hosted servers."""
 
 from typing import Any
+from urllib.parse import urlencode
 
 import click
 
@@ -12,14 +13,20 @@ from mcpctl.watch import wait_until_settled
 
 ADDRESSES = {
     "create": "mcpctl.commands.create:create",
+    "archive": "mcpctl.commands.sources:archive",
+    "credential": "mcpctl.commands.sources:credential",
+    "server-json": "mcpctl.commands.sources:server_json",
     "logs": "mcpctl.commands.logs:logs",
     "build": "mcpctl.commands.logs:build",
     "build-log": "mcpctl.commands.logs:build_log",
+    "lock": "mcpctl.commands.packages:lock",
+    "set": "mcpctl.commands.packages:set_",
     "tools": "mcpctl.commands.tools:tools",
     "call": "mcpctl.commands.tools:call",
     "manifest": "mcpctl.commands.manifest:manifest",
     "connect": "mcpctl.commands.connect:connect",
     "key": "mcpctl.commands.connect:key",
+    "dockerfile": "mcpctl.commands.dockerfile:dockerfile",
     "webhook": "mcpctl.commands.webhooks:webhook",
 }
 
@@ -104,11 +111,17 @@ def stop(server: str, *, as_json: bool) -> None:
 @click.option(
     "--wait", is_flag=True, help="Show the build and wait until the server runs."
 )
+@click.option(
+    "--as-of",
+    metavar="DAY",
+    help="Resolve the package anew, with what was published until this day.",
+)
 @json_option
-def redeploy(server: str, *, wait: bool, as_json: bool) -> None:
-    """Build and start a server anew from its source."""
+def redeploy(server: str, as_of: str | None, *, wait: bool, as_json: bool) -> None:
+    """Build and start a server anew from its source; what a package needs stays while its version does."""
     hub = client()
-    found = hub.post(path_of("servers", server, "redeploy"))
+    query = f"?{urlencode({'as_of': as_of})}" if as_of else ""
+    found = hub.post(path_of("servers", server, "redeploy") + query)
     if wait:
         found = wait_until_settled(hub, found, quiet=as_json)
     tell(found, as_json=as_json)
@@ -151,7 +164,9 @@ def tell(server: dict[str, Any], *, as_json: bool) -> None:
             ("since", f"{server['status_since']} ({age(server['status_since'])})"),
             ("wanted", server["desired_state"]),
             ("source", source(server["source"])),
+            ("needs", ", ".join(server.get("missing_settings") or ())),
             ("version", resolved.get("version") or resolved.get("revision")),
+            ("as of", resolved.get("as_of")),
             (
                 "deployment",
                 deployment and f"{deployment['number']} {deployment['state']}",
