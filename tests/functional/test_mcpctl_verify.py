@@ -1,5 +1,6 @@
 """mcpctl verify and evidence, as people run them; and what somebody else's verifier says to the same bundles."""
 
+import asyncio
 import base64
 import json
 from collections.abc import Callable
@@ -19,6 +20,7 @@ from appliance.evidence.model import Subject
 from appliance.evidence.scanning import Inventory
 from tests.functional.hub import Hub
 from tests.functional.test_mcpctl import Done, Terminal
+from tests.harness.node import ensure_installed, environment, node
 
 DIGEST, OTHER = f"sha256:{'a' * 64}", f"sha256:{'b' * 64}"
 SUBJECT = Subject("reg.example.org/clock", DIGEST)
@@ -251,3 +253,36 @@ async def test_what_cannot_be_checked_says_what_would_be_right(desk: Desk) -> No
     assert "no Ed25519 key" in wrong_key.err
     assert "is no digest" in no_digest.err
     assert [done.code for done in (no_key, no_file, wrong_key, no_digest)] == [1] * 4
+
+
+async def sigstore(desk: Desk, content: bytes) -> tuple[int, str]:
+    """Return what Sigstore's own verifier says, which knows nothing of ours."""
+    await asyncio.to_thread(ensure_installed)
+    argv = node(
+        "verify_bundle.mjs",
+        desk.write("bundle.json", content),
+        desk.write("key.pem", desk.public()),
+        dsse.key_hint(id_of(desk.key)),
+    )
+    process = await asyncio.create_subprocess_exec(
+        *argv,
+        env=environment({}),
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+    )
+    out, _ = await process.communicate()
+    return process.returncode or 0, out.decode()
+
+
+async def test_sigstores_own_verifier_takes_our_bundles_and_no_changed_ones(
+    desk: Desk,
+) -> None:
+    good = await sigstore(desk, as_bytes(desk.bundle()))
+    changed = await sigstore(
+        desk, with_payload(desk, lambda text: text.replace(b"aaaa", b"bbbb"))
+    )
+    strangers = await sigstore(desk, in_our_name(desk))
+
+    assert good == (0, "verified\n")
+    assert "signature verification failed" in changed[1]
+    assert "signature verification failed" in strangers[1]
