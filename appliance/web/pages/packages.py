@@ -41,6 +41,8 @@ async def provide(request: web.Request) -> web.Response:
     form = await read_form(request)
     context = await overview_context(request)
     names = context["view"].missing_settings
+    if not names:
+        return see_other(words.server_path(context["view"].server))
     given = {name: form.get(PREFIX + name, "").strip() for name in names}
     try:
         if not all(given.values()):
