@@ -5,6 +5,7 @@ without version is resolved anew. A taken-over one holds words in their places, 
 """
 
 import re
+from unicodedata import category
 
 from appliance.builds.own_dockerfile import parse
 from appliance.core.errors import InvalidError
@@ -31,7 +32,7 @@ def check(text: str) -> str:
     plain = text.replace("\r\n", "\n").strip("\n") + "\n"
     if len(plain.encode("utf-8", "surrogatepass")) > MAX_BYTES:
         raise InvalidError.field(FIELD, f"give at most {MAX_BYTES // 1024} KiB")
-    if any(not letter.isprintable() and letter not in "\n\t\ufeff" for letter in plain):
+    if any(category(letter) in {"Cc", "Cs"} for letter in set(plain) - {"\n", "\t"}):
         raise InvalidError.field(
             FIELD, "give text: it holds control characters, or is not UTF-8"
         )
