@@ -161,7 +161,10 @@ def lock_of(deployment_id: int) -> Lock | None:
 
 
 def end(view: BuildView, state: BuildState, error: str = "") -> bool:
-    """Write that the build failed or was cancelled; return whether this call did. One that succeeded stays so."""
+    """Write that the build failed or was cancelled; return whether it is news. One that succeeded stays so.
+
+    The end of a build whose server was deleted meanwhile is news that has no row here.
+    """
     changed = (
         BuildRow.update(state=state, error=error, finished_at=now())
         .where(
@@ -172,7 +175,7 @@ def end(view: BuildView, state: BuildState, error: str = "") -> bool:
         .execute()
     )
     _announce(view.id, view.server_id, state)
-    return bool(changed)
+    return bool(changed) or not BuildRow.select().where(BuildRow.id == view.id).exists()
 
 
 def _announce(build_id: int, server_id: int, state: BuildState) -> None:

@@ -14,15 +14,37 @@ RUN ["/bin/busybox", "--install", "/bin"]
 """
 
 
-def tiny(*steps: str, port: int | None = None) -> dict[str, str | bytes]:
+#: An MCP server over stdio whose one tool says on what it runs.
+_SERVER = r"""#!/bin/sh
+hello='{"protocolVersion":"2025-06-18","capabilities":{"tools":{}},"serverInfo":{"name":"tiny","version":"1"}}'
+tools='{"tools":[{"name":"machine","inputSchema":{"type":"object"}}]}'
+while read -r line; do
+  id=$(printf '%s' "$line" | sed -n 's/.*"id": *\([0-9]\+\|"[^"]*"\).*/\1/p')
+  case "$line" in
+    *'"initialize"'*) answer="\"result\":$hello" ;;
+    *'"tools/list"'*) answer="\"result\":$tools" ;;
+    *'"tools/call"'*) answer='"result":{"content":[{"type":"text","text":"'$(uname -m)'"}]}' ;;
+    *) answer='"error":{"code":-32601,"message":"no such method"}' ;;
+  esac
+  [ -n "$id" ] && printf '{"jsonrpc":"2.0","id":%s,%s}\n' "$id" "$answer"
+done
+"""
+
+
+def tiny_server(*steps: str) -> dict[str, str | bytes]:
+    """Return the files of a repository that is an MCP server; its tool ``machine`` says on what it runs."""
+    files = tiny("COPY --chmod=755 server.sh /server.sh", *steps)
+    dockerfile = str(files["Dockerfile"]).replace('"uname", "-m"', '"/server.sh"')
+    return files | {"Dockerfile": dockerfile, "server.sh": _SERVER}
+
+
+def tiny(*steps: str) -> dict[str, str | bytes]:
     """Return the files of a repository whose image prints its architecture.
 
     Args:
         steps: Instructions of its Dockerfile, after a shell is there.
-        port: What it exposes.
     """
-    exposed = [f"EXPOSE {port}"] if port else []
-    dockerfile = "\n".join([*steps, *exposed, 'CMD ["uname", "-m"]', ""])
+    dockerfile = "\n".join([*steps, 'CMD ["uname", "-m"]', ""])
     return {
         "Dockerfile": _HEAD + dockerfile,
         "busybox-amd64": busybox(AMD).read_bytes(),

@@ -78,6 +78,21 @@ PROOFS = (
         "the gateway's reader of HTTP never disagrees with aiohttp's two, whatever bytes come and however they are cut",
     ),
     Proof(
+        "multi-arch",
+        2,
+        "two platforms pushed to three kinds of registry: ledger and registry agree by digest, skopeo copies, images run",
+    ),
+    Proof(
+        "crash-only-builds",
+        3,
+        "kill -9 of the hub at seven moments of a build: it runs, one ledger row, one tag, nothing left behind",
+    ),
+    Proof(
+        "build-overhead",
+        5,
+        "two platforms, cached base: at most 1.05 times two parallel docker buildx build --push by hand",
+    ),
+    Proof(
         "gateway-speed",
         4,
         "traced calls, one worker on one core: at least 0.65 times Nginx's rate, at most 1.6 times its CPU, 40 MB",
