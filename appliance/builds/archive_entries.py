@@ -120,13 +120,15 @@ class _Unzipped:
         return self._file.tell()
 
 
+_MAX_PADDING_BYTES = 64 * 1024**2
 _LARGEST_READ = 4 * MAX_HEADER_BYTES
 
 
 def _tar(file: IO[bytes]) -> Iterator[Entry]:
+    unzipped = _Unzipped(file)
     with _Reading():
         archive = tarfile.open(  # noqa: SIM115 - the stream ends with its file
-            fileobj=_Unzipped(file),  # type: ignore[call-overload]  # all that tarfile asks of a file
+            fileobj=unzipped,  # type: ignore[call-overload]  # all that tarfile asks of a file
             mode="r:",
             encoding="utf-8",
             errors="surrogateescape",
@@ -135,10 +137,21 @@ def _tar(file: IO[bytes]) -> Iterator[Entry]:
         with _Reading():
             member = archive.next()
         if member is None:
+            _read_to_end(unzipped)
             return
         # It keeps every header otherwise.
         archive.members = []
         yield _tar_entry(archive, member)
+
+
+def _read_to_end(file: _Unzipped) -> None:
+    """Read what pads the archive: its sum comes last, and only there shows whether what was read is what was packed."""
+    left = _MAX_PADDING_BYTES
+    with _Reading():
+        while chunk := file.read(MAX_HEADER_BYTES):
+            left -= len(chunk)
+            if left < 0:
+                raise ArchiveBombError("The archive goes on far beyond its end.")
 
 
 def _tar_entry(archive: tarfile.TarFile, member: tarfile.TarInfo) -> Entry:

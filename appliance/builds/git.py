@@ -197,9 +197,10 @@ class Listing:
             )
         path = unquoted(raw)
         check_name(path, "repository")
-        if any(is_git_name(part) for part in path.split("/")):
+        parts = path.split("/")
+        if {"", ".", ".."} & set(parts) or any(map(is_git_name, parts)):
             raise RepositoryHostileError(
-                f"The repository holds a path that is git's own: {shown(path)}.",
+                f"The repository holds a path that is git's own, or leads out of it: {shown(path)}.",
                 hint="Remove it from the repository.",
             )
         self._count += 1

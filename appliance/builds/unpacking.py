@@ -135,7 +135,10 @@ class Unpacking:
                 file.write(chunk)
 
     def _hard_link(self, entry: Entry, place: Path) -> None:
-        path = _relative(entry.link)
+        try:
+            path = _relative(entry.link)
+        except ArchivePathError as error:
+            raise ArchiveLinkError(_leads_out(entry)) from error
         if self._known.get(path.casefold()) != (path, Kind.FILE):
             raise ArchiveLinkError(
                 f"{shown(entry.path)} is a hard link to {shown(entry.link)}, which is no file before it in the archive."
