@@ -153,6 +153,14 @@ class EvidenceView:
     referrers: tuple[Referrer, ...]
     updated_at: datetime | None
 
+    def places(self, document: Document) -> tuple[Referrer, ...]:
+        """Return where in the registry a document is found."""
+        return tuple(
+            item
+            for item in self.referrers
+            if (item.kind, item.platform) == (document.kind, document.platform)
+        )
+
     @property
     def issues(self) -> tuple[str, ...]:
         """What is wrong with the artifact as far as its evidence goes; empty when nothing is."""

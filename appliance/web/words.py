@@ -82,6 +82,8 @@ _OTHER_LOOKS: dict[str, Look] = {
     "ok": Look("Well", "circle-check", "ok"),
     "degraded": Look("Degraded", "triangle-alert", "warn"),
     "down": Look("Down", "circle-x", "bad"),
+    "attached": Look("In the registry", "circle-check", "ok"),
+    "local": Look("On this box", "circle-check", "ok"),
 }
 
 CALL_LOOKS: dict[str, Look] = {

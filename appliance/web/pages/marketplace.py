@@ -18,7 +18,7 @@ from appliance.core.errors import InvalidError
 from appliance.web.api.artifacts import artifact_of
 from appliance.web.api.marketplace import MarketplaceQuery, page_of
 from appliance.web.deploying import deploy as deploy_artifact
-from appliance.web.keys import LEDGER
+from appliance.web.keys import EVIDENCE, LEDGER
 from appliance.web.pages.server_actions import created_page
 from appliance.web.parsing import validate
 from appliance.web.render import blocks, is_htmx, page
@@ -82,7 +82,9 @@ def _query(request: web.Request) -> MarketplaceQuery:
 
 
 def missing(run: RunRecord) -> list[str]:
-    """Return the platforms that were wanted and are not there. Pure."""
+    """Return the platforms that were wanted and are not there; of a build that did not succeed, none is told. Pure."""
+    if run.status is not RunStatus.SUCCEEDED:
+        return []
     covered = {item.platform for item in run.platforms}
     return [item for item in run.targets if item not in covered]
 
@@ -96,14 +98,23 @@ async def show(request: web.Request) -> web.Response:
     """Show one run: health, provenance, platforms, credentials, and its place in the chain."""
     artifact = await artifact_of(request)
     run = artifact.run
+    evidence = None
+    if run.status is RunStatus.SUCCEEDED:
+        evidence = await request.app[EVIDENCE].view(
+            principal_of(request), artifact.id
+        )
     context = {
         "artifact": artifact,
+        "evidence": evidence,
         "run": run,
         "missing": missing(run),
         "pinned": pinned_source(run),
         "is_hosted": await request.app[LEDGER].is_hosted(artifact),
         "may_write": may_write(principal_of(request), owner_id=run.owner_id),
         "credentials": credentials(run),
+        "evidence": await request.app[EVIDENCE].view(
+            principal_of(request), artifact.id
+        ),
     }
     return page(request, "pages/marketplace/artifact.html", context)
 
