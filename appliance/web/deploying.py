@@ -5,7 +5,8 @@ from dataclasses import replace
 from aiohttp import web
 
 from appliance.accounts.model import Principal
-from appliance.artifacts.model import Artifact
+from appliance.artifacts.errors import NothingBuiltError
+from appliance.artifacts.model import Artifact, RunStatus
 from appliance.artifacts.records import pinned_source
 from appliance.servers.errors import ServerNameTakenError, ServerNotFoundError
 from appliance.servers.model import NewServer, ServerConfig
@@ -15,6 +16,7 @@ from appliance.web.keys import SERVERS
 #: How many names are tried where nobody gave one.
 TRIES = 20
 MAX_NAME = 63
+_ENDS = {RunStatus.FAILED: "failed", RunStatus.CANCELLED: "was cancelled"}
 
 
 async def deploy(
@@ -28,8 +30,14 @@ async def deploy(
         name: Empty: the old name with the next free number.
 
     Raises:
+        NothingBuiltError: The build did not succeed.
         ServerNameTakenError: Another server has the name.
     """
+    if artifact.run.status is not RunStatus.SUCCEEDED:
+        raise NothingBuiltError(
+            f"Build {artifact.id} {_ENDS[artifact.run.status]}, so there is nothing to host.",
+            hint="Choose one that succeeded, or redeploy its server.",
+        )
     new = NewServer(
         source=pinned_source(artifact.run),
         name=name or None,

@@ -237,6 +237,18 @@ async def test_a_server_is_made_of_an_artifact_at_the_version_that_was_built(
     assert (await second.json())["server"]["name"] == "mine"
 
 
+async def test_of_a_build_that_failed_no_server_is_made(
+    hub: Hub, maintainer: Client
+) -> None:
+    server_id = await host(maintainer, "clock")
+    run_id = await built(hub, server_id, status=BuildState.FAILED, error="no")
+
+    response = await maintainer.post(f"/api/artifacts/{run_id}/deploy", json={})
+
+    assert response.status == 409
+    assert (await response.json())["code"] == "nothing_built"
+
+
 async def test_a_reader_makes_no_server(
     hub: Hub, admin: Client, reader: Client
 ) -> None:
