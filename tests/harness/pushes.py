@@ -80,7 +80,7 @@ class PushBench:
 
     async def events(self) -> list[dict[str, Any]]:
         """Return the server's metrics, oldest first."""
-        found = await self.database.run(usage_of, self.server_id)
+        found = await self.database.run(usage_of, self.server_id, limit=5000)
         return [
             {"event_type": item.event_type, "details": dict(item.details)}
             for item in reversed(found)
