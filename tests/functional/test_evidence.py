@@ -6,7 +6,8 @@ import hashlib
 import json
 import secrets
 import subprocess
-from collections.abc import AsyncIterator, Iterator
+import sys
+from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
@@ -16,10 +17,12 @@ import pytest
 from cryptography.hazmat.primitives.serialization import load_pem_public_key
 
 from appliance.accounts.model import SYSTEM
+from appliance.artifacts.model import ATTEST
 from appliance.artifacts.service import LedgerService
 from appliance.builds.model import BuildState
 from appliance.builds.ports import FinishedRun
 from appliance.core.images import PlatformImage, Published, PublishedPlatform
+from appliance.evidence import store
 from appliance.evidence.attaching import Attacher
 from appliance.evidence.errors import ImageGoneError, OtherRegistryError
 from appliance.evidence.image_files import ImageFiles
@@ -27,11 +30,13 @@ from appliance.evidence.keys import SigningKeys
 from appliance.evidence.making import Maker
 from appliance.evidence.model import Document, Kind, State
 from appliance.evidence.service import EvidenceService
+from appliance.evidence.tables import DocumentRow
 from appliance.evidence.tasks import AttestTask
 from appliance.infra.database import Database
 from appliance.infra.docker import Engine
 from appliance.infra.sealing import Sealer, UnsealError
 from appliance.jobs.errors import RetryLaterError
+from appliance.jobs.queue import JobQueue
 from appliance.registry.client import RegistryClient
 from appliance.registry.model import OCI_INDEX, OCI_MANIFEST
 from appliance.sources.model import Ecosystem, PackageSource
@@ -138,6 +143,7 @@ class Archive:
     evidence: EvidenceService
     keys: SigningKeys
     images: tuple[PlatformImage, ...]
+    url: str = ""
     builds: list[int] = field(default_factory=lambda: [0])
 
     async def record(
@@ -226,6 +232,7 @@ def service(
 @pytest.fixture
 def archive(  # noqa: PLR0917 - what it is made of
     database: Database,
+    database_url: str,
     engine: Engine,
     box: Box,
     client: RegistryClient,
@@ -235,7 +242,7 @@ def archive(  # noqa: PLR0917 - what it is made of
     ledger, keys, evidence = service(
         database, engine, box, attacher=Attacher(lambda: client)
     )
-    return Archive(database, ledger, evidence, keys, images)
+    return Archive(database, ledger, evidence, keys, images, database_url)
 
 
 def skopeo(*arguments: str) -> Any:
@@ -448,6 +455,66 @@ async def test_a_registry_that_is_away_is_told_and_tried_again(
     assert len(failed.documents) == 3  # made, and kept for the next try
     assert good.state is State.ATTACHED
     assert good.error == ""
+
+
+# -- killed in the middle
+
+
+async def until(what: Callable[[], bool]) -> None:
+    """Wait for something that another process brings about."""
+    async with asyncio.timeout(30):
+        while not await asyncio.to_thread(what):
+            await asyncio.sleep(0.02)
+
+
+async def test_a_worker_that_is_killed_at_any_step_leaves_one_whole_set(
+    archive: Archive, client: RegistryClient, running: Registry, box: Box
+) -> None:
+    published = await publish(client, "team/killed")
+    run_id = await archive.record(published)
+    queue = JobQueue(archive.database)
+    await queue.enqueue(ATTEST, {"run_id": run_id}, lane=f"artifact:{run_id}")
+    tag = published.digest.replace(":", "-")
+
+    def documents() -> int:
+        return int(
+            archive.database.run_blocking(
+                lambda: DocumentRow.select().where(DocumentRow.run_id == run_id).count()
+            )
+        )
+
+    def is_done() -> bool:
+        view = archive.database.run_blocking(store.view, run_id)
+        return view.state is State.ATTACHED
+
+    steps: list[Callable[[], bool]] = [
+        lambda: bool(box.containers()),
+        lambda: documents() == 1,
+        lambda: documents() == 3,
+        lambda: tag in running.tags("team/killed"),
+        is_done,
+    ]
+    for step in steps:
+        worker = await asyncio.create_subprocess_exec(
+            sys.executable, "-m", "tests.fakes.evidence_process",
+            archive.url, box.owner, client.host, SECRET.hex(),
+            stdout=asyncio.subprocess.DEVNULL,
+        )  # fmt: skip
+        try:
+            await until(step)
+        finally:
+            worker.kill()
+            await worker.wait()
+
+    view = await archive.evidence.view(SYSTEM, run_id)
+    index = json.loads((await client.manifest("team/killed", tag)).body)
+    assert len(view.documents) == 3
+    assert {item["digest"] for item in index["manifests"]} == {
+        item.digest for item in view.referrers if item.subject == published.digest
+    }
+    assert box.containers() == []
+    for item in view.documents:
+        await archive.statement(run_id, item.kind, item.platform)
 
 
 # -- keys
