@@ -1,7 +1,9 @@
 """Generated Dockerfiles and build commands, by equality."""
 
+from datetime import UTC, date, datetime
 from pathlib import Path
 
+from appliance.builds.asof import PackagePlan
 from appliance.builds.base import (
     base_dockerfile,
     debian_mirror,
@@ -13,6 +15,7 @@ from appliance.builds.dockerfile import (
     package_dockerfile,
     project_dockerfile,
 )
+from appliance.builds.model import Lock
 from appliance.builds.project import NodeProject, PythonProject
 from appliance.sources.model import Ecosystem, PackageSource
 
@@ -40,6 +43,38 @@ def test_an_unpinned_package_is_resolved_for_one_build() -> None:
         "ARG MCP_HOST_RESOLVED_FOR=build-7\n"
         'RUN ["/opt/mcp/install", "npm", "{\\"name\\": \\"@scope/thing\\", \\"version\\": null}"]\n'
         'ENTRYPOINT ["/opt/mcp/entry"]\n'
+    )
+
+
+def test_a_package_is_resolved_as_of_a_moment() -> None:
+    source = PackageSource(Ecosystem.NPM, "thing", "1.0")
+    plan = PackagePlan(datetime(2025, 4, 27, tzinfo=UTC), "as of 2025-04-26")
+
+    assert (
+        'RUN ["/opt/mcp/install", "npm", "{\\"name\\": \\"thing\\", \\"version\\": \\"1.0\\",'
+        ' \\"before\\": \\"2025-04-27T00:00:00Z\\", \\"why\\": \\"as of 2025-04-26\\"}"]\n'
+    ) in package_dockerfile(BASE, source, plan, resolved_for="build-7")
+
+
+def test_an_earlier_lock_is_copied_with_the_version_that_it_is_for() -> None:
+    source = PackageSource(Ecosystem.PYPI, "thing")
+    lock = Lock(
+        "requirements.txt",
+        "mcp==1.6.0",
+        "pypi:thing",
+        "1.0",
+        date(2025, 4, 26),
+        datetime(2025, 4, 27, tzinfo=UTC),
+    )
+
+    text = package_dockerfile(
+        BASE, source, PackagePlan(kept=lock), resolved_for="build-7"
+    )
+
+    assert "COPY --chown=10001:10001 kept /opt/mcp/server/kept\n" in text
+    assert (
+        '\\"kept\\": {\\"version\\": \\"1.0\\", \\"before\\": \\"2025-04-27T00:00:00Z\\"}}"]\n'
+        in text
     )
 
 

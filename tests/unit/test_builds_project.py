@@ -212,6 +212,30 @@ def test_what_a_hostile_build_left_is_passed_over(found: bytes | None) -> None:
     assert parse_resolved(found) == {}
 
 
+@pytest.mark.parametrize(
+    "found",
+    [
+        b'{"released": "yesterday"}',
+        b'{"released": "2025-04-25T08:27:27"}',
+        b'{"lock": "../../etc/passwd"}',
+        b'{"lock": ""}',
+        b'{"kept": "yes"}',
+    ],
+)
+def test_what_is_neither_a_moment_nor_a_locks_name_is_passed_over(found: bytes) -> None:
+    assert parse_resolved(found) == {}
+
+
+def test_when_a_package_was_published_and_its_lock_are_read() -> None:
+    found = {
+        "released": "2025-04-25T08:27:27+00:00",
+        "lock": "package-lock.json",
+        "kept": True,
+    }
+
+    assert parse_resolved(json.dumps(found).encode()) == found
+
+
 def test_what_the_installer_left_is_read() -> None:
     assert parse_resolved(b'{"version": "1.0", "entry": "x"}') == {
         "version": "1.0",
