@@ -78,6 +78,16 @@ PROOFS = (
         "the gateway's reader of HTTP never disagrees with aiohttp's two, whatever bytes come and however they are cut",
     ),
     Proof(
+        "push-telemetry",
+        1,
+        "every registry event with every field over REST and SSE, from real pushes that succeed, fail, refresh, rotate and prune",
+    ),
+    Proof(
+        "hostile-registry",
+        2,
+        "a registry that refuses, cuts, stalls, truncates and lies, at every request of a push: a name for each, no hang, no secret",
+    ),
+    Proof(
         "multi-arch",
         2,
         "two platforms pushed to three kinds of registry: ledger and registry agree by digest, skopeo copies, images run",
