@@ -308,7 +308,9 @@ class RegistryClient:
                     if (
                         is_asked
                         and not is_last
-                        and await self._doorman.learn(response, wanted, doing)
+                        and await self._doorman.learn(
+                            response, wanted, doing, shown=sent.get("Authorization")
+                        )
                     ):
                         continue
                     yield response

@@ -92,9 +92,17 @@ class Doorman:
         return {"Authorization": f"Bearer {token.value.get_secret_value()}"}
 
     async def learn(
-        self, response: aiohttp.ClientResponse, scopes: tuple[str, ...], doing: str
+        self,
+        response: aiohttp.ClientResponse,
+        scopes: tuple[str, ...],
+        doing: str,
+        *,
+        shown: str | None,
     ) -> bool:
         """Take a 401's challenge, and tell whether the same request may now be answered.
+
+        Args:
+            shown: What the request proved itself by; ``None``: nothing.
 
         Raises:
             RegistryError: It names a way that we do not know, or one that would betray the credentials.
@@ -102,14 +110,15 @@ class Doorman:
         challenge = parse_challenges(response.headers.getall("WWW-Authenticate", ()))
         if challenge is None:
             return False
-        is_new = self._challenge is None
         if challenge.scheme == "bearer":
             self._check_realm(challenge, doing)
             self._kept.pop(_key(scopes or challenge.scopes), None)
             self._challenge = challenge
             return True
         self._challenge = challenge
-        return is_new and await self._credentials() is not None
+        # Another request may have been told of the challenge first; what counts is what this one has shown.
+        found = await self._credentials()
+        return found is not None and found.basic() != shown
 
     async def _credentials(self) -> Credentials | None:
         found = await self._source() if self._source is not None else None

@@ -91,6 +91,18 @@ def test_a_list_of_two_platforms_is_published_whoever_guards_the_registry(
     assert tags == ["v1"]
 
 
+@pytest.mark.parametrize("auth", ["htpasswd", "token"])
+def test_many_who_ask_at_once_are_all_let_in(auth: Auth) -> None:
+    async def ask(running: Registry) -> list[list[str]]:
+        async with shelf(running) as place:
+            return await asyncio.gather(
+                *(place.client.tags(REPOSITORY) for _ in range(8))
+            )
+
+    with registry(auth) as running:
+        assert asyncio.run(ask(running)) == [[]] * 8
+
+
 async def test_the_same_platforms_in_any_order_are_the_same_bytes(
     box: Registry,
 ) -> None:
