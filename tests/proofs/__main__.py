@@ -80,12 +80,12 @@ PROOFS = (
     Proof(
         "push-telemetry",
         1,
-        "every registry event with every field over REST and SSE, from real pushes that succeed, fail, refresh, rotate and prune",
+        "every registry event with every field, over REST and SSE, from real pushes: success, faults, refresh, rotation, prune",
     ),
     Proof(
         "hostile-registry",
         2,
-        "a registry that refuses, cuts, stalls, truncates and lies, at every request of a push: a name for each, no hang, no secret",
+        "a registry that refuses, cuts, stalls, truncates and lies at every request of a push: all named, no hang, no secret",
     ),
     Proof(
         "multi-arch",
