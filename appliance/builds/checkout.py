@@ -15,7 +15,7 @@ from appliance.builds.errors import (
 from appliance.builds.git import GitAccess, Listing, clone_argv, lfs_url
 from appliance.builds.git_failures import explain_git, explain_lfs, explain_submodule
 from appliance.builds.limits import Limits
-from appliance.builds.project import DECIDING, Tree
+from appliance.builds.project import Tree, decides
 from appliance.builds.tree_check import check_tree, measure, too_large, too_many
 from appliance.core.errors import DomainError
 from appliance.infra import process
@@ -26,7 +26,7 @@ from appliance.sources.model import ArchiveSource, GitSource
 MAX_FILES = 20_000
 MAX_TEXT_BYTES = 256 * 1024
 MAX_SOURCES = 300
-_SOURCE_SUFFIXES = (".py", ".js", ".mjs", ".cjs", ".ts", ".mts")
+_SOURCE_SUFFIXES = (".py", ".js", ".mjs", ".cjs", ".ts", ".mts", ".rs", ".go")
 _PASSED_OVER = {
     ".git",
     "node_modules",
@@ -210,7 +210,8 @@ def look(
         )
     check_tree(target, whole, limits)
     files = list(_files(root))
-    texts = {name: _text(root / name) for name in DECIDING if name in files}
+    deciding = [name for name in files if decides(name)][:MAX_SOURCES]
+    texts = {name: _text(root / name) for name in deciding}
     candidates = [name for name in files if name.endswith(_SOURCE_SUFFIXES)][
         :MAX_SOURCES
     ]

@@ -8,6 +8,7 @@ from typing import Any
 from appliance.builds import asof, images, recipes, speech
 from appliance.builds.architectures import Architectures, Recipe
 from appliance.builds.checkout import Checkout
+from appliance.builds.compiled import GoProject, RustProject
 from appliance.builds.dockerfile import KEPT, package_dockerfile
 from appliance.builds.dockerfile_check import is_own_image
 from appliance.builds.errors import BuildFailedError, ImageNotFoundError
@@ -120,8 +121,7 @@ class Makers:
                 Wanted(source, job.request.server_id, work.path, job.say, job.mark)
             )
             job.findings.revision = checkout.revision
-            recipe, text = self._recipe(job, source, checkout)
-            told = recipes.told(checkout, text, is_written=recipe.is_written)
+            recipe, told = self._recipe(job, source, checkout)
             resolved = {"revision": checkout.revision, **told}
             await job.on_stage(Stage.BUILDING)
             made = await self._architectures.build(job, recipe, work.path)
@@ -131,18 +131,24 @@ class Makers:
 
     def _recipe(
         self, job: Job, source: GitSource | ArchiveSource, checkout: Checkout
-    ) -> tuple[Recipe, str]:
-        """Return what is built, and the Dockerfile that somebody wrote for it; empty: it is generated."""
+    ) -> tuple[Recipe, dict[str, Any]]:
+        """Return what is built, and what is known of the image beforehand."""
         if own := job.request.dockerfile:
-            has_network = self._has_network
-            return recipes.of_own(job, own, checkout.root, has_network=has_network), own
+            recipe = recipes.of_own(
+                job, own, checkout.root, has_network=self._has_network
+            )
+            return recipe, recipes.told(checkout, own, is_written=True)
         project = recognise(
             checkout.tree, name=name_of(source), entry=job.request.entry
         )
         recipe = recipes.of_project(
             job, checkout, project, has_network=self._has_network
         )
-        return recipe, project.text if isinstance(project, DockerfileProject) else ""
+        text = project.text if isinstance(project, DockerfileProject) else ""
+        told = recipes.told(checkout, text, is_written=False)
+        if isinstance(project, RustProject | GoProject):
+            told["entry"] = project.binary
+        return recipe, told
 
     @property
     def _has_network(self) -> bool:

@@ -8,10 +8,19 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from appliance.builds import compiled
+from appliance.builds.compiled import GoProject, RustProject
 from appliance.builds.errors import ProjectNotRecognisedError
 
-#: Files whose text decides; nothing else is read for that.
-DECIDING = ("Dockerfile", "pyproject.toml", "package.json", "requirements.txt")
+#: Files at the top whose text decides; besides these, those of ``compiled.decides``.
+DECIDING = (
+    "Dockerfile",
+    "pyproject.toml",
+    "package.json",
+    "requirements.txt",
+    "smithery.yaml",
+    "server.json",
+)
 PYTHON_MAINS = (
     "server.py",
     "main.py",
@@ -42,7 +51,7 @@ class Tree:
 
     #: Paths of regular files, relative, with ``/``.
     files: frozenset[str]
-    #: Texts of those of ``DECIDING`` that are there.
+    #: Texts of those that ``decides`` names.
     texts: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -74,14 +83,20 @@ class NodeProject:
     has_build: bool
 
 
-Project = DockerfileProject | PythonProject | NodeProject
+Project = DockerfileProject | PythonProject | NodeProject | RustProject | GoProject
 
 
-def recognise(tree: Tree, *, name: str, entry: str = "") -> Project:  # noqa: ARG001 - soon
+def decides(name: str) -> bool:
+    """Tell whether the text of a file takes part in the decision."""
+    return name in DECIDING or compiled.decides(name)
+
+
+def recognise(tree: Tree, *, name: str, entry: str = "") -> Project:
     """Return how the project is built.
 
     Args:
         name: The repository's name, by which one of several programs is chosen.
+        entry: The program that a person chose; empty: none.
 
     Raises:
         ProjectNotRecognisedError: Nothing fits; says what was looked for.
@@ -89,21 +104,26 @@ def recognise(tree: Tree, *, name: str, entry: str = "") -> Project:  # noqa: AR
     if "Dockerfile" in tree.files:
         return DockerfileProject(tree.texts.get("Dockerfile", ""))
     if "pyproject.toml" in tree.files:
-        return _pyproject(tree, name)
+        return _pyproject(tree, name, entry)
     if "package.json" in tree.files:
-        return _package_json(tree)
+        return _package_json(tree, entry)
+    if compiled.CARGO in tree.files:
+        return compiled.rust(tree.files, tree.texts, entry=entry)
+    if compiled.GO in tree.files:
+        return compiled.go(tree.files, tree.texts, entry=entry)
     if "requirements.txt" in tree.files:
         return PythonProject(
             name, "requirements", main=_main(tree, PYTHON_MAINS, "requirements.txt")
         )
     raise ProjectNotRecognisedError(
-        "The repository was not recognised: it has no Dockerfile, pyproject.toml, package.json or requirements.txt"
+        "The repository was not recognised: it has no Dockerfile, pyproject.toml, package.json, Cargo.toml, go.mod or"
+        " requirements.txt"
         f" (found: {_listed(tree)}).",
         hint="Add one of these, or name the directory of the server as its subdirectory.",
     )
 
 
-def _pyproject(tree: Tree, name: str) -> PythonProject:
+def _pyproject(tree: Tree, name: str, entry: str) -> PythonProject:
     try:
         data = tomllib.loads(tree.texts.get("pyproject.toml", ""))
     except tomllib.TOMLDecodeError as error:
@@ -114,6 +134,8 @@ def _pyproject(tree: Tree, name: str) -> PythonProject:
     poetry = _mapping(_mapping(data.get("tool")).get("poetry"))
     declared = _mapping(project.get("scripts")) or _mapping(poetry.get("scripts"))
     scripts = tuple(item for item in declared if _SCRIPT_NAME.fullmatch(item))
+    if entry:
+        scripts = (_entry(entry, scripts),)
     own_name = str(project.get("name") or poetry.get("name") or name)
     main = (
         "" if scripts else _main(tree, PYTHON_MAINS, "pyproject.toml without scripts")
@@ -135,7 +157,7 @@ def _install(tree: Tree, data: Mapping[str, Any], *, has_scripts: bool) -> str:
     return "requirements" if "requirements.txt" in tree.files else "project"
 
 
-def _package_json(tree: Tree) -> NodeProject:
+def _package_json(tree: Tree, entry: str) -> NodeProject:
     try:
         data = _mapping(json.loads(tree.texts.get("package.json", "")))
     except ValueError as error:
@@ -144,17 +166,20 @@ def _package_json(tree: Tree) -> NodeProject:
         ) from error
     scripts = _mapping(data.get("scripts"))
     return NodeProject(
-        command=_node_command(tree, data, scripts),
+        command=_node_command(tree, data, scripts, entry),
         has_lock=any(name in tree.files for name in NODE_LOCKS),
         has_build="build" in scripts,
     )
 
 
 def _node_command(
-    tree: Tree, data: Mapping[str, Any], scripts: Mapping[str, Any]
+    tree: Tree, data: Mapping[str, Any], scripts: Mapping[str, Any], entry: str
 ) -> tuple[str, ...]:
     programs = data.get("bin")
     own_name = str(data.get("name", "")).rsplit("/", 1)[-1]
+    if entry:
+        known = programs if isinstance(programs, Mapping) else {own_name: programs}
+        programs = known[_entry(entry, tuple(known))]
     if isinstance(programs, Mapping) and programs:
         programs = programs.get(own_name) or next(iter(programs.values()))
     if isinstance(programs, str) and (path := _safe(programs)):
@@ -175,6 +200,21 @@ def _node_command(
         "node",
         _main(tree, NODE_MAINS, "package.json without bin, start script and main"),
     )
+
+
+def _entry(entry: str, programs: tuple[str, ...]) -> str:
+    """Return the program that a person chose.
+
+    Raises:
+        ProjectNotRecognisedError: There is none of the name; names those that there are.
+    """
+    if entry not in programs:
+        there = f"it has {', '.join(programs[:12])}" if programs else "it names none"
+        raise ProjectNotRecognisedError(
+            f"The repository has no program {entry}; {there}.",
+            hint="Name one of its programs as the server's entry, or none.",
+        )
+    return entry
 
 
 def _safe(path: str) -> str | None:

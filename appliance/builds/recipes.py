@@ -7,13 +7,20 @@ from typing import Any
 from appliance.builds import declared, speech, taken_over
 from appliance.builds.architectures import Recipe
 from appliance.builds.checkout import Checkout
+from appliance.builds.compiled import GoProject, RustProject
+from appliance.builds.compiled_dockerfile import go_dockerfile, rust_dockerfile
 from appliance.builds.dockerfile import project_dockerfile
 from appliance.builds.dockerfile_check import check_dockerfile
 from appliance.builds.dockerfile_warnings import missing_command, warnings
 from appliance.builds.errors import NoProgramError
 from appliance.builds.job import Job
 from appliance.builds.own_dockerfile import Dockerfile, parse
-from appliance.builds.project import DockerfileProject, Project
+from appliance.builds.project import (
+    DockerfileProject,
+    NodeProject,
+    Project,
+    PythonProject,
+)
 
 
 def of_project(
@@ -31,10 +38,20 @@ def of_project(
     kind = type(project).__name__.removesuffix("Project")
     job.say(f"No Dockerfile: building it as a {kind} project.")
     return Recipe(
-        lambda base: project_dockerfile(base, project),
-        has_base=True,
-        context=checkout.root,
+        lambda base: _generated(base, project), has_base=True, context=checkout.root
     )
+
+
+def _generated(
+    base: str, project: PythonProject | NodeProject | RustProject | GoProject
+) -> str:
+    match project:
+        case RustProject():
+            return rust_dockerfile(base, project)
+        case GoProject():
+            return go_dockerfile(base, project)
+        case _:
+            return project_dockerfile(base, project)
 
 
 def of_own(job: Job, text: str, context: Path, *, has_network: bool) -> Recipe:

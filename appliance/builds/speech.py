@@ -17,9 +17,10 @@ _SAYS_HTTP = re.compile(
 )
 _SAYS_STDIO = re.compile(
     r"StdioServerTransport|stdio_server|run_stdio|[\"']stdio[\"']|transport-io|mcp\.run\(\s*\)"
+    r"|ServeStdio|\bStdioTransport|transport::(?:io::)?stdio"
 )
 _SAYS_SSE = re.compile(
-    r"SSEServerTransport|SseServerTransport|sse_app\(|transport\s*[=:]\s*[\"']sse[\"']"
+    r"SSEServerTransport|SseServerTransport|NewSSEServer|NewSSEHandler|SseServer::|sse_app\(|transport\s*[=:]\s*[\"']sse[\"']"
 )
 _PORT = re.compile(
     r"(?:\bport\b[\"']?\s*[:=]\s*|\.listen\(\s*|PORT\b[^\n]{0,24}?(?:\|\||\?\?|,)\s*[\"']?)(\d{4,5})\b",

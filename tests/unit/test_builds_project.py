@@ -115,7 +115,7 @@ def test_a_project_is_recognised(found: Tree, project: object) -> None:
     [
         (
             tree("README.md", "a/b.py"),
-            "no Dockerfile, pyproject.toml, package.json or requirements.txt (found: README.md)",
+            "no Dockerfile, pyproject.toml, package.json, Cargo.toml, go.mod or requirements.txt (found: README.md)",
         ),
         (tree(), "found: no files"),
         (tree("requirements.txt", "x.py"), "none of server.py, main.py"),
