@@ -5,21 +5,34 @@ import re
 from collections.abc import Callable, Mapping
 from typing import TypeVar
 
+from pydantic import SecretStr
+
 from appliance.artifacts.wellknown import WellKnown
 from appliance.core.errors import InvalidError
 from appliance.runtimes.model import Transport
 from appliance.servers.call_limits import BOUNDS
 from appliance.servers.config import check_config, check_name, parse_memory
+from appliance.servers.entries import hosted
 from appliance.servers.model import CallLimits, NewServer, ServerConfig, SessionMode
-from appliance.sources.spec import parse_source
+from appliance.sources.credentials import Credential, checked_credential
+from appliance.sources.entry import Entry
+from appliance.sources.model import Source
+from appliance.sources.spec import FLAGS, parse_source
 
 #: Controls of each kind of source, the deciding one first.
 SOURCE_FIELDS = {
     "package": ("package",),
-    "git": ("repo_url", "branch", "subdirectory"),
+    "git": ("repo_url", "branch", "subdirectory", "submodules", "lfs"),
+    "archive": ("archive", "archive_name", "archive_subdirectory"),
     "image": ("image",),
     "remote": ("remote_url",),
+    "entry": ("server_json",),
 }
+#: Ways into a private repository; never shown again.
+CREDENTIALS = ("git_token", "git_user", "deploy_key")
+#: Stands before the name of what a registry's entry asks for.
+INPUT = "input."
+FETCHED = (("", "Left alone"), ("yes", "Fetched"))
 TRANSPORTS = (
     ("auto", "Automatic"),
     ("stdio", "stdio"),
@@ -97,15 +110,28 @@ def memory_text(count: int) -> str:
     return str(count)
 
 
-def new_server(form: Mapping[str, str]) -> NewServer:
+def new_server(form: Mapping[str, str], entry: Entry | None = None) -> NewServer:
     """Return the server that a filled form asks for.
+
+    Args:
+        form: What was typed.
+        entry: The registry's entry that the form gives or names, if it does.
 
     Raises:
         InvalidError: Names every control whose value is wrong.
     """
     problems: dict[str, str] = {}
     config = _collect(problems, lambda: read_config(form))
-    source = _collect(problems, lambda: parse_source(_source_data(form)))
+    source: Source | None
+    if entry is None:
+        source = _collect(problems, lambda: parse_source(_source_data(form)))
+    else:
+        made = _collect(
+            problems,
+            lambda: hosted(entry.option(), _inputs(form), config or _DEFAULT),
+        )
+        source, config = made if made and config else (None, config)
+    credential = _collect(problems, lambda: _credential(form, source))
     name = form.get("name", "").strip()
     if name:
         _collect(problems, lambda: check_name(name))
@@ -121,7 +147,29 @@ def new_server(form: Mapping[str, str]) -> NewServer:
         name=name or None,
         server_type=server_type or None,
         config=config,
+        credential=credential,
     )
+
+
+def _credential(form: Mapping[str, str], source: Source | None) -> Credential | None:
+    given = {name: form.get(name, "").strip() for name in CREDENTIALS}
+    if source is None or form.get("kind") != "git" or not any(given.values()):
+        return None
+    token, user, key = given.values()
+    return checked_credential(
+        source,
+        token=SecretStr(token) if token else None,
+        user=user or None,
+        deploy_key=SecretStr(key) if key else None,
+    )
+
+
+def _inputs(form: Mapping[str, str]) -> dict[str, str]:
+    return {
+        name.removeprefix(INPUT): value
+        for name, value in form.items()
+        if name.startswith(INPUT) and value
+    }
 
 
 def read_config(form: Mapping[str, str]) -> ServerConfig:
@@ -252,20 +300,32 @@ def _collect(problems: dict[str, str], read: Callable[[], T]) -> T | None:
     try:
         return read()
     except InvalidError as error:
-        problems.update(
-            {name.removeprefix("source."): text for name, text in error.fields.items()}
-        )
+        problems.update({_control(name): text for name, text in error.fields.items()})
         return None
 
 
-def _source_data(form: Mapping[str, str]) -> dict[str, str]:
+def _control(field: str) -> str:
+    """Return the control that a field of the service stands for."""
+    head, dot, name = field.partition(".")
+    if head == "inputs" and dot:
+        return INPUT + name
+    return field.removeprefix("source.")
+
+
+def _source_data(form: Mapping[str, str]) -> dict[str, str | bool]:
     kind = form.get("kind", "")
     names = SOURCE_FIELDS.get(kind)
     if names is None:
         raise InvalidError.field("kind", "choose where the server comes from")
     if not form.get(names[0], "").strip():
         raise InvalidError.field(names[0], "say where the server comes from")
-    return {name: value for name in names if (value := form.get(name, "").strip())}
+    found = {name: value for name in names if (value := form.get(name, "").strip())}
+    return {
+        name.removeprefix("archive_") if name == "archive_subdirectory" else name: (
+            value == "yes" if name in FLAGS else value
+        )
+        for name, value in found.items()
+    }
 
 
 def _environment(form: Mapping[str, str], problems: dict[str, str]) -> dict[str, str]:

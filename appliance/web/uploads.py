@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 from aiohttp import BodyPartReader, web
 
 from appliance.core.errors import InvalidError
-from appliance.web.problems import UnsupportedMediaError
+from appliance.web.problems import MalformedError, UnsupportedMediaError
 from appliance.web.requests import move_time_limit
 
 #: Seconds that an upload may take.
@@ -35,6 +35,42 @@ async def file_of(request: web.Request, name: str) -> BodyPartReader:
     except ValueError as error:
         raise UnsupportedMediaError("The body is not multipart/form-data.") from error
     raise InvalidError.field(name, "is required: a tar.gz or zip file")
+
+
+async def parts_of(request: web.Request) -> AsyncIterator[BodyPartReader]:
+    """Yield a form's parts in their order; each is to be read before the next is asked for.
+
+    Raises:
+        MalformedError: The body is not what it says.
+    """
+    move_time_limit(request, UPLOAD_TIMEOUT_S)
+    try:
+        reader = await request.multipart()
+        while (part := await reader.next()) is not None:
+            if isinstance(part, BodyPartReader):
+                yield part
+    except ValueError as error:
+        raise MalformedError("The form cannot be read.") from error
+
+
+async def text_of(part: BodyPartReader, *, room: int) -> str:
+    """Return a text control's value.
+
+    Raises:
+        MalformedError: It is longer than ``room`` bytes, or no text.
+    """
+    found = bytearray()
+    while chunk := await part.read_chunk(_CHUNK):
+        found += chunk
+        if len(found) > room:
+            raise MalformedError("The form holds too much text.")
+    try:
+        text = found.decode()
+    except UnicodeDecodeError as error:
+        raise MalformedError("The form holds characters that are not text.") from error
+    if "\0" in text:
+        raise MalformedError("The form holds characters that are not text.")
+    return text
 
 
 async def chunks_of(part: BodyPartReader) -> AsyncIterator[bytes]:

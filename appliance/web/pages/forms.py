@@ -1,23 +1,29 @@
 """Forms, as the browser sends them."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import replace
 from enum import StrEnum
 from http import HTTPStatus
 from typing import Any, TypeVar
 
-from aiohttp import web
+from aiohttp import hdrs, web
 
 from appliance.core.errors import DomainError, InvalidError
-from appliance.web.keys import REQUEST_ID
+from appliance.web.keys import CSRF_FIELD, REQUEST_ID
+from appliance.web.middleware import require_token
 from appliance.web.problems import MalformedError, problem_of
 from appliance.web.render import page
+from appliance.web.requests import principal_of
+from appliance.web.uploads import MULTIPART, chunks_of, parts_of, text_of
 
+H = TypeVar("H", bound=Callable[..., Any])
 E = TypeVar("E", bound=StrEnum)
 N = TypeVar("N", int, float)
 
 #: What must not be shown again after a refusal.
-_SECRET = {"password", "current", "new", "csrf_token"}
+_SECRET = {"password", "current", "new", "csrf_token", "git_token", "deploy_key"}
+#: Of all text controls together.
+MAX_FORM_BYTES = 1024 * 1024
 
 
 async def read_form(request: web.Request) -> dict[str, str]:
@@ -34,6 +40,49 @@ async def read_form(request: web.Request) -> dict[str, str]:
     if any("\0" in value for value in found.values()):
         raise MalformedError("The form holds characters that are not text.")
     return found
+
+
+Receive = Callable[[str, AsyncIterator[bytes]], Awaitable[dict[str, str]]]
+
+
+def reads_own_form(handler: H) -> H:
+    """Mark a handler that reads its form by ``read_file_form``, which checks the session's token itself."""
+    handler.__reads_own_form__ = True  # type: ignore[attr-defined]  # functions take attributes, Callable does not say so
+    return handler
+
+
+async def read_file_form(
+    request: web.Request, receive: Receive
+) -> tuple[dict[str, str], DomainError | None]:
+    """Return the text controls of a form that may bring a file, and what was wrong with the file.
+
+    Args:
+        request: Its form begins with the session's token; nothing is taken before.
+        receive: Takes a file's name and bytes, and returns the controls that stand for it.
+
+    Raises:
+        CrossSiteError: The token is not the session's.
+        MalformedError: The form holds what is not text, or too much of it.
+    """
+    if request.content_type != MULTIPART:
+        return await read_form(request), None
+    form: dict[str, str] = {}
+    has_token = hdrs.AUTHORIZATION in request.headers
+    async for part in parts_of(request):
+        if part.filename is None:
+            text = await text_of(
+                part, room=MAX_FORM_BYTES - sum(map(len, form.values()))
+            )
+            form[part.name or ""] = text
+        if not has_token:
+            require_token(principal_of(request), form.get(CSRF_FIELD))
+            has_token = True
+        if part.filename:
+            try:
+                form |= await receive(part.filename, chunks_of(part))
+            except DomainError as error:
+                return form, error
+    return form, None
 
 
 def member(kind: type[E], text: str) -> E | None:

@@ -1,6 +1,6 @@
 """What people do with servers from the pages: create, start, stop, redeploy, configure, delete, call."""
 
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -8,11 +8,19 @@ from aiohttp import web
 
 from appliance.artifacts import wellknown
 from appliance.core.errors import DomainError, InvalidError
+from appliance.servers.entries import fetch_entry, parse_entry
 from appliance.servers.service import ServerView
+from appliance.sources.entry import Entry, Question
 from appliance.web import server_form, words
 from appliance.web.connect import client_configs
-from appliance.web.keys import SERVERS
-from appliance.web.pages.forms import read_form, refused, see_other
+from appliance.web.keys import SERVERS, SETTINGS, SOURCES
+from appliance.web.pages.forms import (
+    read_file_form,
+    read_form,
+    reads_own_form,
+    refused,
+    see_other,
+)
 from appliance.web.pages.servers import config_context, connect_page
 from appliance.web.pages.tool_calls import CALL_TIMEOUT_S, show_call
 from appliance.web.pages.tool_forms import arguments_of, tools_of
@@ -47,11 +55,24 @@ async def new(request: web.Request) -> web.Response:
 
 
 @routes.post("/servers/new")
+@reads_own_form
 async def create(request: web.Request) -> web.Response:
     """Create a server, and show its key this once."""
-    form = await read_form(request)
+    entry: Entry | None = None
+
+    async def receive(filename: str, chunks: AsyncIterator[bytes]) -> dict[str, str]:
+        brought = await request.app[SOURCES].upload(
+            principal_of(request), filename, chunks
+        )
+        source = brought.source
+        return {"archive": source.digest, "archive_name": source.filename}
+
+    form, problem = await read_file_form(request, receive)
     try:
-        wanted = server_form.new_server(form)
+        if problem:
+            raise problem
+        entry = await _entry(request, form)
+        wanted = server_form.new_server(form, entry)
         view, key = await request.app[SERVERS].create(principal_of(request), wanted)
     except DomainError as error:
         return refused(
@@ -59,7 +80,7 @@ async def create(request: web.Request) -> web.Response:
             NEW,
             error,
             form={**server_form.empty_form(), **form},
-            context=_new_context(form),
+            context={**_new_context(form), "questions": _questions(entry)},
         )
     return created_page(request, view, key)
 
@@ -70,6 +91,24 @@ def created_page(request: web.Request, view: ServerView, key: str) -> web.Respon
     live_url = f"/live{words.server_path(view.server)}/created"
     context = {"view": view, "new_key": key, "configs": configs, "live_url": live_url}
     return page(request, "pages/servers/created.html", context)
+
+
+async def _entry(request: web.Request, form: Mapping[str, str]) -> Entry | None:
+    """Return the registry's entry that the form gives, or the address of which it gives."""
+    text = form.get("server_json", "").strip()
+    if form.get("kind") != "entry" or not text:
+        return None
+    if text.startswith(("https://", "http://")):
+        allow_private = request.app[SETTINGS].remote_allow_private
+        return await fetch_entry(text, allow_private=allow_private)
+    return parse_entry(text)
+
+
+def _questions(entry: Entry | None) -> tuple[Question, ...]:
+    try:
+        return entry.option().questions() if entry else ()
+    except InvalidError:
+        return ()
 
 
 def _new_context(form: Mapping[str, str]) -> dict[str, Any]:
@@ -85,6 +124,8 @@ def _new_context(form: Mapping[str, str]) -> dict[str, Any]:
         "transports": server_form.TRANSPORTS,
         "session_modes": server_form.SESSION_MODES,
         "is_detailed": detailed,
+        "fetched": server_form.FETCHED,
+        "questions": (),
     }
 
 
