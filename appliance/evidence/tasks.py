@@ -1,15 +1,19 @@
 """Job entry point: the evidence of one run."""
 
 from collections.abc import Mapping
+from datetime import timedelta
 from typing import Any
 
+from appliance.core.clock import now
+from appliance.core.errors import DomainError, UnavailableError
 from appliance.evidence.service import EvidenceService
-from appliance.jobs.errors import RetryLaterError
 from appliance.jobs.model import Again, JobContext
 from appliance.registry.errors import RegistryError
 
-#: Seconds before a registry that failed for the moment is asked again, unless it says so itself.
-REGISTRY_RETRY_S = 15.0
+#: Seconds until a registry or an engine that is away is asked again, unless it says so itself.
+RETRY_S = 60.0
+#: Who is away for longer than this is waited for by people.
+PATIENCE = timedelta(days=1)
 
 
 class AttestTask:
@@ -20,22 +24,25 @@ class AttestTask:
         self._evidence = evidence
 
     async def __call__(
-        self, _context: JobContext, payload: Mapping[str, Any]
+        self, context: JobContext, payload: Mapping[str, Any]
     ) -> Again | None:
-        """Attest ``payload["run_id"]``.
+        """Attest ``payload["run_id"]``; ask to be run again while something is away that it needs.
 
         Raises:
-            RetryLaterError: The registry failed in a way that may pass.
             DomainError: It cannot be done; the run's state says why.
         """
         try:
             await self._evidence.attest(int(payload["run_id"]))
-        except RegistryError as error:
-            if not error.is_transient:
+        except DomainError as error:
+            wait_s = seconds_to_retry(error)
+            if wait_s is None or now() - context.job.created_at > PATIENCE:
                 raise
-            raise RetryLaterError(
-                error.detail,
-                delay_s=error.retry_after_s or REGISTRY_RETRY_S,
-                hint=error.hint,
-            ) from error
+            return Again(wait_s)
         return None
+
+
+def seconds_to_retry(error: DomainError) -> float | None:
+    """Return after how many seconds the same may go well; ``None``: it would fail again. Pure."""
+    if isinstance(error, RegistryError):
+        return (error.retry_after_s or RETRY_S) if error.is_transient else None
+    return RETRY_S if isinstance(error, UnavailableError) else None

@@ -10,6 +10,7 @@ import sys
 from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from types import SimpleNamespace
 from typing import Any
 
 import aiohttp
@@ -21,6 +22,8 @@ from appliance.artifacts.model import ATTEST
 from appliance.artifacts.service import LedgerService
 from appliance.builds.model import BuildState
 from appliance.builds.ports import FinishedRun
+from appliance.core.clock import now
+from appliance.core.errors import DomainError
 from appliance.core.images import PlatformImage, Published, PublishedPlatform
 from appliance.evidence import store
 from appliance.evidence.attaching import Attacher
@@ -31,13 +34,15 @@ from appliance.evidence.making import Maker
 from appliance.evidence.model import Document, Kind, State
 from appliance.evidence.service import EvidenceService
 from appliance.evidence.tables import DocumentRow
-from appliance.evidence.tasks import AttestTask
+from appliance.evidence.tasks import PATIENCE, AttestTask, seconds_to_retry
 from appliance.infra.database import Database
 from appliance.infra.docker import Engine
+from appliance.infra.errors import EngineUnavailableError
 from appliance.infra.sealing import Sealer, UnsealError
-from appliance.jobs.errors import RetryLaterError
+from appliance.jobs.model import Again
 from appliance.jobs.queue import JobQueue
 from appliance.registry.client import RegistryClient
+from appliance.registry.errors import ErrorKind, RegistryError
 from appliance.registry.model import OCI_INDEX, OCI_MANIFEST
 from appliance.sources.model import Ecosystem, PackageSource
 from tests.engine import Box, box, docker, engine
@@ -440,21 +445,51 @@ async def test_a_registry_that_is_away_is_told_and_tried_again(
             archive.evidence._attacher = Attacher(lambda: there)
             run_id = await archive.record(published)
             other.stop()
-            context: Any = None
+            fresh: Any = SimpleNamespace(job=SimpleNamespace(created_at=now()))
             task = AttestTask(archive.evidence)
 
-            with pytest.raises(RetryLaterError):
-                await task(context, {"run_id": run_id})
+            again = await task(fresh, {"run_id": run_id})
 
             failed = await archive.evidence.view(SYSTEM, run_id)
             other.start()
-            await task(context, {"run_id": run_id})
+            await task(fresh, {"run_id": run_id})
             good = await archive.evidence.view(SYSTEM, run_id)
 
+    assert again == Again(60.0)
     assert failed.state is State.FAILED
     assert len(failed.documents) == 3  # made, and kept for the next try
     assert good.state is State.ATTACHED
     assert good.error == ""
+
+
+async def test_who_stays_away_is_not_waited_for_for_ever(archive: Archive) -> None:
+    with registry() as other:
+        async with aiohttp.ClientSession() as session:
+            there = RegistryClient(session, other.host, plain=True)
+            run_id = await archive.record(await publish(there, "team/gone"))
+            archive.evidence._attacher = Attacher(lambda: there)
+            other.stop()
+            old: Any = SimpleNamespace(
+                job=SimpleNamespace(created_at=now() - 2 * PATIENCE)
+            )
+
+            with pytest.raises(RegistryError):
+                await AttestTask(archive.evidence)(old, {"run_id": run_id})
+
+
+@pytest.mark.parametrize(
+    ("error", "wait_s"),
+    [
+        (RegistryError(ErrorKind.RATE_LIMITED, "slow", retry_after_s=7), 7),
+        (RegistryError(ErrorKind.DENIED, "no"), None),
+        (EngineUnavailableError("away"), 60),
+        (ImageGoneError("gone"), None),
+    ],
+)
+def test_only_what_may_pass_is_tried_again(
+    error: DomainError, wait_s: float | None
+) -> None:
+    assert seconds_to_retry(error) == wait_s
 
 
 # -- killed in the middle
