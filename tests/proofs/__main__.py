@@ -122,6 +122,11 @@ PROOFS = (
         6,
         "twenty published packages, hosted as they are, list the same tools as by hand",
     ),
+    Proof(
+        "compiled-servers",
+        5,
+        "a Rust and a Go server without Dockerfile, from git to a called tool; images below 16 MiB",
+    ),
 )
 
 
