@@ -77,6 +77,8 @@ _OTHER_LOOKS: dict[str, Look] = {
     "expired": Look("Expired", "circle-x", "bad"),
     "missing": Look("Missing", "circle-x", "bad"),
     "anonymous": Look("Without credentials", "circle-dot", "idle"),
+    "kept": Look("Kept", "circle-check", "ok"),
+    "pruned": Look("Pruned", "ban", "idle"),
     "skipped": Look("Skipped", "ban", "idle"),
     "started": Look("Started", "loader-circle", "busy"),
     "ok": Look("Well", "circle-check", "ok"),

@@ -16,7 +16,13 @@ PAGES_OF_ANYBODY = [
     "/settings/sessions",
     "/health",
 ]
-PAGES_OF_ADMINS = ["/activity/jobs", "/activity/audit", "/settings/people", "/patterns"]
+PAGES_OF_ADMINS = [
+    "/activity/jobs",
+    "/activity/audit",
+    "/settings/people",
+    "/registry",
+    "/patterns",
+]
 
 
 @pytest.fixture

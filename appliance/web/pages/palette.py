@@ -33,7 +33,7 @@ PAGES = (
     Item("Servers", "/servers", "server", "page"),
     Item("Bundles", "/bundles", "layout-grid", "page"),
     Item("Marketplace", "/marketplace", "package", "page"),
-    Item("Registry", "/registry", "package", "page", for_admins=True),
+    Item("Registry", "/registry", "container", "page", for_admins=True),
     Item("Jobs", "/activity/jobs", "activity", "page", for_admins=True),
     Item("Audit", "/activity/audit", "file-text", "page", for_admins=True),
     Item("API keys", "/settings/keys", "key-round", "page"),
