@@ -54,8 +54,13 @@ class Push:
         reporter = self.attempts.reporter
         started = time.monotonic()
         async with self._named() as passage:
-            digest = await self.attempts.run(lambda: self._attempt(passage))
-            sent_bytes = passage.sent_bytes
+            try:
+                digest = await self.attempts.run(lambda: self._attempt(passage))
+            except RegistryError as error:
+                if isinstance(error.__cause__, EngineUnavailableError):
+                    raise error.__cause__ from error  # then the build is not over
+                raise
+            sent_bytes = passage.layers.sent_bytes
         seconds = round(time.monotonic() - started, 3)
         message = f"Manifest published with digest {digest}"
         reporter.log("info", message, digest=digest)
