@@ -21,7 +21,7 @@ from appliance.sources.spec import FLAGS, parse_source
 
 #: Controls of each kind of source, the deciding one first.
 SOURCE_FIELDS = {
-    "package": ("package",),
+    "package": ("package", "as_of"),
     "git": ("repo_url", "branch", "subdirectory", "submodules", "lfs"),
     "archive": ("archive", "archive_name", "archive_subdirectory"),
     "image": ("image",),

@@ -61,6 +61,20 @@ def fail_for_want_of(name: str, *settings: str) -> None:
     store.set_status(deployment.server_id, Status.ERROR, "It ended.")
 
 
+async def test_a_new_packages_day_is_taken_from_its_form(site: Hub) -> None:
+    principal = await site.sign_in()
+    form = {"kind": "package", "package": "pypi:mcp-server-time", "name": "time"}
+
+    refused = await site.post("/servers/new", **form, as_of="2025-02-30")
+    made = await site.post("/servers/new", **form, as_of="2025-05-01")
+
+    assert 'id="field-as_of-problem"' in await refused.text()
+    assert made.status == 200
+    source = (await site.services.servers.get(principal, "time")).server.source
+    assert isinstance(source, PackageSource)
+    assert source.as_of == date(2025, 5, 1)
+
+
 async def test_the_page_tells_as_of_when_and_why(site: Hub) -> None:
     await site.host(await site.sign_in(), "time")
     await site.database.run(
