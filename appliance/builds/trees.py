@@ -55,7 +55,7 @@ class Trees:
         credential, known_hosts = opened or (None, "")
         way = access(source, wanted.work / "access", credential, known_hosts)
         target = wanted.work / "checkout"
-        await asyncio.to_thread(_write_private, way.home, way.files)
+        await asyncio.to_thread(write_private, way.home, way.files)
         try:
             revision = await Fetch(
                 source=source,
@@ -108,7 +108,8 @@ def name_of(source: GitSource | ArchiveSource) -> str:
     return source.url.rstrip("/").rsplit("/", 1)[-1].removesuffix(".git")
 
 
-def _write_private(home: Path, files: Mapping[str, str]) -> None:
+def write_private(home: Path, files: Mapping[str, str]) -> None:
+    """Make a directory with files that nobody else may read. Blocking."""
     home.mkdir(mode=0o700)
     for name, text in files.items():
         path = home / name

@@ -8,6 +8,7 @@ import tarfile
 import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 MIB = 1024**2
 #: Bounds that the bombs below go beyond.
@@ -24,7 +25,7 @@ class Trick:
     make: Callable[[], bytes]
 
 
-def entry(name: str | bytes, kind: bytes = tarfile.REGTYPE, **fields: object) -> bytes:
+def entry(name: str | bytes, kind: bytes = tarfile.REGTYPE, **fields: Any) -> bytes:
     """Return the header of one tar entry, in the oldest format, with whatever name."""
     info = tarfile.TarInfo("x")
     info.type = kind
@@ -38,7 +39,7 @@ def entry(name: str | bytes, kind: bytes = tarfile.REGTYPE, **fields: object) ->
     return bytes(header)
 
 
-def file(name: str | bytes, text: bytes = b"x", **fields: object) -> bytes:
+def file(name: str | bytes, text: bytes = b"x", **fields: Any) -> bytes:
     """Return a tar entry with content."""
     padding = bytes(-len(text) % 512)
     return entry(name, size=len(text), **fields) + text + padding
