@@ -44,9 +44,7 @@ def record_of(
             for name, value in source.items()
         },
         source_kind=run.source.kind,
-        source_repo=_text(
-            str(next((source[name] for name in KINDS if name in source), ""))
-        ),
+        source_repo=_text(_origin(source)),
         source_branch=_text(str(source.get("branch") or "")),
         source_revision=_text(run.revision),
         local_image=run.local_image,
@@ -67,6 +65,12 @@ def record_of(
         completed_at=run.completed_at,
         platforms=_platforms(run),
     )
+
+
+def _origin(source: dict[str, Any]) -> str:
+    """Return where it comes from in one word; an archive's digest is its revision, so its name says more."""
+    named = source.get("archive_name")
+    return str(named or next((source[name] for name in KINDS if name in source), ""))
 
 
 def _platforms(run: FinishedRun) -> tuple[ArtifactPlatform, ...]:

@@ -4,6 +4,7 @@ It reads ``catalog_latest`` alone. Values go into the text of the query by the c
 how rare a word is. Words of three letters and more are found by their trigrams; shorter ones by reading every row.
 """
 
+from collections.abc import Callable, Collection, Container
 from dataclasses import dataclass
 from typing import Any
 
@@ -27,13 +28,19 @@ _DECODER = msgspec.json.Decoder(_Stored)
 
 
 def page(
-    wanted: CatalogQuery, *, owner_id: int | None, before: int | None, limit: int
+    wanted: CatalogQuery,
+    *,
+    owner_id: int | None,
+    before: int | None,
+    limit: int,
+    hosted: Callable[[Collection[int]], Container[int]],
 ) -> list[CatalogEntry]:
     """Return up to ``limit`` entries, the newest run first.
 
     Args:
         owner_id: Only this person's; ``None``: everybody's.
         before: Only runs before this one.
+        hosted: Returns those of some servers that are still hosted.
     """
     conditions, values = _conditions(wanted)
     if owner_id is not None:
@@ -47,12 +54,12 @@ def page(
         f"SELECT run_id, entry FROM catalog_latest WHERE {where} ORDER BY run_id DESC LIMIT %s",  # noqa: S608 - our own words
         (*values, limit),
     ).fetchall()
-    return [_entry(run_id, text) for run_id, text in rows]
-
-
-def _entry(run_id: int, text: str) -> CatalogEntry:
-    stored = _DECODER.decode(text)
-    return CatalogEntry(run_id, stored.run, stored.rating)
+    found = [(run_id, _DECODER.decode(text)) for run_id, text in rows]
+    there = hosted([item.run.server_id for _, item in found])
+    return [
+        CatalogEntry(run_id, item.run, item.rating, item.run.server_id in there)
+        for run_id, item in found
+    ]
 
 
 def _conditions(wanted: CatalogQuery) -> tuple[list[str], list[Any]]:

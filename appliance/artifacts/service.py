@@ -1,7 +1,7 @@
 """The ledger and the marketplace as the rest of the hub sees them."""
 
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import structlog
 
@@ -112,16 +112,10 @@ class LedgerService:
                 owner_id=visible_owner(principal),
                 before=before,
                 limit=limit + 1,
+                hosted=self._servers,
             )
             shown = found[:limit]
-            hosted = self._servers([item.run.server_id for item in shown])
-            return CatalogPage(
-                [
-                    replace(item, is_hosted=item.run.server_id in hosted)
-                    for item in shown
-                ],
-                shown[-1].id if len(found) > limit else None,
-            )
+            return CatalogPage(shown, shown[-1].id if len(found) > limit else None)
 
         return await self._database.run(read)
 

@@ -58,15 +58,6 @@ def _ended_badly(run: RunRecord) -> Finding:
 
 
 def _coverage(run: RunRecord) -> Iterator[Finding]:
-    if run.source_kind == "remote":
-        yield (
-            TierClass.SILVER,
-            Issue(
-                "not_built_here",
-                "Somebody else runs it; what it is made of is not known.",
-            ),
-        )
-        return
     covered = {item.platform for item in run.platforms}
     missing = [item for item in run.targets if item not in covered]
     if missing:

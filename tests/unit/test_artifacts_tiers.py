@@ -12,7 +12,6 @@ from appliance.core.images import CredentialOutcome
 from tests.fakes.runs import AMD, BOTH, images, published, record
 
 GOLD, SILVER, WATCHLIST = TierClass
-REMOTE = {"remote_url": "https://mcp.example.org/mcp"}
 ROTATED = {"rotation_attempted": True, "rotation_succeeded": True}
 REFRESHED = {"refresh_attempted": True, "refresh_succeeded": True}
 HEALTH = {GOLD: "healthy", SILVER: "degraded", WATCHLIST: "unhealthy"}
@@ -34,7 +33,6 @@ CASES: list[tuple[str, dict[str, Any], TierClass, list[str]]] = [
     ("no architecture", {"images": (), "published": None}, WATCHLIST, ["architecture_missing", "not_published"]),
     ("not pushed", {"published": None}, SILVER, ["not_published"]),
     ("pushed in part", {"published": published(AMD)}, SILVER, ["platform_not_published"]),
-    ("a server elsewhere", {"source": REMOTE, "images": (), "published": None}, SILVER, ["not_built_here"]),
     ("expiring", pushed_with("expiring"), SILVER, ["credentials_expiring"]),
     ("expiring and rotated", pushed_with("expiring", **ROTATED), GOLD, []),
     ("not rotated", pushed_with("expiring", rotation_attempted=True), SILVER, ["auth_rotation_failed", "credentials_expiring"]),

@@ -25,7 +25,7 @@ from appliance.web.render import blocks, is_htmx, page
 from appliance.web.requests import principal_of
 
 routes = web.RouteTableDef()
-PAGE_SIZE = 50
+PAGE_SIZE = 25
 LIST = "pages/marketplace/list.html"
 FILTERS = ("q", "server_type", "status", "tier")
 
@@ -100,9 +100,7 @@ async def show(request: web.Request) -> web.Response:
     run = artifact.run
     evidence = None
     if run.status is RunStatus.SUCCEEDED:
-        evidence = await request.app[EVIDENCE].view(
-            principal_of(request), artifact.id
-        )
+        evidence = await request.app[EVIDENCE].view(principal_of(request), artifact.id)
     context = {
         "artifact": artifact,
         "evidence": evidence,
