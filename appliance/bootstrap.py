@@ -22,6 +22,7 @@ from appliance.accounts.model import SYSTEM, Role
 from appliance.accounts.service import AccountService
 from appliance.accounts.store import emails
 from appliance.artifacts.model import ATTEST
+from appliance.artifacts.references import LedgerReferences
 from appliance.artifacts.service import LedgerService
 from appliance.builds.service import BuildService
 from appliance.bundles.service import BundleService
@@ -192,7 +193,7 @@ async def make_hub(  # noqa: PLR0915 - one object after another, which is the po
     pruner = Pruner(
         database,
         registry.client,
-        [DeploymentReferences()],
+        [DeploymentReferences(), LedgerReferences()],
         owner=owner,
         retry_limit=settings.registry_push_retries,
     )

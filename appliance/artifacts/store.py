@@ -130,6 +130,16 @@ def of_server(
     return _artifacts(list(rows))
 
 
+def offered_digests(server_id: int) -> frozenset[str]:
+    """Return the digests of what the marketplace offers of a server."""
+    rows = (
+        RunRow.select(RunRow.manifest_digest)
+        .join(CatalogRow, on=(CatalogRow.run_id == RunRow.id))
+        .where(CatalogRow.server_id == server_id)
+    )
+    return frozenset(row.manifest_digest for row in rows if row.manifest_digest)
+
+
 def state() -> ChainState:
     """Return the end of the chain, and what the last check found."""
     row = ChainRow.get()

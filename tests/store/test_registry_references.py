@@ -2,6 +2,9 @@
 
 import pytest
 
+from appliance.artifacts.model import ServerFacts
+from appliance.artifacts.references import LedgerReferences
+from appliance.artifacts.service import LedgerService
 from appliance.builds import store as build_store
 from appliance.builds.model import BuildState
 from appliance.infra.database import Database
@@ -10,6 +13,7 @@ from appliance.servers import store
 from appliance.servers.model import NewServer
 from appliance.servers.references import DeploymentReferences
 from appliance.sources.model import ImageSource
+from tests.fakes.runs import BOTH, digest, finished, published
 from tests.functional.builds.conftest import add_deployment
 
 IMAGE = "registry.example.org/team/time@sha256:" + "a" * 64
@@ -68,3 +72,25 @@ async def test_a_server_that_is_made_of_a_pushed_image_keeps_it(
 
     kept = await database.run(references.kept, request.server_id)
     assert kept.images == {IMAGE}
+
+
+async def test_what_the_marketplace_offers_stays_and_what_it_no_longer_offers_does_not(
+    database: Database,
+) -> None:
+    ledger = LedgerService(
+        database,
+        servers=lambda ids: dict.fromkeys(ids, ServerFacts(1, "npm")),
+        targets=BOTH,
+    )
+    runs = [
+        finished(1, published=published(*BOTH, first=100)),
+        finished(1, build_id=2, published=published(*BOTH, first=200)),
+        finished(1, build_id=3, status=BuildState.FAILED, error="no"),
+        finished(5),
+    ]
+    for run in runs:
+        await database.run(ledger.record, run)
+
+    kept = await database.run(LedgerReferences().kept, 1)
+
+    assert kept == Kept(frozenset({digest(200)}))
