@@ -1,5 +1,7 @@
 """Sources as callers write them."""
 
+from datetime import date
+
 import pytest
 
 from appliance.core.errors import InvalidError
@@ -31,6 +33,10 @@ GOOD = [
     (
         {"package": " PyPI: thing[cli,http] "},
         PackageSource(Ecosystem.PYPI, "thing[cli,http]"),
+    ),
+    (
+        {"package": "pypi:thing==1.0", "as_of": "2025-05-01"},
+        PackageSource(Ecosystem.PYPI, "thing", "1.0", date(2025, 5, 1)),
     ),
     ({"package": "npm:thing"}, PackageSource(Ecosystem.NPM, "thing")),
     (
