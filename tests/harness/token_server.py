@@ -100,7 +100,7 @@ def token_server(
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     realm = f"http://127.0.0.1:{server.server_port}/token"
     running = TokenServer(realm, path, username, password, life_s)
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread = threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True)
     thread.start()
     try:
         yield running
