@@ -36,6 +36,8 @@ TABS = (
     "/connect",
     "/deployments",
     "/config",
+    "/webhook",
+    "/dockerfile",
 )
 #: Milliseconds in which fonts and the first live message arrive.
 SETTLE_MS = 500

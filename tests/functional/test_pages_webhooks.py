@@ -10,6 +10,8 @@ import pytest
 
 from appliance.accounts.model import Role
 from appliance.infra.database import Database
+from appliance.servers.model import NewServer
+from appliance.sources.spec import parse_source
 from tests.harness.pages import Hub, hub
 
 
@@ -71,12 +73,17 @@ async def test_a_curl_line_with_the_wrong_secret_shows_among_the_calls(
 
 
 async def test_the_steps_for_github_name_the_address(site: Hub) -> None:
-    await site.host(await site.sign_in(), "time")
+    source = parse_source({"repo_url": "https://example.org/o/clock.git"})
+    principal = await site.sign_in()
+    await site.services.servers.create(principal, NewServer(source))
+    await site.host(principal, "time")
 
-    text = await site.page("/servers/time/webhook")
+    text = await site.page("/servers/clock/webhook")
 
-    assert "/api/servers/time/github</code>" in text
+    assert "/api/servers/clock/github</code>" in text
     assert "Nobody has called yet." in text
+    assert "default branch redeploys" in text
+    assert "/github" not in await site.page("/servers/time/webhook")
 
 
 async def test_a_removed_webhook_is_gone_from_the_page(site: Hub) -> None:
