@@ -76,6 +76,11 @@ class RegistryClient:
         self._doorman.forget()
         return await self._doorman.has_token(tuple(scopes))
 
+    @property
+    def has_shown_credentials(self) -> bool:
+        """Whether the last proof was made with credentials; a registry that never asked was shown none."""
+        return self._doorman.has_credentials
+
     # -- the registry as a whole
 
     async def ping(self, scopes: Iterable[str] = ()) -> None:

@@ -126,6 +126,10 @@ class CredentialKeeper:
         if self._file is not None:
             self._refused = await asyncio.to_thread(self._file.stamp)
 
+    def accept(self) -> None:
+        """Remember that the registry takes them: a refusal before was its own mistake, or is mended."""
+        self._refused = ""
+
     async def refresh(
         self, host: str, why: str, *, refused: Credentials | None = None
     ) -> bool:

@@ -65,6 +65,9 @@ class CheckTask:
                 await self._keeper.refuse()
             else:
                 trouble = error.reason
+        else:
+            if self._client.has_shown_credentials:
+                self._keeper.accept()
         await self._keeper.look(Asker(), trouble=trouble)
         return None
 

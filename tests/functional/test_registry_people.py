@@ -386,6 +386,20 @@ async def test_credentials_that_the_registry_refuses_are_replaced_though_they_ar
     ]
 
 
+async def test_a_registry_that_takes_them_again_makes_them_healthy_again(
+    database: Database, box: Registry, guarded: Settings
+) -> None:
+    async with keeping(database, guarded, box.host) as (keeper, client):
+        await keeper.refuse()
+        refused = await keeper.health(box.host)
+
+        await CheckTask(keeper, client)(await context(database, CHECK), {})
+
+        assert refused.status == "expired"
+        assert (await keeper.health(box.host)).status == "healthy"
+    assert await names(database) == ["auth_health_reported"]
+
+
 async def test_a_registry_that_is_away_says_nothing_about_the_credentials(
     database: Database, guarded: Settings, config: Path
 ) -> None:
