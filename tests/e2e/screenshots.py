@@ -22,6 +22,7 @@ INSIDE = (
     "/settings/keys",
     "/settings/sessions",
     "/settings/people",
+    "/registry",
     "/health",
     "/patterns",
     "/no-such-page",
