@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 
 #: Characters that are read; nobody writes so much by hand.
-MAX_CHARACTERS = 256 * 1024
+MAX_CHARACTERS = 64 * 1024
 MAX_VALUE = 1024
 
 _ESCAPE = re.compile(r"#\s*escape\s*=\s*([\\`])\s*", re.IGNORECASE)

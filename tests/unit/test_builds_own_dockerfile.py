@@ -308,8 +308,8 @@ def test_twice_the_text_takes_about_twice_the_time(piece: str) -> None:
         declared.of_server_json(text)
         return time.process_time() - started
 
-    small = min(seconds(30_000) for _ in range(3))
-    large = min(seconds(120_000) for _ in range(3))
+    small = min(seconds(15_000) for _ in range(4))
+    large = min(seconds(60_000) for _ in range(4))
 
     # Four times the text; a square would take sixteen times as long.
     assert large < 9 * small + 0.05
