@@ -32,6 +32,9 @@ from appliance.settings import Settings
 
 log = structlog.get_logger("registry.push")
 
+#: Seconds that a start waits for the engine to name its images.
+SWEEP_S = 5.0
+
 Say = Callable[[str], None]
 
 
@@ -170,7 +173,7 @@ class RegistryService:
         """Take away the names that pushes of a killed hub left on images."""
         prefix = f"{MARK}-{self._owner}-"
         with contextlib.suppress(EngineUnavailableError, aiodocker.DockerError):
-            async with self._engine.reach() as client:
+            async with self._engine.reach(timeout_s=SWEEP_S) as client:
                 for image in await client.images.list():
                     for name in image.get("RepoTags") or ():
                         host, _, rest = name.partition("/")
