@@ -56,12 +56,14 @@ def test_only_the_whole_secret_opens() -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "value"),
-    [("event", ""), ("event", "Push"), ("delivery_id", ""), ("delivery_id", "a b c d e f")],
-)  # fmt: skip
-def test_what_names_no_event_or_delivery_is_not_githubs(name: str, value: str) -> None:
+    ("event", "delivery"),
+    [("", "12345678"), ("Push", "12345678"), ("push", ""), ("push", "a b c d e f")],
+)
+def test_what_names_no_event_or_delivery_is_not_githubs(
+    event: str, delivery: str
+) -> None:
     assert is_well_formed(call())
-    assert not is_well_formed(replace(call(), **{name: value}))
+    assert not is_well_formed(replace(call(), event=event, delivery_id=delivery))
 
 
 @pytest.mark.parametrize(
