@@ -21,6 +21,7 @@ PAGES = (
     "/servers/browsed/invocations",
     "/servers/browsed/manifest",
     "/servers/browsed/config",
+    "/marketplace",
     "/activity/jobs",
     "/activity/audit",
     "/settings/keys",
