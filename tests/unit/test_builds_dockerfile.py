@@ -6,6 +6,7 @@ from pathlib import Path
 from appliance.builds.asof import PackagePlan
 from appliance.builds.base import (
     base_dockerfile,
+    base_tag,
     debian_mirror,
     mmdebstrap_argv,
     recipe_hash,
@@ -135,6 +136,34 @@ def test_a_build_command_is_one_argv() -> None:
         "--label=mcp-host.owner=0a", "--label=mcp-host.server=3", "--secret=id=mcp-host-ca,src=/etc/ca.crt",
         "--build-arg=HTTPS_PROXY=http://proxy.example:3128", "--file=/w/Dockerfile", "/w/context",
     ]  # fmt: skip
+
+
+def test_a_foreign_platform_and_what_is_known_of_caches_are_told_to_the_builder() -> (
+    None
+):
+    command = BuildxCommand(
+        tag="t",
+        dockerfile=Path("/w/D"),
+        context=Path("/w/c"),
+        platform="linux/arm64",
+        has_cache=False,
+        cache_from=("type=registry,ref=r/n", "type=local,src=/c"),
+    )
+
+    assert command.argv(("b",)) == [
+        "b", "build", "--builder", "default", "--progress=plain", "--load", "--tag=t", "--platform=linux/arm64", "--no-cache",
+        "--cache-from=type=registry,ref=r/n", "--cache-from=type=local,src=/c", "--file=/w/D", "/w/c",
+    ]  # fmt: skip
+
+
+def test_a_foreign_base_is_assembled_by_emulation_under_a_name_of_its_own() -> None:
+    argv = mmdebstrap_argv(
+        Path("/w/r.tar"), mirror=None, is_root=False, architecture="arm64"
+    )
+
+    assert "--architectures=arm64" in argv
+    assert base_tag("ab", "linux/arm64") == "mcp-host/base:ab-linux-arm64"
+    assert base_tag("ab") == "mcp-host/base:ab"
 
 
 def test_a_base_begins_with_a_pulled_or_an_assembled_debian() -> None:
