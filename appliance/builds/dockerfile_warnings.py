@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass
 
 from appliance.builds.dockerfile_text import Instruction, assignments, words
 from appliance.builds.own_dockerfile import Dockerfile, Stage
+from appliance.builds.taken_over import BASE
 
 #: Of one Dockerfile; whoever has more has other worries.
 MAX_WARNINGS = 20
@@ -139,7 +140,7 @@ def _about_bases(found: Dockerfile) -> Iterator[Caution]:
     for stage in found.stages:
         tag = stage.base.rpartition("/")[2].partition(":")[2]
         is_pinned = "@" in stage.base or tag not in {"", "latest"}
-        is_image = not stage.has_parent and stage.base not in {"", "scratch"}
+        is_image = not stage.has_parent and stage.base not in {"", "scratch", BASE}
         if is_image and not is_pinned:
             yield Caution(
                 "latest_base",

@@ -147,6 +147,7 @@ def test_each_hazard_has_its_warning(line: str, code: str) -> None:
         "ENTRYPOINT exec python -m server",
         'FROM python@sha256:abc\nUSER 1\nCMD ["x"]',
         "# ADD https://example.org/x /x",
+        'FROM mcp-host/base\nUSER 1\nCMD ["x"]',
     ],
 )
 def test_what_is_well_is_not_warned_about(line: str) -> None:
