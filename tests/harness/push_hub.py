@@ -72,8 +72,19 @@ async def by_sse(client: Client, count: int) -> list[dict[str, Any]]:
 
 
 def told(events: list[dict[str, Any]]) -> list[tuple[str, dict[str, Any]]]:
-    """Return name and details of each, by which REST and SSE are compared."""
+    """Return name and details of each."""
     return [(item["event_type"], item["details"]) for item in events]
+
+
+def are_alike(one: list[dict[str, Any]], other: list[dict[str, Any]]) -> bool:
+    """Tell whether both tell the same; platforms are pushed at once, and may have overtaken one another."""
+    return sorted(map(repr, map(_sorted, told(one)))) == sorted(
+        map(repr, map(_sorted, told(other)))
+    )
+
+
+def _sorted(event: tuple[str, dict[str, Any]]) -> tuple[str, list[tuple[str, Any]]]:
+    return event[0], sorted(event[1].items())
 
 
 def lacking(event: dict[str, Any]) -> list[str]:
