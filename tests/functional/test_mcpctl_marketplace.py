@@ -62,9 +62,10 @@ async def test_the_ledger_is_checked_and_a_change_ends_in_1(
     again = await terminal.run("artifacts", "verify-chain", "--known", known)
 
     def tamper() -> None:
-        run = hub.database.peewee.execute_sql
-        run("SET LOCAL session_replication_role = replica")
-        run("UPDATE build_artifact_runs SET source_revision = 'evil' WHERE id = 2")
+        hub.database.peewee.execute_sql("SET LOCAL session_replication_role = replica")
+        hub.database.peewee.execute_sql(
+            "UPDATE build_artifact_runs SET source_revision = 'evil' WHERE id = 2"
+        )
 
     await hub.database.run(tamper)
     broken = await terminal.run("artifacts", "verify-chain")
