@@ -83,6 +83,11 @@ PROOFS = (
         "every registry event with every field, over REST and SSE, from real pushes: success, faults, refresh, rotation, prune",
     ),
     Proof(
+        "hostile-sources",
+        8,
+        "archives, repositories, Dockerfiles and fields that try something: named failures, and no canary anywhere",
+    ),
+    Proof(
         "hostile-registry",
         2,
         "a registry that refuses, cuts, stalls, truncates and lies at every request of a push: all named, no hang, no secret",
