@@ -24,6 +24,7 @@ from appliance.accounts.store import emails
 from appliance.artifacts.model import ATTEST
 from appliance.artifacts.references import LedgerReferences
 from appliance.artifacts.service import LedgerService
+from appliance.builds.errors import BuildToolError
 from appliance.builds.service import BuildService
 from appliance.bundles.service import BundleService
 from appliance.bundles.store import names as bundle_names
@@ -109,6 +110,8 @@ PRUNE_EVERY_S = 3600.0
 LEDGER_CHECK_EVERY_S = 86400.0
 #: Many wait rather than work, above all for a turn to build: whoever asks for a lot must not hold up the others here.
 JOBS_AT_ONCE = 32
+#: A busy box may let the builder wait longer than a look at the health page takes.
+BUILDER_PATIENCE_S = 1.0
 #: A worker that has not looked at the queue for so long cannot.
 WORKER_SILENT_S = 15.0
 
@@ -286,7 +289,7 @@ async def make_hub(  # noqa: PLR0915 - one object after another, which is the po
             "database": _say(database.ping, "Postgres answers."),
             "migrations": _migrations_check(migration_problem),
             "engine": executor.check,
-            "builder": builds.check,
+            "builder": builder_check(builds),
             "gateway": gateway_check(
                 session,
                 settings.mcp_gateway_url.rstrip("/"),
@@ -402,6 +405,21 @@ def registry_check(upkeep: RegistryUpkeep) -> Callable[[], Awaitable[str]]:
         if health.rotation_recommended:
             raise DegradedError(told)
         return told
+
+    return check
+
+
+def builder_check(builds: BuildService) -> Callable[[], Awaitable[str]]:
+    """Return what tells what builds can do; what runs already does not need a builder, so the hub is degraded without."""
+
+    async def check() -> str:
+        try:
+            async with asyncio.timeout(BUILDER_PATIENCE_S):
+                return await builds.check()
+        except BuildToolError as error:
+            raise DegradedError(error.reason) from error
+        except TimeoutError:
+            return "The builder has not said yet what it can do."
 
     return check
 

@@ -101,7 +101,7 @@ class Attempt:
         """Return the platforms that are built, each with its image's name."""
         if isinstance(self._request.source, RemoteSource):
             return {}
-        able = await self._parts.driver.known()
+        able = await self._parts.driver.abilities()
         targets = self._parts.targets or (able.native,)
         if isinstance(self._request.source, ImageSource):
             targets = (able.native,)

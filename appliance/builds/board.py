@@ -111,10 +111,12 @@ class Board:
         self._changed()
 
     def ended(self, state: str) -> None:
-        """The build is over otherwise: what was under way ends in ``state``."""
+        """The build is over otherwise: what was under way ends in ``state``, or was ended by the platform that failed."""
+        has_culprit = any(row.state == FAILED for row in self._rows.values())
         for row in self._rows.values():
             if row.state not in _ENDED:
-                row.state = state if row.started_at else CANCELLED
+                is_own = row.started_at is not None and not has_culprit
+                row.state = state if is_own else CANCELLED
                 row.finished_at, row.current = _moment(), ""
         self._changed()
 

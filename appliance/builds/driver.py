@@ -105,26 +105,34 @@ class Driver:
         """Keep the parts; nothing is asked yet."""
         self._engine = engine
         self._builder = builder or "default"
-        self._asking = asyncio.Lock()
         self._known: Abilities | None = None
         self._asked_at = float("-inf")
+        self._asking: asyncio.Task[Abilities] | None = None
 
-    async def abilities(self, *, fresh_for_s: float = FRESH_FOR_S) -> Abilities:
-        """Return what it can do, from memory where that is fresh.
+    async def abilities(self) -> Abilities:
+        """Return what it could do when it was asked last; nobody waits for a second asking.
 
         Raises:
             BuildToolError: There is no such builder, or no buildx.
             EngineUnavailableError: The engine does not answer.
         """
-        async with self._asking:
-            if self._known is None or time.monotonic() - self._asked_at > fresh_for_s:
-                self._known = await self._ask()
-                self._asked_at = time.monotonic()
-            return self._known
+        known = self._known
+        if known is not None and time.monotonic() - self._asked_at < FRESH_FOR_S:
+            return known
+        asking = self._ask_once()
+        # It goes on whoever stops waiting: a box under load may take longer than one of them has.
+        return known if known is not None else await asyncio.shield(asking)
 
-    async def known(self) -> Abilities:
-        """Return what it could do when it was asked last; a build does not wait for a second asking."""
-        return self._known or await self.abilities()
+    def _ask_once(self) -> "asyncio.Task[Abilities]":
+        if self._asking is None or self._asking.done():
+            self._asking = asyncio.create_task(self._ask())
+            self._asking.add_done_callback(self._keep)
+        return self._asking
+
+    def _keep(self, asked: "asyncio.Task[Abilities]") -> None:
+        failed = asked.cancelled() or asked.exception() is not None
+        self._known = None if failed else asked.result()
+        self._asked_at = time.monotonic()
 
     async def _ask(self) -> Abilities:
         async with self._engine.reach() as client:
