@@ -110,9 +110,6 @@ async def show(request: web.Request) -> web.Response:
         "is_hosted": await request.app[LEDGER].is_hosted(artifact),
         "may_write": may_write(principal_of(request), owner_id=run.owner_id),
         "credentials": credentials(run),
-        "evidence": await request.app[EVIDENCE].view(
-            principal_of(request), artifact.id
-        ),
     }
     return page(request, "pages/marketplace/artifact.html", context)
 
