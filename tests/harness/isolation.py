@@ -43,6 +43,8 @@ class Person:
     received: list[bytes] = field(default_factory=list)
     session: str = ""
     request_states: list[str] = field(default_factory=list)
+    #: Request states of others that this person has sent.
+    presented: list[str] = field(default_factory=list)
     statuses: list[int] = field(default_factory=list)
     _ids: Any = field(default_factory=lambda: itertools.count(1))
 
@@ -108,6 +110,7 @@ class Person:
             params = {"name": f"{self.prefix}ask", "arguments": {"secret": "x"}}
             params |= {"requestState": state, "inputResponses": {"word": {}}}
             if self.era == STATELESS:
+                self.presented.append(state)
                 await self.request(http, "tools/call", params)
 
     # -- how

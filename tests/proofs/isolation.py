@@ -35,6 +35,8 @@ class Tally:
         self.heard = 0
         self.crossed: list[str] = []
         self.secrets: dict[str, str] = {}
+        #: By principal: what thieves were handed by the test and sent; it stands in their own requests.
+        self.presented: set[tuple[str, str]] = set()
 
 
 def prove() -> None:
@@ -86,6 +88,12 @@ def afternoons(told: Gossips) -> Tally:
         tally.told += len(world.secrets())
         tally.heard += world.heard()
         tally.crossed += world.crossed()
+        tally.presented |= {
+            (person.principal, secret)
+            for person in world.people
+            for state in person.presented
+            for secret in SECRET.findall(state)
+        }
         tally.secrets |= {
             secret: person.principal for person in world.people for secret in person.own
         }
@@ -102,13 +110,16 @@ def foreign_traces(box: Box, tally: Tally) -> int:
     """
     time.sleep(SCRIBE_S)
     rows = box.execute(
-        """SELECT json_agg(json_build_array(i.principal, coalesce(i.request, '') || coalesce(i.response, '')))
+        """SELECT json_agg(json_build_array(i.principal, coalesce(i.request, ''), coalesce(i.response, '')))
         FROM invocations i"""
     )
     hold(bool(rows), f"{len(rows or [])} traces to look at")
-    return sum(
-        tally.secrets[secret] != whose
-        for whose, text in rows
-        for secret in set(SECRET.findall(text))
-        if secret in tally.secrets
-    )
+    found = 0
+    for whose, request, response in rows:
+        asked, heard = set(SECRET.findall(request)), set(SECRET.findall(response))
+        sent = {secret for secret in asked if (whose, secret) in tally.presented}
+        foreign = {
+            s for s in asked - sent | heard if tally.secrets.get(s, whose) != whose
+        }
+        found += len(foreign)
+    return found
