@@ -1,6 +1,8 @@
 """What the ledger and the build know of a run, as evidence speaks of it; runs inside ``database.run``."""
 
 import hashlib
+from collections.abc import Mapping
+from typing import Any
 
 from appliance.artifacts import store as ledger
 from appliance.artifacts.model import Artifact, RunStatus
@@ -49,7 +51,7 @@ def _run(
         server_id=run.server_id,
         server_name=run.server_name,
         source=parse_source(run.source),
-        revision=run.source_revision,
+        revision=revision_of(run.source_revision, recipe.resolved if recipe else {}),
         local_image=run.local_image,
         images=images,
         published=_published(found),
@@ -59,6 +61,14 @@ def _run(
         dockerfile_sha256=hashlib.sha256(text.encode()).hexdigest() if text else "",
         builder=builder,
         shortcomings=run.shortcomings,
+    )
+
+
+def revision_of(recorded: str, resolved: Mapping[str, Any]) -> str:
+    """Return what of a source was taken: what the ledger has, else what the build resolved. Pure."""
+    told = [resolved.get(name) for name in ("revision", "version", "digest")]
+    return recorded or next(
+        (item for item in told if item and isinstance(item, str)), ""
     )
 
 

@@ -11,6 +11,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from appliance.core.images import PlatformImage, Published, PublishedPlatform
 from appliance.evidence import dsse, provenance
+from appliance.evidence.facts import revision_of
 from appliance.evidence.model import Lock, Run, Subject
 from appliance.sources.model import (
     ArchiveSource,
@@ -204,6 +205,22 @@ def test_every_kind_of_source_is_named_as_others_name_it(
     )
 
     assert made["buildDefinition"]["resolvedDependencies"] == [expected]
+
+
+@pytest.mark.parametrize(
+    ("recorded", "resolved", "expected"),
+    [
+        ("1.2.3", {"version": "9"}, "1.2.3"),
+        ("", {"digest": AMD64, "entry": "/server"}, AMD64),
+        ("", {"revision": COMMIT, "digest": AMD64}, COMMIT),
+        ("", {"version": 3}, ""),
+        ("", {}, ""),
+    ],
+)
+def test_what_was_taken_is_what_the_ledger_has_or_the_build_resolved(
+    recorded: str, resolved: dict[str, object], expected: str
+) -> None:
+    assert revision_of(recorded, resolved) == expected
 
 
 def test_the_subjects_are_the_list_and_every_platform() -> None:
