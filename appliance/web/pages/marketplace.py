@@ -99,7 +99,7 @@ async def show(request: web.Request) -> web.Response:
     artifact = await artifact_of(request)
     run = artifact.run
     evidence = None
-    if run.status is RunStatus.SUCCEEDED:
+    if run.status is RunStatus.SUCCEEDED and run.platforms:
         evidence = await request.app[EVIDENCE].view(principal_of(request), artifact.id)
     context = {
         "artifact": artifact,
