@@ -58,6 +58,7 @@ def build(server: str, *, as_json: bool) -> None:
         table(
             ("platform", "state", "step", "seconds", "digest"),
             [_platform(row) for row in found["platforms"]],
+            empty="none",
         )
 
 
