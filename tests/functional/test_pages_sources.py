@@ -4,6 +4,7 @@ import io
 import json
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import aiohttp
 import pytest
@@ -83,7 +84,11 @@ async def test_no_file_is_taken_without_the_session_s_token(site: Hub) -> None:
 
 async def test_ways_into_a_repository_are_never_shown_again(site: Hub) -> None:
     await site.sign_in()
-    form = {"kind": "git", "repo_url": "https://git.example.org/r.git", "lfs": "yes"}
+    form: dict[str, Any] = {
+        "kind": "git",
+        "repo_url": "https://git.example.org/r.git",
+        "lfs": "yes",
+    }
 
     wrong = await send(site, **form, name="No name", git_token=TOKEN, git_user="ada")
     made = await send(site, **form, name="g", git_token=TOKEN)
@@ -124,3 +129,38 @@ async def test_what_is_no_entry_is_told_beside_its_control(site: Hub) -> None:
 
     assert response.status == 422
     assert "field-server_json-problem" in await response.text()
+
+
+async def test_the_configuration_page_takes_a_new_archive(site: Hub) -> None:
+    await site.sign_in()
+    await send(site, kind="archive", name="w", file=packed())
+    data = aiohttp.FormData()
+    data.add_field("csrf_token", site.csrf)
+    data.add_field("archive_file", io.BytesIO(packed("2")), filename="two.tgz")
+
+    response = await site.client.post(
+        "/servers/w/archive",
+        data=data,
+        headers={"Accept": "text/html"},
+        allow_redirects=False,
+    )
+
+    assert response.headers["Location"] == "/servers/w/build"
+    assert "two.tgz" in await site.page("/servers/w/config")
+
+
+async def test_the_configuration_page_sets_and_forgets_a_credential(site: Hub) -> None:
+    await site.sign_in()
+    await send(site, kind="git", name="g", repo_url="https://git.example.org/r.git")
+
+    wrong = await site.post("/servers/g/credential", git_token="two words")
+    await site.post("/servers/g/credential", git_token=TOKEN, git_user="ada")
+    shown = await site.page("/servers/g/config")
+    await site.post("/servers/g/credential", action="remove")
+    gone = await site.page("/servers/g/config")
+
+    assert wrong.status == 422
+    assert "is not a token" in await wrong.text()
+    assert ">ada<" in shown
+    assert TOKEN not in shown
+    assert ">ada<" not in gone

@@ -22,6 +22,7 @@ from appliance.web.pages import (
     server_actions,
     servers,
     settings,
+    source_actions,
     webhooks,
 )
 from appliance.web.render import set_up
@@ -30,6 +31,7 @@ from appliance.web.render import set_up
 ROUTES = (
     account.routes,
     server_actions.routes,
+    source_actions.routes,
     servers.routes,
     packages.routes,
     invocations.routes,

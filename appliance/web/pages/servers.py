@@ -18,7 +18,7 @@ from appliance.servers.model import Status
 from appliance.servers.service import ServerView
 from appliance.web import server_form, words
 from appliance.web.connect import KEY_PLACEHOLDER, client_configs
-from appliance.web.keys import CATALOG, SERVERS
+from appliance.web.keys import CATALOG, SERVERS, SOURCES
 from appliance.web.pages.forms import member
 from appliance.web.pages.tool_forms import tools_of
 from appliance.web.paging import one_page
@@ -286,8 +286,12 @@ async def config_context(request: web.Request) -> dict[str, Any]:
     frame = await frame_of(request, "config")
     view: ServerView = frame["view"]
     values = server_form.config_values(view.server.config)
+    credential = await request.app[SOURCES].credential(
+        principal_of(request), server_of(request)
+    )
     return {
         **frame,
+        "credential": credential,
         "values": values,
         "errors": {},
         "problem": None,
