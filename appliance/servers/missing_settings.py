@@ -55,6 +55,7 @@ _BEFORE = re.compile(
     rf"|\b(?:please|must|need to|have to|to)\s+(?:also )?{_ORDER}{_UP_TO}"
     rf"|^\W*(?:error:\s*)?{_ORDER}{_UP_TO}"
     r"|by setting (?:the )?"
+    r"|\b(?:required|missing|provided|configured)\s+(?:via|through|by|in|from|with)\s[^.]{0,40}?"
     rf"|{_KIND}\s+(?:(?:is|are)\s+)?(?:missing|required|not set|not found|undefined)"
     r")(?:\s+(?:named|called|for|of))?[\s:=—-]*[`'\"\[({$<]*(?:-\s)?$",
     re.IGNORECASE,

@@ -181,6 +181,10 @@ SAID = [
     ("TODOIST_API_TOKEN isn't set", "TODOIST_API_TOKEN"),
     ("DEEPL_AUTH_KEY cannot be empty", "DEEPL_AUTH_KEY"),
     ("Set REDIS_CLOUD_URL before starting: it is required", "REDIS_CLOUD_URL"),
+    (
+        "Error: A Brave API key is required via --brave-api-key, BRAVE_API_KEY, --brave-api-key-file, or BRAVE_API_KEY_FILE.",
+        "BRAVE_API_KEY",
+    ),
     (OPENAI, "OPENAI_API_KEY"),
     (ZOD_3, "NOTION_TOKEN WORKSPACE"),
     (ZOD_4, "LINEAR_API_KEY"),

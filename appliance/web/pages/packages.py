@@ -1,5 +1,7 @@
 """What is particular to packages on a server's pages: its lock, newer dependencies, and the settings that it lacks."""
 
+from collections.abc import Iterable
+
 from aiohttp import web
 
 from appliance.core.clock import now
@@ -43,10 +45,12 @@ async def provide(request: web.Request) -> web.Response:
     names = context["view"].missing_settings
     if not names:
         return see_other(words.server_path(context["view"].server))
-    given = {name: form.get(PREFIX + name, "").strip() for name in names}
+    typed = {name: form.get(PREFIX + name, "").strip() for name in names}
+    # Of several one may do: "either A or B". One that is still missing is asked for again.
+    given = {name: value for name, value in typed.items() if value}
     try:
-        if not all(given.values()):
-            raise _incomplete(given)
+        if not given:
+            raise _nothing(names)
         view = await request.app[SERVERS].provide(
             principal_of(request), server_of(request), given
         )
@@ -61,8 +65,6 @@ async def provide(request: web.Request) -> web.Response:
     return see_other(words.server_path(view.server) + "/build")
 
 
-def _incomplete(given: dict[str, str]) -> InvalidError:
-    empty = {
-        PREFIX + name: "give a value" for name, value in given.items() if not value
-    }
-    return InvalidError("The server needs all of these settings.", fields=empty)
+def _nothing(names: Iterable[str]) -> InvalidError:
+    empty = {PREFIX + name: "give a value" for name in names}
+    return InvalidError("The server needs a setting.", fields=empty)
