@@ -112,14 +112,21 @@ class Attacher:
         read the same index has written over it.
         """
         tag = referrers.fallback_tag(subject)
+        problem: RegistryError | None = None
         async with self._writing:
             for _ in range(INDEX_TRIES):
-                body = referrers.merged(await _index(client, repository, tag), ours)
-                if body is None:
-                    return
-                await client.put_manifest(repository, tag, body, OCI_INDEX)
+                try:
+                    body = referrers.merged(await _index(client, repository, tag), ours)
+                    if body is None:
+                        return
+                    await client.put_manifest(repository, tag, body, OCI_INDEX)
+                except RegistryError as error:
+                    # docker-registry answers 500 to whoever reads a tag while another writes it.
+                    if not error.is_transient:
+                        raise
+                    problem = error
                 await asyncio.sleep(INDEX_PAUSE_S * random.uniform(0.5, 1.5))  # noqa: S311 - spreads, guards nothing
-        raise RegistryError(
+        raise problem or RegistryError(
             ErrorKind.SERVER_ERROR,
             f"The index {tag} in {client.host}/{repository} was written over by others {INDEX_TRIES} times.",
         )
