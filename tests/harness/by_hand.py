@@ -1,6 +1,7 @@
 """Published servers as people start them: ``npx`` or ``uvx`` in a container of the base image, spoken to over its pipes."""
 
 import json
+import secrets
 import subprocess
 import threading
 import time
@@ -79,7 +80,8 @@ def tools_by_hand(
     Raises:
         NotByHandError: It ended, or was still silent after ``LIMIT_S``.
     """
-    argv = ["docker", "run", "--rm", "-i", f"--volume={cache}:/cache"]
+    name = f"by-hand-{secrets.token_hex(4)}"
+    argv = ["docker", "run", "--rm", "-i", f"--name={name}", f"--volume={cache}:/cache"]
     argv += ["--env=NPM_CONFIG_CACHE=/cache/npm", "--env=UV_CACHE_DIR=/cache/uv"]
     argv += ["--env=PATH=/opt/mcp/node/bin:/usr/local/bin:/usr/bin:/bin", base]
     process = subprocess.Popen(
@@ -103,9 +105,10 @@ def tools_by_hand(
         raise NotByHandError(f"{error} {last[-600:]}") from error
     finally:
         watchdog.cancel()
-        # Its input closes, and the container ends with it.
         process.kill()
         process.wait()
+        # Not every server ends when its input closes.
+        subprocess.run(["docker", "rm", "-f", name], capture_output=True, check=False)
         reader.join()
 
 

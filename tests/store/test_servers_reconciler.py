@@ -1,5 +1,6 @@
 """The reconciler on a real Postgres, with everything else in memory, killed at every single call."""
 
+import asyncio
 from dataclasses import dataclass
 from datetime import date
 from typing import Any, cast
@@ -91,12 +92,13 @@ async def box(database: Database) -> Box:
     mortal = Mortal()
     executor = MemoryExecutor(mortal)
     builds, mcp = MemoryBuilds(mortal), MemoryMcp(mortal, executor)
+    settings = await asyncio.to_thread(load_settings, jwt_secret="s" * 32)
     service = ServerService(
         database,
         executor,
         cast("BuildService", builds),
         cast("McpClient", mcp),
-        keeper=SourceKeeper(database, load_settings(jwt_secret="s" * 32)),
+        keeper=SourceKeeper(database, settings),
         gateway_public_url="http://gateway",
     )
     principal = Principal(user.id, user.email, Role.ADMIN, "session")
