@@ -81,8 +81,10 @@ class Bench:
 
     def clear(self) -> None:
         """Remove the images that were built by hand."""
-        tags = [self._tag(platform) for platform in (AMD, ARM)]
-        subprocess.run(["docker", "rmi", *tags], check=False, capture_output=True)
+        listing = ["docker", "images", "-q", f"{self.registry.host}/hand/work"]
+        found = subprocess.run(listing, capture_output=True, text=True, check=True)
+        command = ["docker", "rmi", "-f", *set(found.stdout.split())]
+        subprocess.run(command, check=False, capture_output=True)
 
     def _commit(self, number: int) -> str:
         return self.repositories.add(
