@@ -30,6 +30,9 @@ emulation_needs() {
   local platform name own
   local -a platforms
   local -A told=()
+  if [[ -z $1 ]]; then
+    return
+  fi
   own=$(uname -m)
   IFS=', ' read -r -a platforms <<<"$1"
   for platform in "${platforms[@]}"; do
