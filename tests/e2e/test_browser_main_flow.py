@@ -249,7 +249,7 @@ def test_a_log_can_be_searched_and_paused(ada: Person, appliance: Appliance) -> 
     appliance.api("POST", "/api/servers/browsed/redeploy")
     expect(ada.page.locator("[data-log-count]")).to_contain_text("new", timeout=60_000)
     expect(ada.page.locator("#build-head")).to_contain_text("deployment #2")
-    expect(ada.page.locator("#build-head .badge")).to_have_text(
+    expect(ada.page.locator("#build-head .badge").first).to_have_text(
         "Succeeded", timeout=120_000
     )
     expect(ada.status()).to_have_text("Running", timeout=60_000)

@@ -79,6 +79,7 @@ class Hub:
             await client.close()
         await self.server.close()
         await self.services.events.close()
+        await self.services.servers._builds._engine.close()
         self.services.accounts.close()
 
 

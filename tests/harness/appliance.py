@@ -287,8 +287,10 @@ class Appliance:
         return str(row[0])
 
     def containers(self, server_id: int) -> list[str]:
-        """Return the ids of the server's containers, whatever their state."""
+        """Return the ids of the containers that run the server, whatever their state; not of those that look into its image."""
         filters = [
+            "--filter",
+            "label=mcp-host.instance",
             "--filter",
             f"label=mcp-host.server={server_id}",
             "--filter",

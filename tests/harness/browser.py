@@ -56,7 +56,7 @@ class Person:
         self.page.goto(f"{self.url}/servers")
         self.page.get_by_role("link", name="New server").first.click()
         self.page.get_by_label("Package", exact=True).last.fill(package)
-        self.page.get_by_label("Name").fill(name)
+        self.page.locator("#field-name").fill(name)
         self.page.get_by_role("button", name="Create server").click()
         return self.page.locator("#endpoint-key").inner_text()
 

@@ -342,7 +342,7 @@ async def test_a_repository_without_project_says_what_was_looked_for(
         bench,
         {"repo_url": url},
         ProjectNotRecognisedError,
-        "no Dockerfile, pyproject.toml, package.json or requirements.txt (found: essay.md)",
+        "no Dockerfile, pyproject.toml, package.json, Cargo.toml, go.mod or requirements.txt (found: essay.md)",
     )
 
 
@@ -372,7 +372,7 @@ async def test_a_git_server_that_is_away_is_said_to_be(bench: Bench) -> None:
 async def test_a_step_that_fails_is_named_with_its_last_line(
     bench: Bench, repositories: GitServer, base_image: str
 ) -> None:
-    text = f"FROM {base_image}\nRUN echo this went wrong >&2; exit 3\n"
+    text = f'FROM {base_image}\nRUN echo this went wrong >&2; exit 3\nENTRYPOINT ["/bin/true"]\n'
     url = repositories.add("wrong", {"Dockerfile": text})
 
     await failed(
@@ -387,7 +387,10 @@ async def test_a_full_disk_is_said_to_be_full(
     bench: Bench, repositories: GitServer, base_image: str
 ) -> None:
     url = repositories.add(
-        "large", {"Dockerfile": f"FROM {base_image}\nRUN cat /dev/zero > /dev/full\n"}
+        "large",
+        {
+            "Dockerfile": f'FROM {base_image}\nRUN cat /dev/zero > /dev/full\nENTRYPOINT ["/bin/true"]\n'
+        },
     )
 
     await failed(bench, {"repo_url": url}, DiskFullError, "The disk is full")
