@@ -6,6 +6,7 @@ how rare a word is. Words of three letters and more are found by their trigrams;
 
 from collections.abc import Callable, Collection, Container
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import msgspec
@@ -25,6 +26,8 @@ class _Stored:
 
 
 _DECODER = msgspec.json.Decoder(_Stored)
+#: Entries that are kept as read: the newest ones are on every page, and reading one costs more than fetching it.
+_ENTRIES_KEPT = 1024
 
 
 def page(
@@ -54,12 +57,17 @@ def page(
         f"SELECT run_id, entry FROM catalog_latest WHERE {where} ORDER BY run_id DESC LIMIT %s",  # noqa: S608 - our own words
         (*values, limit),
     ).fetchall()
-    found = [(run_id, _DECODER.decode(text)) for run_id, text in rows]
+    found = [(run_id, _read(text)) for run_id, text in rows]
     there = hosted([item.run.server_id for _, item in found])
     return [
         CatalogEntry(run_id, item.run, item.rating, item.run.server_id in there)
         for run_id, item in found
     ]
+
+
+@lru_cache(maxsize=_ENTRIES_KEPT)
+def _read(text: str) -> _Stored:
+    return _DECODER.decode(text)
 
 
 def _conditions(wanted: CatalogQuery) -> tuple[list[str], list[Any]]:
