@@ -74,6 +74,7 @@ from appliance.registry.tasks import (
 )
 from appliance.registry.upkeep import RegistryUpkeep
 from appliance.runtimes.docker import DockerExecutor
+from appliance.servers.access import visible_id
 from appliance.servers.catalog import Catalog
 from appliance.servers.mcp import McpClient
 from appliance.servers.reconciler import Reconciler
@@ -84,7 +85,7 @@ from appliance.servers.refresh import (
     RefreshTask,
     watch_changes,
 )
-from appliance.servers.service import RECONCILE, REFRESH, ServerService, visible_id
+from appliance.servers.service import RECONCILE, REFRESH, ServerService
 from appliance.servers.sources import ServerSources
 from appliance.servers.steps import Steps
 from appliance.servers.store import archives_in_use, deployments_referred

@@ -8,7 +8,6 @@ from typing import Any
 from appliance.accounts.model import Principal
 from appliance.accounts.roles import (
     require_may_create,
-    require_may_write,
     visible_owner,
 )
 from appliance.builds.model import BuildLine, Lock
@@ -18,7 +17,6 @@ from appliance.core.errors import InvalidError
 from appliance.core.ids import key_hash, new_key
 from appliance.infra.database import Database
 from appliance.jobs.queue import cancel_running_in_lane, enqueue
-from appliance.observability.audit import record as audit
 from appliance.observability.usage import UsageMetric, usage_of
 from appliance.runtimes.model import (
     InstanceSpec,
@@ -28,6 +26,7 @@ from appliance.runtimes.model import (
 )
 from appliance.runtimes.ports import Executor
 from appliance.servers import manifest_store, store
+from appliance.servers.access import record_write, visible_server, writable_server
 from appliance.servers.config import (
     changes_what_runs,
     check_config,
@@ -39,8 +38,6 @@ from appliance.servers.errors import (
     CallRefusedError,
     NoBuildError,
     NoLockError,
-    ServerDeletedError,
-    ServerNotFoundError,
     ServerNotRunningError,
 )
 from appliance.servers.instances import instance_spec
@@ -146,14 +143,16 @@ class ServerService:
 
     async def get(self, principal: Principal, server: int | str) -> ServerView:
         """Return one server."""
-        return await self._database.run(lambda: self._view(_visible(principal, server)))
+        return await self._database.run(
+            lambda: self._view(visible_server(principal, server))
+        )
 
     async def deployments(
         self, principal: Principal, server: int | str
     ) -> list[Deployment]:
         """Return the newest 20 deployments, newest first."""
         return await self._database.run(
-            lambda: store.deployments(_visible(principal, server).id)
+            lambda: store.deployments(visible_server(principal, server).id)
         )
 
     async def build(self, principal: Principal, server: int | str) -> BuildView:
@@ -162,7 +161,7 @@ class ServerService:
         Raises:
             NoBuildError: Nothing was built for this server yet.
         """
-        found = await self._database.run(_visible, principal, server)
+        found = await self._database.run(visible_server, principal, server)
         view = await self._builds.latest(found.id)
         if view is None:
             raise NoBuildError(f"Nothing was built for {found.name} yet.")
@@ -222,7 +221,7 @@ class ServerService:
             ServerNotFoundError: There is none that the caller may know of.
             EngineUnavailableError: The engine does not answer.
         """
-        found = await self._database.run(lambda: _visible(principal, server))
+        found = await self._database.run(lambda: visible_server(principal, server))
         return await self._executor.sessions(found.id)
 
     async def metrics(
@@ -231,7 +230,7 @@ class ServerService:
         """Return the newest usage metrics, newest first."""
 
         def read() -> list[UsageMetric]:
-            return usage_of(_visible(principal, server).id, limit=limit)
+            return usage_of(visible_server(principal, server).id, limit=limit)
 
         return await self._database.run(read)
 
@@ -246,7 +245,7 @@ class ServerService:
         """Return what changed in what the server says of itself, newest first; ``before`` is the cursor."""
 
         def read() -> list[ManifestChange]:
-            found = _visible(principal, server)
+            found = visible_server(principal, server)
             return manifest_store.of_server(found.id, before=before, limit=limit)
 
         return await self._database.run(read)
@@ -280,7 +279,7 @@ class ServerService:
                 self._keeper.put(server.id, new.credential)
             store.add_deployment(server, requested_by=principal.name)
             _reconcile(server.id)
-            _audit(principal, "server.create", server)
+            record_write(principal, "server.create", server)
             return self._view(store.get(server.id))
 
         return await self._database.run(write), key
@@ -349,14 +348,14 @@ class ServerService:
         check_config(config)
 
         def write() -> ServerView:
-            found = _writable(principal, server)
+            found = writable_server(principal, server)
             if changes_what_runs(found.config, config):
                 _deploy_with(found, config, principal)
             else:
                 store.set_config(found.id, config_as_dict(config))
                 if config.tools != found.config.tools:
                     _read_again(found.id)
-            _audit(principal, action, found)
+            record_write(principal, action, found)
             return self._view(store.get(found.id))
 
         return await self._database.run(write)
@@ -371,11 +370,13 @@ class ServerService:
         """
 
         def write() -> ServerView:
-            found = _writable(principal, server)
+            found = writable_server(principal, server)
             environment = {**found.config.environment, **settings}
             config = check_config(replace(found.config, environment=environment))
             _deploy_with(found, config, principal)
-            _audit(principal, "server.provide", found, {"settings": sorted(settings)})
+            record_write(
+                principal, "server.provide", found, {"settings": sorted(settings)}
+            )
             return self._view(store.get(found.id))
 
         return await self._database.run(write)
@@ -394,11 +395,11 @@ class ServerService:
         key = new_key(KEY_PREFIX)
 
         def write() -> None:
-            found = _writable(principal, server)
+            found = writable_server(principal, server)
             store.set_key(
                 found.id, key_hash=key_hash(key), key_prefix=key[:KEY_VISIBLE]
             )
-            _audit(principal, "server.rotate_key", found)
+            record_write(principal, "server.rotate_key", found)
 
         await self._database.run(write)
         return key
@@ -424,7 +425,7 @@ class ServerService:
         """
 
         def check() -> Server:
-            found = _writable(principal, server)
+            found = writable_server(principal, server)
             if found.status not in {Status.RUNNING, Status.DEGRADED} and not _serves(
                 found
             ):
@@ -432,7 +433,7 @@ class ServerService:
                     f"{found.name} is {found.status.value}.",
                     hint=found.status_reason or "Start it first.",
                 )
-            _audit(principal, "server.invoke", found, {"tool": tool})
+            record_write(principal, "server.invoke", found, {"tool": tool})
             return found
 
         found = await self._database.run(check)
@@ -469,12 +470,12 @@ class ServerService:
         self, principal: Principal, server: int | str, action: str, write: Any
     ) -> ServerView:
         def run() -> ServerView:
-            found = _writable(principal, server)
+            found = writable_server(principal, server)
             write(found)
             # What runs now works towards what was wanted before; the job queued here starts from what is wanted now.
             cancel_running_in_lane(lane_of(found.id))
             _reconcile(found.id)
-            _audit(principal, action, found)
+            record_write(principal, action, found)
             return self._view(store.get(found.id))
 
         return await self._database.run(run)
@@ -483,7 +484,7 @@ class ServerService:
         self, principal: Principal, server: int | str
     ) -> InstanceSpec | None:
         def read() -> InstanceSpec | None:
-            found = _visible(principal, server)
+            found = visible_server(principal, server)
             pending = store.deployment_in(found.id, DeploymentState.PENDING)
             live = store.deployment_in(found.id, DeploymentState.LIVE)
             # One that is still being built has no instance; until it has one, the live one is what people ask about.
@@ -537,64 +538,3 @@ def _read_again(server_id: int) -> None:
 
 def _serves(server: Server) -> bool:
     return server.deployment_id is not None and bool(store.records(server.id))
-
-
-def _visible(principal: Principal, server: int | str) -> Server:
-    found = store.find_by_id(server) if isinstance(server, int) else store.find(server)
-    owner = visible_owner(principal)
-    if found is None or (owner is not None and found.owner_id != owner):
-        raise ServerNotFoundError(f"There is no server {server}.")
-    return found
-
-
-def visible_id(principal: Principal, server: int | str) -> int:
-    """Return the number of a server that the principal may know of; runs inside ``database.run``.
-
-    Raises:
-        ServerNotFoundError: They may not, or there is none.
-    """
-    return _visible(principal, server).id
-
-
-def visible_server(principal: Principal, server: int | str) -> Server:
-    """Return a server that the principal may know of; runs inside ``database.run``.
-
-    Raises:
-        ServerNotFoundError: They may not, or there is none.
-    """
-    return _visible(principal, server)
-
-
-def writable_server(principal: Principal, server: int | str) -> Server:
-    """Return a server that the principal may change; runs inside ``database.run``.
-
-    Raises:
-        ServerNotFoundError: They may not know of it, or there is none.
-        NotAllowedError: They may see it, not change it.
-        ServerDeletedError: It is being deleted.
-    """
-    return _writable(principal, server)
-
-
-def _writable(principal: Principal, server: int | str) -> Server:
-    found = _visible(principal, server)
-    require_may_write(principal, owner_id=found.owner_id)
-    if found.desired_state is DesiredState.DELETED:
-        raise ServerDeletedError(f"{found.name} is being deleted.")
-    return found
-
-
-def _audit(
-    principal: Principal,
-    action: str,
-    server: Server,
-    details: dict[str, Any] | None = None,
-) -> None:
-    audit(
-        principal,
-        action,
-        object_type="server",
-        object_id=server.id,
-        object_name=server.name,
-        details=details or {},
-    )

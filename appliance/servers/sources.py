@@ -1,7 +1,6 @@
 """What people do with a server's source: bring its files, and let it into a private repository."""
 
-from collections.abc import AsyncIterator, Mapping
-from typing import Any
+from collections.abc import AsyncIterator
 
 from pydantic import SecretStr
 
@@ -9,8 +8,8 @@ from appliance.accounts.model import Principal
 from appliance.accounts.roles import require_may_create
 from appliance.infra.database import Database
 from appliance.jobs.queue import cancel_running_in_lane, enqueue
-from appliance.observability.audit import record as audit
 from appliance.servers import store
+from appliance.servers.access import record_write, visible_server, writable_server
 from appliance.servers.errors import NoArchiveError, NoCredentialError
 from appliance.servers.model import DesiredState, Server, Status
 from appliance.servers.service import (
@@ -18,8 +17,6 @@ from appliance.servers.service import (
     ServerService,
     ServerView,
     lane_of,
-    visible_server,
-    writable_server,
 )
 from appliance.sources.credentials import CredentialView, checked_credential
 from appliance.sources.keeper import SourceKeeper
@@ -75,7 +72,7 @@ class ServerSources:
             cancel_running_in_lane(lane_of(found.id))
             enqueue(RECONCILE, {"server_id": found.id}, lane=lane_of(found.id))
             digest = {"archive": brought.source.digest}
-            _audit(principal, "server.archive", server_now, digest)
+            record_write(principal, "server.archive", server_now, digest)
 
         await self._database.run(write)
         return await self._servers.get(principal, found.id)
@@ -114,7 +111,7 @@ class ServerSources:
                 )
             self._keeper.put(found.id, given)
             kind = {"kind": given.kind.value}
-            _audit(principal, "server.set_source_credential", found, kind)
+            record_write(principal, "server.set_source_credential", found, kind)
             return self._keeper.view(found.id)
 
         stored = await self._database.run(write)
@@ -133,7 +130,7 @@ class ServerSources:
             found = writable_server(principal, server)
             if not self._keeper.remove(found.id):
                 raise _none_of(server)
-            _audit(principal, "server.remove_source_credential", found)
+            record_write(principal, "server.remove_source_credential", found)
 
         await self._database.run(write)
 
@@ -157,19 +154,3 @@ def _with_file(server: Server, brought: ArchiveSource) -> ArchiveSource:
 
 def _none_of(server: int | str) -> NoCredentialError:
     return NoCredentialError(f"The source of server {server} has no credential.")
-
-
-def _audit(
-    principal: Principal,
-    action: str,
-    server: Server,
-    details: Mapping[str, Any] | None = None,
-) -> None:
-    audit(
-        principal,
-        action,
-        object_type="server",
-        object_id=server.id,
-        object_name=server.name,
-        details=dict(details or {}),
-    )

@@ -15,9 +15,9 @@ from appliance.infra.sealing import Sealer, UnsealError
 from appliance.jobs.model import JobContext
 from appliance.jobs.queue import enqueue
 from appliance.observability.audit import Outcome
-from appliance.observability.audit import record as audit
 from appliance.observability.logs import current
 from appliance.servers import store, webhook_store
+from appliance.servers.access import record_write, visible_server, writable_server
 from appliance.servers.errors import (
     NoWebhookError,
     WebhookLimitedError,
@@ -27,8 +27,6 @@ from appliance.servers.model import DesiredState, Server, Status
 from appliance.servers.service import (
     RECONCILE,
     lane_of,
-    visible_server,
-    writable_server,
 )
 from appliance.servers.webhook_pace import Pace
 from appliance.servers.webhook_rules import (
@@ -136,7 +134,7 @@ class WebhookService:
             sealed = self._sealer.seal(secret.encode(), _purpose(found.id))
             webhook_store.put(found.id, secret=sealed, created_by=principal.name)
             action = "server.webhook_make" if is_first else "server.webhook_rotate"
-            _audit(principal, action, found)
+            record_write(principal, action, found)
 
         await self._database.run(write)
         return secret
@@ -152,7 +150,7 @@ class WebhookService:
             found = writable_server(principal, server)
             if not webhook_store.remove(found.id):
                 raise NoWebhookError(f"{found.name} has no webhook.")
-            _audit(principal, "server.webhook_remove", found)
+            record_write(principal, "server.webhook_remove", found)
 
         await self._database.run(write)
 
@@ -309,7 +307,7 @@ def _take(
         "delivery": delivery_id,
         "outcome": final.outcome.value,
     }
-    audit(ACTOR, "server.webhook_call", **_object(found), details=details)
+    record_write(ACTOR, "server.webhook_call", found, details)
     return final
 
 
@@ -327,13 +325,7 @@ def _trace_refusal(webhook: Webhook, delivery: Delivery) -> None:
         return
     webhook_store.add_refused(found.id, delivery)
     details = {"door": delivery.door.value, "why": delivery.detail}
-    audit(
-        ACTOR,
-        "server.webhook_call",
-        outcome=Outcome.DENIED,
-        details=details,
-        **_object(found),
-    )
+    record_write(ACTOR, "server.webhook_call", found, details, outcome=Outcome.DENIED)
 
 
 def _delivery(door: Door, detail: str) -> Delivery:
@@ -360,15 +352,3 @@ def _too_often(seconds: int) -> WebhookLimitedError:
 
 def _purpose(server_id: int) -> str:
     return f"webhook:{server_id}"
-
-
-def _object(server: Server) -> dict[str, Any]:
-    return {
-        "object_type": "server",
-        "object_id": server.id,
-        "object_name": server.name,
-    }
-
-
-def _audit(principal: Principal, action: str, server: Server) -> None:
-    audit(principal, action, **_object(server))

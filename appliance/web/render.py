@@ -106,6 +106,17 @@ def block(
     return "".join(found.blocks[name](found.new_context(_framed(request, context))))
 
 
+def narrowed(
+    request: web.Request, template: str, name: str, context: Mapping[str, Any]
+) -> web.Response:
+    """Answer with a page that a filter narrows; htmx gets the block ``name`` alone, and the context's ``own_url``."""
+    if not is_htmx(request):
+        return page(request, template, context)
+    answer = blocks(request, template, (name,), context)
+    answer.headers["HX-Replace-Url"] = context["own_url"]
+    return answer
+
+
 def partial(target: str, html: str, *, swap: str = "outerMorph") -> str:
     """Return ``html`` addressed to the element ``#target``, wherever the answer or the stream itself is aimed."""
     return f'<hx-partial hx-target="#{target}" hx-swap="{swap}">{html}</hx-partial>'

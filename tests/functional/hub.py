@@ -30,9 +30,10 @@ from appliance.observability.metrics import Metrics
 from appliance.registry.credentials import CredentialKeeper
 from appliance.registry.model import registry_host
 from appliance.registry.upkeep import RegistryUpkeep
+from appliance.servers.access import visible_id
 from appliance.servers.catalog import Catalog
 from appliance.servers.mcp import McpClient
-from appliance.servers.service import ServerService, visible_id
+from appliance.servers.service import ServerService
 from appliance.servers.sources import ServerSources
 from appliance.servers.store import facts as server_facts
 from appliance.servers.webhooks import WebhookService

@@ -29,10 +29,11 @@ from appliance.registry.model import registry_host
 from appliance.registry.upkeep import RegistryUpkeep
 from appliance.runtimes.docker import DockerExecutor
 from appliance.servers import store
+from appliance.servers.access import visible_id
 from appliance.servers.catalog import Catalog
 from appliance.servers.mcp import McpClient
 from appliance.servers.model import Deployment, NewServer, Status
-from appliance.servers.service import ServerService, ServerView, visible_id
+from appliance.servers.service import ServerService, ServerView
 from appliance.servers.sources import ServerSources
 from appliance.servers.webhooks import WebhookService
 from appliance.settings import load_settings

@@ -9,7 +9,7 @@ from appliance.jobs.model import JobState
 from appliance.web.keys import AUDIT, JOBS
 from appliance.web.pages.forms import member, see_other
 from appliance.web.paging import one_page
-from appliance.web.render import blocks, is_htmx, page
+from appliance.web.render import narrowed, page
 from appliance.web.requests import Access, access
 
 routes = web.RouteTableDef()
@@ -21,11 +21,7 @@ PAGE_SIZE = 50
 async def jobs(request: web.Request) -> web.Response:
     """Show the queue and the clock; htmx asks for the queue alone when the filter changes."""
     context = await jobs_context(request)
-    if not is_htmx(request):
-        return page(request, "pages/activity/jobs.html", context)
-    answer = blocks(request, "pages/activity/jobs.html", ("job_list",), context)
-    answer.headers["HX-Replace-Url"] = context["own_url"]
-    return answer
+    return narrowed(request, "pages/activity/jobs.html", "job_list", context)
 
 
 async def jobs_context(request: web.Request) -> dict[str, Any]:

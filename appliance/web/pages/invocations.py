@@ -19,7 +19,7 @@ from appliance.web.api.invocations import (
 from appliance.web.keys import INVOCATIONS, SETTINGS
 from appliance.web.pages.servers import frame_of
 from appliance.web.parsing import validate
-from appliance.web.render import blocks, is_htmx, page
+from appliance.web.render import narrowed, page
 from appliance.web.requests import principal_of, server_of
 
 routes = web.RouteTableDef()
@@ -38,11 +38,7 @@ TEMPLATE = "pages/servers/invocations.html"
 async def index(request: web.Request) -> web.Response:
     """Show figures and calls; htmx asks for either alone."""
     context = await _context(request)
-    if not is_htmx(request):
-        return page(request, TEMPLATE, context)
-    answer = blocks(request, TEMPLATE, ("results",), context)
-    answer.headers["HX-Replace-Url"] = context["own_url"]
-    return answer
+    return narrowed(request, TEMPLATE, "results", context)
 
 
 async def _context(request: web.Request) -> dict[str, Any]:

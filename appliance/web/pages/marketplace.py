@@ -21,7 +21,7 @@ from appliance.web.deploying import deploy as deploy_artifact
 from appliance.web.keys import EVIDENCE, LEDGER
 from appliance.web.pages.server_actions import created_page
 from appliance.web.parsing import validate
-from appliance.web.render import blocks, is_htmx, page
+from appliance.web.render import narrowed, page
 from appliance.web.requests import principal_of
 
 routes = web.RouteTableDef()
@@ -34,11 +34,7 @@ FILTERS = ("q", "server_type", "status", "tier")
 async def index(request: web.Request) -> web.Response:
     """Show what was built, and published servers to begin with; htmx asks for both alone when the filter changes."""
     context = await _list_context(request)
-    if not is_htmx(request):
-        return page(request, LIST, context)
-    answer = blocks(request, LIST, ("results",), context)
-    answer.headers["HX-Replace-Url"] = context["own_url"]
-    return answer
+    return narrowed(request, LIST, "results", context)
 
 
 async def _list_context(request: web.Request) -> dict[str, Any]:

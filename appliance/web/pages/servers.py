@@ -22,7 +22,7 @@ from appliance.web.keys import CATALOG, SERVERS, SOURCES
 from appliance.web.pages.forms import member
 from appliance.web.pages.tool_forms import tools_of
 from appliance.web.paging import one_page
-from appliance.web.render import blocks, is_htmx, page
+from appliance.web.render import narrowed, page
 from appliance.web.requests import principal_of, server_of
 
 routes = web.RouteTableDef()
@@ -35,11 +35,7 @@ MAX_CHANGES = 10
 async def index(request: web.Request) -> web.Response:
     """Show the servers; htmx asks for the list alone when the filter changes."""
     context = await list_context(request)
-    if not is_htmx(request):
-        return page(request, "pages/servers/list.html", context)
-    answer = blocks(request, "pages/servers/list.html", ("server_list",), context)
-    answer.headers["HX-Replace-Url"] = context["own_url"]
-    return answer
+    return narrowed(request, "pages/servers/list.html", "server_list", context)
 
 
 async def list_context(request: web.Request) -> dict[str, Any]:
