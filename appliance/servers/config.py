@@ -6,11 +6,16 @@ from dataclasses import replace
 from typing import Any
 
 from appliance.builds import taken_over
+from appliance.core import egress
 from appliance.core.errors import InvalidError
 from appliance.core.names import MAX_NAME, check_label
+from appliance.runtimes import isolation
 from appliance.runtimes.model import Transport
 from appliance.servers import call_limits
+from appliance.servers.deploys import policy as deploys
+from appliance.servers.health import policy as health
 from appliance.servers.model import ServerConfig, SessionMode
+from appliance.servers.pinning.policy import PinningMode
 from appliance.sources.model import (
     ArchiveSource,
     GitSource,
@@ -88,6 +93,10 @@ def check_config(config: ServerConfig) -> ServerConfig:
     """
     problems = _argument_problems(config) | _environment_problems(config)
     problems |= call_limits.problems(config.limits) | _build_problems(config)
+    problems |= health.problems(config.health) | deploys.problems(config.deploys)
+    problems |= isolation.problems(config.isolation)
+    if config.egress:
+        problems |= egress.problems(config.egress)
     if not 0 < config.cpu_limit <= MAX_CPUS:
         problems["cpu_limit"] = (
             f"give a number of CPUs above 0 and at most {MAX_CPUS}, such as 0.5"
@@ -152,6 +161,9 @@ def changes_what_runs(before: ServerConfig, after: ServerConfig) -> bool:
         listed=before.listed,
         trace_bodies=before.trace_bodies,
         limits=before.limits,
+        health=before.health,
+        deploys=before.deploys,
+        pinning=before.pinning,
     )
     return as_it_runs != before
 
@@ -173,6 +185,11 @@ def config_as_dict(config: ServerConfig) -> dict[str, Any]:
         "limits": call_limits.as_dict(config.limits),
         "entry": config.entry,
         "dockerfile": config.dockerfile,
+        "health": health.as_dict(config.health),
+        "deploys": deploys.as_dict(config.deploys),
+        "pinning": config.pinning.value,
+        "isolation": isolation.as_dict(config.isolation),
+        "egress": egress.as_dict(config.egress) if config.egress else None,
     }
 
 
@@ -197,4 +214,9 @@ def config_from_dict(data: Mapping[str, Any]) -> ServerConfig:
         limits=call_limits.from_dict(data.get("limits") or {}),
         entry=data.get("entry") or "",
         dockerfile=data.get("dockerfile") or "",
+        health=health.from_dict(data.get("health") or {}),
+        deploys=deploys.from_dict(data.get("deploys") or {}),
+        pinning=PinningMode(data.get("pinning", default.pinning)),
+        isolation=isolation.from_dict(data.get("isolation") or {}),
+        egress=egress.from_dict(data["egress"]) if data.get("egress") else None,
     )

@@ -5,7 +5,12 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
+from appliance.core.egress import EgressPolicy
+from appliance.runtimes.isolation import Isolation
 from appliance.runtimes.model import Limits, Transport
+from appliance.servers.deploys.policy import DeployPolicy
+from appliance.servers.health.policy import HealthPolicy
+from appliance.servers.pinning.policy import PinningMode
 from appliance.sources.credentials import Credential
 from appliance.sources.model import Source
 
@@ -99,6 +104,12 @@ class ServerConfig:
     entry: str = ""
     #: Built instead of the generated Dockerfile, or the repository's own; empty: those.
     dockerfile: str = ""
+    health: HealthPolicy = HealthPolicy()
+    deploys: DeployPolicy = DeployPolicy()
+    pinning: PinningMode = PinningMode.WARN
+    isolation: Isolation = Isolation()
+    #: ``None``: as servers of its kind of source get it.
+    egress: EgressPolicy | None = None
 
 
 @dataclass(frozen=True)
