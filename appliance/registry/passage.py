@@ -51,11 +51,18 @@ class Passage:
         self.layers = Layers(Whereto(client, repository, self._base))
         self._tasks: set[asyncio.Task[Answer]] = set()
         self._is_closed = False
+        self._attempt = 0
         #: Set once the attempt has failed: nothing more will come of it.
         self.is_over = asyncio.Event()
 
+    @property
+    def has_requests(self) -> bool:
+        """Whether something of the engine's is being answered."""
+        return bool(self._tasks)
+
     def begin(self) -> None:
-        """Start another attempt."""
+        """Start another attempt; what still comes in from the one before has no say in it."""
+        self._attempt += 1
         self.failure = None
         self.digest = None
         self.layers.begin()
@@ -83,21 +90,23 @@ class Passage:
     async def _guarded(self, request: web.BaseRequest, rest: str) -> Answer:
         if self.failure is not None:
             return self._over()
+        attempt = self._attempt
         try:
             return await self._answer(request, rest)
         except RegistryError as error:
-            self._fail(error)
+            self._fail(attempt, error)
         except (aiohttp.ClientPayloadError, ConnectionError):
             # The engine itself hung up; it tells why on its own stream.
             raise
         except Exception as error:
             log.exception("registry door failed", repository=self.repository)
             words = f"The push failed: {type(error).__name__}."
-            self._fail(RegistryError(ErrorKind.UNKNOWN, words))
+            self._fail(attempt, RegistryError(ErrorKind.UNKNOWN, words))
         return self._over()
 
-    def _fail(self, error: RegistryError) -> None:
-        if self.failure is None:
+    def _fail(self, attempt: int, error: RegistryError) -> None:
+        # The engine breaks off what an ended attempt was sending, and may do so after the next has begun.
+        if self.failure is None and attempt == self._attempt:
             self.failure = error
             self.is_over.set()
 

@@ -1,5 +1,6 @@
 """The door that engines push through: whom it answers, what it passes on, and how."""
 
+import asyncio
 import json
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
@@ -128,6 +129,35 @@ async def test_after_a_failure_the_engine_gets_a_refusal_that_is_final(
     assert ajar.passage.is_over.is_set()
     assert ajar.passage.failure is not None
     assert ajar.passage.failure.kind is ErrorKind.CONNECTION
+
+
+async def test_what_an_ended_attempt_breaks_off_is_no_failure_of_the_next(
+    ajar: Ajar,
+) -> None:
+    async with ajar.session.post(ajar.url("blobs/uploads/")) as begun:
+        location = begun.headers["Location"]
+    host = ajar.passage.name.partition("/")[0]
+    is_sending = asyncio.Event()
+
+    async def body() -> AsyncIterator[bytes]:
+        yield LAYER
+        is_sending.set()
+        await asyncio.Event().wait()
+
+    sending = asyncio.create_task(
+        ajar.session.patch(f"http://{host}{location}", data=body())
+    )
+    await is_sending.wait()
+    while not ajar.passage.has_requests:
+        await asyncio.sleep(0.01)
+
+    ajar.passage.begin()
+    sending.cancel()
+    while ajar.passage.has_requests:
+        await asyncio.sleep(0.01)
+
+    assert ajar.passage.failure is None
+    assert not ajar.passage.is_over.is_set()
 
 
 async def test_when_the_push_is_over_its_path_is_gone(ajar: Ajar) -> None:
