@@ -30,6 +30,8 @@ class WellKnown:
     package: str = ""
     image: str = ""
     arguments: tuple[str, ...] = ()
+    #: Who shares its container: ``auto``, or ``per-session`` where what it offers depends on the client.
+    session_mode: str = "auto"
     settings: tuple[Setting, ...] = ()
 
     @property

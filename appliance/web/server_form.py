@@ -72,6 +72,7 @@ def known_form(known: WellKnown) -> dict[str, str]:
         "image": known.image,
         "arguments": "\n".join(_quoted(item) for item in known.arguments),
         "environment": "\n".join(settings),
+        "session_mode": known.session_mode,
     }
 
 

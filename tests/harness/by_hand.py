@@ -11,10 +11,6 @@ from typing import Any
 
 from tests.harness.mcp import INITIALIZE
 
-#: A client that can be asked: what a server that several share is told of them. Some servers list more tools then.
-ABLE = INITIALIZE | {
-    "capabilities": {"sampling": {}, "elicitation": {"form": {}, "url": {}}}
-}
 #: Seconds from the start of ``npx`` or ``uvx``, which download first, to the last answer.
 LIMIT_S = 300
 #: Lines of its own that a server's failure shows.
@@ -34,6 +30,8 @@ class Package:
     arguments: tuple[str, ...] = ()
     #: What ``uvx`` starts; empty: the package's own name.
     program: str = ""
+    #: Who shares its container where it is hosted; what some servers offer depends on the client.
+    session_mode: str = "auto"
 
     @property
     def text(self) -> str:
@@ -46,8 +44,13 @@ def read_packages(path: Path) -> list[Package]:
     found = []
     for line in path.read_text().splitlines():
         if line.strip() and not line.startswith("#"):
-            registry, name, arguments, program, *_ = [*line.split("\t"), "", ""]
-            found.append(Package(registry, name, tuple(arguments.split()), program))
+            cells = [*line.split("\t"), "", "", ""]
+            registry, name, arguments, program, mode, *_ = cells
+            found.append(
+                Package(
+                    registry, name, tuple(arguments.split()), program, mode or "auto"
+                )
+            )
     return found
 
 
@@ -120,7 +123,7 @@ def _collect(process: subprocess.Popen[str], printed: list[str]) -> None:
 
 
 def _listed(process: subprocess.Popen[str]) -> list[str]:
-    _ask(process, 1, "initialize", ABLE)
+    _ask(process, 1, "initialize", INITIALIZE)
     _send(process, {"jsonrpc": "2.0", "method": "notifications/initialized"})
     names: list[str] = []
     cursor, number = "", 1

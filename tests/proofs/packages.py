@@ -2,8 +2,8 @@
 
 Each package of ``packages.tsv`` is hosted by a running appliance (hub, engine, gateway) and asked for its tools at its
 endpoint; by hand it is started with ``npx`` or ``uvx`` in a container of the same base image and asked over its pipes. The
-names must be the same; both sides are the same client, one that can be asked. One that fails by hand with the newest of
-what it needs is listed by hand as of the day that the appliance found for it.
+names must be the same; both sides are the same client, one that cannot be asked anything. One that fails by hand with the
+newest of what it needs is listed by hand as of the day that the appliance found for it.
 """
 
 import secrets
@@ -20,7 +20,6 @@ import httpx
 
 from tests.harness.appliance import Appliance, Created
 from tests.harness.by_hand import (
-    ABLE,
     NotByHandError,
     Package,
     read_packages,
@@ -143,7 +142,10 @@ def _host(appliance: Appliance, outcome: Outcome) -> None:
     package = outcome.package
     name = package.name.strip("@").replace("/", "-").replace(".", "-").lower()[:60]
     created = appliance.create(
-        name, package=package.text, arguments=list(package.arguments)
+        name,
+        package=package.text,
+        arguments=list(package.arguments),
+        session_mode=package.session_mode,
     )
     try:
         view = appliance.wait_running(created, timeout_s=TIME_OUT_S)
@@ -160,7 +162,7 @@ def _host(appliance: Appliance, outcome: Outcome) -> None:
 def _tools(created: Created) -> list[str]:
     names: list[str] = []
     with HttpMcp(created.endpoint, created.key, timeout_s=120) as client:
-        client.initialize(ABLE)
+        client.initialize()
         params: dict[str, Any] = {}
         while True:
             page = client.request("tools/list", params)

@@ -212,6 +212,9 @@ class WellKnownAnswer(BaseModel):
     package: str = Field(description="Empty where `image` is not.")
     image: str
     arguments: list[str]
+    session_mode: str = Field(
+        description="As a server's configuration takes it: `per-session` where what it offers depends on the client."
+    )
     settings: list[SettingAnswer]
 
     @classmethod
