@@ -14,6 +14,7 @@ from appliance.runtimes.model import Transport
 from appliance.servers import manifest_store
 from appliance.servers.config import config_as_dict, config_from_dict
 from appliance.servers.errors import ServerNameTakenError, ServerNotFoundError
+from appliance.servers.health import store as health_store
 from appliance.servers.model import (
     Deployment,
     DeploymentState,
@@ -224,6 +225,7 @@ def add(
             f"A server named {name} exists already.",
             hint="Choose another name or delete that server.",
         ) from error
+    health_store.begin(row.id, row.status)
     publish_in_transaction("server.created", row.id)
     return _server(row)
 
@@ -397,6 +399,7 @@ def set_config(server_id: int, config: Mapping[str, Any]) -> Server:
     ServerRow.update(config=dict(config), updated_at=now()).where(
         ServerRow.id == server_id
     ).execute()
+    health_store.pace(server_id, config)
     return get(server_id)
 
 
@@ -430,24 +433,30 @@ def set_key(server_id: int, *, key_hash: bytes, key_prefix: str) -> None:
 
 
 def set_status(server_id: int, status: Status, reason: str = "") -> None:
-    """Write the observed status and broadcast it; saying the same again changes nothing."""
-    changed = (
-        ServerRow.update(
-            status=status.value,
-            status_reason=reason,
-            status_since=_since(status),
-            updated_at=now(),
-        )
-        .where(
-            ServerRow.id == server_id,
-            (ServerRow.status != status.value) | (ServerRow.status_reason != reason),
-        )
-        .execute()
+    """Write the observed status, note it in the history and broadcast it; saying the same again changes nothing."""
+    row = ServerRow.get_or_none(ServerRow.id == server_id)
+    if row is None or (row.status, row.status_reason) == (status.value, reason):
+        return
+    # Who changes it at the same moment goes first or second, and the history tells in which order.
+    row = ServerRow.select().where(ServerRow.id == server_id).for_update().get()
+    ServerRow.update(
+        status=status.value,
+        status_reason=reason,
+        status_since=_since(status),
+        updated_at=now(),
+    ).where(ServerRow.id == server_id).execute()
+    health_store.note_change(
+        server_id,
+        before=row.status,
+        after=status.value,
+        reason=reason,
+        deployment_id=row.deployment_id,
     )
-    if changed:
-        publish_in_transaction(
-            "server.status", server_id, {"status": status.value, "reason": reason}
-        )
+    if row.status != status.value:
+        health_store.follow_status(server_id, status.value, row.config)
+    publish_in_transaction(
+        "server.status", server_id, {"status": status.value, "reason": reason}
+    )
 
 
 def _since(status: Status) -> Any:
