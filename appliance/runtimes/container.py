@@ -1,6 +1,6 @@
 """From an instance's description to what the Docker engine is asked to create. Pure.
 
-Every container gets the same hardening; there is no switch that takes any of it off.
+What keeps it in its place is ``hardening``'s.
 """
 
 from collections.abc import Mapping
@@ -8,16 +8,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from appliance.core import labels
+from appliance.runtimes.hardening import EngineFacts, hardening
 from appliance.runtimes.model import InstanceSpec, Transport
 
 #: Who runs in containers whose image does not say, or says root.
 DEFAULT_UID = 10001
 DATA = "/data"
-
-#: Memory-backed and bounded. Programs may be executed there: noexec stops no
-#: interpreter, and it breaks native add-ons that unpack themselves into /tmp (Node
-#: prebuilds, PyInstaller).
-TMPFS = {"/tmp": "rw,nosuid,nodev,exec,size=64m,mode=1777"}  # noqa: S108 - the container's own
+DEFAULT_ENGINE = EngineFacts()
 
 #: Small, and never a brake: a server that prints faster than the disk writes loses log
 #: lines, not time.
@@ -52,11 +49,20 @@ class ImageFacts:
 
 
 def container_config(
-    spec: InstanceSpec, image: ImageFacts, *, owner: str, network: str, volume: str
+    spec: InstanceSpec,
+    image: ImageFacts,
+    *,
+    owner: str,
+    network: str,
+    volume: str,
+    engine: EngineFacts = DEFAULT_ENGINE,
 ) -> dict[str, Any]:
     """Return the body of ``POST /containers/create``.
 
     Args:
+        spec: What is run.
+        image: What the engine says of its image.
+        engine: What the engine offers to keep it apart.
         owner: This installation's id.
         network: Name of the server's own network.
         volume: Name of the server's volume, mounted at ``/data``.
@@ -81,6 +87,7 @@ def container_config(
             spec,
             network=network,
             mount=data_mount(volume, is_ready=image.volume_is_ready),
+            engine=engine,
         ),
     }
     if spec.arguments:
@@ -95,26 +102,16 @@ def container_config(
 
 
 def host_config(
-    spec: InstanceSpec, *, network: str, mount: dict[str, Any]
+    spec: InstanceSpec, *, network: str, mount: dict[str, Any], engine: EngineFacts
 ) -> dict[str, Any]:
-    """Return the part that keeps the container in its place."""
+    """Return the part that keeps the container in its place and within its limits."""
     return {
-        "CapDrop": ["ALL"],
-        "SecurityOpt": ["no-new-privileges:true"],
-        "ReadonlyRootfs": True,
-        "Tmpfs": TMPFS,
+        **hardening(spec.isolation, engine),
         "Mounts": [mount],
-        "Init": True,
-        "IpcMode": "private",
-        "PidsLimit": spec.limits.pids,
         "Memory": spec.limits.memory_bytes,
         # Equal to Memory: no swap on top.
         "MemorySwap": spec.limits.memory_bytes,
         "NanoCpus": round(spec.limits.cpus * 1_000_000_000),
-        "Ulimits": [
-            {"Name": "core", "Soft": 0, "Hard": 0},
-            {"Name": "nofile", "Soft": 4096, "Hard": 4096},
-        ],
         "NetworkMode": network,
         "LogConfig": LOGS,
         # The reconciler restarts: only it can count, back off and say why.

@@ -25,6 +25,8 @@ from appliance.runtimes.docker_sessions import (
 from appliance.runtimes.docker_space import Space
 from appliance.runtimes.errors import EngineUnavailableError, StartFailedError
 from appliance.runtimes.frames import FrameReader
+from appliance.runtimes.hardening import EngineFacts, engine_facts
+from appliance.runtimes.isolation import Relaxation, unmet
 from appliance.runtimes.model import (
     ExecutorDescriptor,
     ExecutorEvent,
@@ -55,17 +57,26 @@ class DockerExecutor:
         subnet_pool: Range that servers' networks are cut from.
     """
 
-    descriptor = ExecutorDescriptor(
-        name="docker",
-        capabilities=frozenset({"image-build", "volumes", "logs"}),
-        isolation_tiers=frozenset({"container"}),
-    )
+    name = "docker"
 
     def __init__(self, engine: Engine, *, owner: str, subnet_pool: str) -> None:
         """Keep the parts; nothing is connected yet."""
         self._engine = engine
         self._owner = owner
         self._space = Space(engine, owner=owner, subnet_pool=subnet_pool)
+
+    async def describe(self) -> ExecutorDescriptor:
+        """Return what this engine can do now."""
+        facts = await self._engine_facts()
+        return ExecutorDescriptor(
+            name=self.name,
+            capabilities=facts.capabilities | {"image-build", "volumes", "logs"},
+            isolation_tiers=facts.tiers,
+        )
+
+    async def _engine_facts(self) -> EngineFacts:
+        async with self._engine.reach() as client:
+            return engine_facts(await client.system.info())
 
     async def check(self) -> str:
         """Return the engine's version in words."""
@@ -101,11 +112,22 @@ class DockerExecutor:
         return inspection.instance(found)
 
     async def _create(self, spec: InstanceSpec) -> dict[str, Any]:
+        facts = await self._engine_facts()
+        _check(spec, facts)
         volume = await self._space.ensure_volume(spec.server_id)
-        image = await self._space.image_facts(spec.image, volume)
+        image = await self._space.image_facts(
+            spec.image,
+            volume,
+            may_be_root=Relaxation.ROOT_USER in spec.isolation.relaxations,
+        )
         network = await self._space.ensure_network(spec.server_id)
         config = container_config(
-            spec, image, owner=self._owner, network=network, volume=volume
+            spec,
+            image,
+            owner=self._owner,
+            network=network,
+            volume=volume,
+            engine=facts,
         )
         async with self._engine.reach() as client:
             try:
@@ -292,6 +314,17 @@ class DockerExecutor:
                 event = json.loads(line)
                 if labels.SESSION not in event["Actor"]["Attributes"]:
                     yield inspection.event(event)
+
+
+def _check(spec: InstanceSpec, facts: EngineFacts) -> None:
+    """Refuse what this engine cannot give.
+
+    Raises:
+        StartFailedError: Says what, and what to do.
+    """
+    missing = unmet(spec.isolation, tiers=facts.tiers, capabilities=facts.capabilities)
+    for reason in missing.values():
+        raise StartFailedError(f"{reason[0].upper()}{reason[1:]}.")
 
 
 async def _show(container: Any) -> dict[str, Any] | None:

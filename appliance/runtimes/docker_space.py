@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import json
 from collections.abc import Awaitable
 from http import HTTPStatus
 from itertools import islice
@@ -108,13 +109,25 @@ class Space:
 
     async def remove_volume(self, server_id: int) -> None:
         """Remove the server's volume and what is on it; it may be gone already."""
+        wanted = [f"{labels.OWNER}={self._owner}", f"{labels.SERVER}={server_id}"]
+        filters = json.dumps({"label": [*wanted, labels.HELPER]})
         async with self._engine.reach() as client:
+            # Somebody may just look into it.
+            for helper in await client.containers.list(all=True, filters=filters):
+                await _unless_missing(helper.delete(force=True))
             await _unless_missing(
                 aiodocker.volumes.DockerVolume(client, self.name(server_id)).delete()
             )
 
-    async def image_facts(self, reference: str, volume: str) -> ImageFacts:
+    async def image_facts(
+        self, reference: str, volume: str, *, may_be_root: bool = False
+    ) -> ImageFacts:
         """Return what matters of an image, and make its user the owner of ``volume``.
+
+        Args:
+            reference: Which image.
+            volume: The server's.
+            may_be_root: Whether a user of the image's that is root stays so.
 
         Raises:
             ImageMissingError: It is not on this box.
@@ -143,7 +156,7 @@ class Space:
                 environment=variables,
             )
         account = await self._prepare(
-            found["Id"], str(config.get("User") or ""), volume
+            found["Id"], str(config.get("User") or ""), volume, may_be_root=may_be_root
         )
         uid, gid = account or (DEFAULT_UID, DEFAULT_UID)
         return ImageFacts(
@@ -156,7 +169,7 @@ class Space:
         )
 
     async def _prepare(
-        self, image_id: str, user: str, volume: str
+        self, image_id: str, user: str, volume: str, *, may_be_root: bool
     ) -> tuple[int, int] | None:
         """Find out who a strange image runs as and give that user the volume, without running anything of it.
 
@@ -177,7 +190,9 @@ class Space:
             helper = await client.containers.create(config)
             try:
                 passwd = await read_file(self._engine, helper.id, "/etc/passwd") or b""
-                account = image_account(user, passwd.decode(errors="replace"))
+                account = image_account(
+                    user, passwd.decode(errors="replace"), may_be_root=may_be_root
+                )
                 uid, gid = account or (DEFAULT_UID, DEFAULT_UID)
                 await helper.put_archive(
                     "/", directory_entry(DATA.strip("/"), uid=uid, gid=gid, mode=0o750)

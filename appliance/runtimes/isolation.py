@@ -1,13 +1,18 @@
 """How far an instance is kept apart from its box, and what it may use of it: bounds, JSON and back. Pure."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
+#: The capability of executors that can hand over a GPU.
+GPU = "gpu"
 MIN_PIDS, MAX_PIDS = 8, 32768
 MIN_FILES, MAX_FILES = 64, 1_048_576
-MIN_DATA_BYTES = 1024**2
+#: Below, a file system has hardly room for itself.
+MIN_DATA_BYTES = 16 * 1024**2
+MAX_DATA_BYTES = 16 * 1024**4
+MIN_LOG_LINES, MAX_LOG_LINES = 1, 1_000_000
 
 
 class Tier(StrEnum):
@@ -28,6 +33,16 @@ class Relaxation(StrEnum):
     WRITABLE_ROOT = "writable-root"
     #: The image's own user runs it, though that be root.
     ROOT_USER = "root-user"
+    #: The engine's own list of system calls holds, not our stricter one.
+    ENGINE_SYSCALLS = "engine-syscalls"
+
+
+#: What each of them gives away, in words for people.
+MEANINGS = {
+    Relaxation.WRITABLE_ROOT: "The server can change its own programs; what breaks into it can stay.",
+    Relaxation.ROOT_USER: "The server runs as the user whom its image names, even if that is root.",
+    Relaxation.ENGINE_SYSCALLS: "The server may make system calls, such as ptrace, that are otherwise refused.",
+}
 
 
 @dataclass(frozen=True)
@@ -40,6 +55,8 @@ class Isolation:
     files: int = 4096
     #: What may lie in ``/data``; ``None``: as the box's settings say.
     data_bytes: int | None = None
+    #: What is kept of what it prints, in lines a second; ``None``: as the box's settings say.
+    log_lines: int | None = None
     use_gpu: bool = False
     relaxations: tuple[Relaxation, ...] = ()
 
@@ -51,8 +68,42 @@ def problems(isolation: Isolation) -> dict[str, str]:
         found["isolation.pids"] = f"give {MIN_PIDS} to {MAX_PIDS} processes"
     if not MIN_FILES <= isolation.files <= MAX_FILES:
         found["isolation.files"] = f"give {MIN_FILES} to {MAX_FILES} open files"
-    if isolation.data_bytes is not None and isolation.data_bytes < MIN_DATA_BYTES:
-        found["isolation.data_bytes"] = "give at least 1,048,576 bytes, or nothing"
+    data, lines = isolation.data_bytes, isolation.log_lines
+    if data is not None and not MIN_DATA_BYTES <= data <= MAX_DATA_BYTES:
+        found["isolation.data_bytes"] = "give a size of at least 16m, or nothing"
+    if lines is not None and not MIN_LOG_LINES <= lines <= MAX_LOG_LINES:
+        found["isolation.log_lines"] = (
+            f"give {MIN_LOG_LINES} to {MAX_LOG_LINES} lines a second, or nothing"
+        )
+    return found
+
+
+def unmet(
+    isolation: Isolation, *, tiers: Collection[str], capabilities: Collection[str]
+) -> dict[str, str]:
+    """Return what an executor cannot give, by field, each with what to do.
+
+    Args:
+        tiers: Those that the executor has.
+        capabilities: What it says it can do.
+    """
+    found = {}
+    if isolation.tier is Tier.VM and Tier.VM not in tiers:
+        found["isolation.tier"] = (
+            "machines of their own are not available on this box; choose standard or sandboxed"
+        )
+    elif isolation.tier not in tiers:
+        found["isolation.tier"] = (
+            "gVisor is not registered with this box's container engine; install runsc and add it to the engine's"
+            " runtimes (docs/isolation.md says how), or choose standard"
+        )
+    if isolation.use_gpu and GPU not in capabilities:
+        found["isolation.use_gpu"] = (
+            "the container engine of this box offers no GPU; install the vendor's container toolkit and register it with"
+            " the engine, or leave the GPU out"
+        )
+    elif isolation.use_gpu and isolation.tier is Tier.SANDBOXED:
+        found["isolation.use_gpu"] = "a sandboxed server gets no GPU; choose standard"
     return found
 
 
@@ -63,6 +114,7 @@ def as_dict(isolation: Isolation) -> dict[str, Any]:
         "pids": isolation.pids,
         "files": isolation.files,
         "data_bytes": isolation.data_bytes,
+        "log_lines": isolation.log_lines,
         "use_gpu": isolation.use_gpu,
         "relaxations": [item.value for item in isolation.relaxations],
     }
@@ -76,6 +128,7 @@ def from_dict(data: Mapping[str, Any]) -> Isolation:
         pids=data.get("pids", default.pids),
         files=data.get("files", default.files),
         data_bytes=data.get("data_bytes"),
+        log_lines=data.get("log_lines"),
         use_gpu=bool(data.get("use_gpu", default.use_gpu)),
         relaxations=tuple(Relaxation(item) for item in data.get("relaxations", ())),
     )

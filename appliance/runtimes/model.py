@@ -4,6 +4,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 
+from appliance.runtimes.isolation import Isolation
+
 
 class Transport(StrEnum):
     """How a server speaks MCP."""
@@ -19,7 +21,6 @@ class Limits:
 
     cpus: float = 1.0
     memory_bytes: int = 512 * 1024 * 1024
-    pids: int = 256
 
 
 @dataclass(frozen=True)
@@ -38,6 +39,7 @@ class InstanceSpec:
     arguments: tuple[str, ...] = ()
     environment: dict[str, str] = field(default_factory=dict)
     limits: Limits = Limits()
+    isolation: Isolation = Isolation()
 
     @property
     def name(self) -> str:

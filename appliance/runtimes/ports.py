@@ -1,6 +1,7 @@
-"""The Executor port: the contract that ``tests/contract/test_executor.py`` holds every implementation to."""
+"""The ports of what runs instances: the contracts that ``tests/contract`` holds every implementation to."""
 
 from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager
 from typing import Protocol
 
 from appliance.runtimes.model import (
@@ -10,6 +11,14 @@ from appliance.runtimes.model import (
     InstanceSpec,
     LogLine,
     SessionContainer,
+)
+from appliance.runtimes.volume_model import (
+    Entry,
+    Incoming,
+    ListFrom,
+    Listing,
+    Parts,
+    Usage,
 )
 
 
@@ -22,8 +31,12 @@ class Executor(Protocol):
     """
 
     @property
-    def descriptor(self) -> ExecutorDescriptor:
-        """What this executor can do."""
+    def name(self) -> str:
+        """What instances' records call it."""
+        ...
+
+    async def describe(self) -> ExecutorDescriptor:
+        """Return what this executor can do, as its engine says now."""
         ...
 
     async def check(self) -> str:
@@ -77,4 +90,72 @@ class Executor(Protocol):
 
     def events(self) -> AsyncIterator[ExecutorEvent]:
         """Yield what happens to instances, for ever; reconnects by itself, and then yields ``reconnected`` first."""
+        ...
+
+
+class OpenVolume(Protocol):
+    """One server's files, for one thing at a time.
+
+    No path leads out of the volume, whatever the server does with its files meanwhile: no link is ever followed. What
+    cannot be done raises ``VolumeRefusedError`` and leaves everything as it was; ``VolumeLostError`` says that the look
+    was cut off. A file has its name only once it is whole.
+    """
+
+    async def list(self, path: Parts, after: ListFrom | None, limit: int) -> Listing:
+        """Return up to ``limit`` entries of a folder, from the first one behind ``after``."""
+        ...
+
+    async def stat(self, path: Parts) -> Entry:
+        """Return what is at ``path``."""
+        ...
+
+    async def usage(self) -> Usage:
+        """Return how full the volume is; reads every folder."""
+        ...
+
+    async def open(self, path: Parts, *, checksum: bool) -> tuple[Entry, str]:
+        """Open a file for ``read``; return what it is and, if asked for, its SHA-256 in hex."""
+        ...
+
+    def read(self, offset: int, length: int) -> AsyncIterator[bytes]:
+        """Yield a part of the open file; less if the server shortened it."""
+        ...
+
+    async def write(
+        self, path: Parts, incoming: Incoming, pieces: AsyncIterator[bytes]
+    ) -> tuple[Entry, str]:
+        """Store a file as the server's own user; return what it is and its SHA-256 in hex."""
+        ...
+
+    async def make_folder(self, path: Parts, *, parents: bool) -> Entry:
+        """Make a folder."""
+        ...
+
+    async def remove(self, path: Parts, *, recursive: bool) -> int:
+        """Remove what is at ``path``; return how many entries went."""
+        ...
+
+    async def move(self, path: Parts, to: Parts, *, overwrite: bool) -> Entry:
+        """Give what is at ``path`` another name or place."""
+        ...
+
+
+class Volumes(Protocol):
+    """Opens servers' volumes, whether the server runs or not."""
+
+    def open(
+        self, server_id: int, image: str, *, may_be_root: bool = False
+    ) -> AbstractAsyncContextManager[OpenVolume]:
+        """Give a look into a server's volume, which is made if it is not there.
+
+        Args:
+            server_id: Whose.
+            image: The server's, by which its user is known.
+            may_be_root: Whether a user of the image's that is root stays so.
+
+        Raises:
+            EngineUnavailableError: The engine does not answer.
+            ImageMissingError: The image is not there.
+            StartFailedError: The engine refused.
+        """
         ...

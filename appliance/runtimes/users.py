@@ -22,14 +22,18 @@ def parse_passwd(text: str) -> list[Account]:
     return found
 
 
-def image_account(user: str, passwd: str) -> tuple[int, int] | None:
-    """Return (uid, gid) of an image's ``USER``; ``None`` if that is root or nobody that the image knows.
+def image_account(
+    user: str, passwd: str, *, may_be_root: bool = False
+) -> tuple[int, int] | None:
+    """Return (uid, gid) of an image's ``USER``; ``None`` if that is nobody that the image knows, or root who may not be.
 
     Args:
         user: ``name``, ``uid``, or either with ``:group``; empty: root.
         passwd: The image's ``/etc/passwd``; may be empty.
+        may_be_root: Whether root is an answer.
     """
     name, _, group = user.partition(":")
+    name = name or "0"
     accounts = parse_passwd(passwd)
     known = next(
         (item for item in accounts if name in {item.name, str(item.uid)}), None
@@ -42,4 +46,4 @@ def image_account(user: str, passwd: str) -> tuple[int, int] | None:
         return None
     if group.isdigit():
         gid = int(group)
-    return None if uid == 0 else (uid, gid)
+    return None if uid == 0 and not may_be_root else (uid, gid)

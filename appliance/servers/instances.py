@@ -32,6 +32,7 @@ def instance_spec(server: Server, deployment: Deployment) -> InstanceSpec:
         arguments=config.arguments,
         environment=dict(config.environment),
         limits=Limits(cpus=config.cpu_limit, memory_bytes=config.memory_limit_bytes),
+        isolation=config.isolation,
     )
 
 

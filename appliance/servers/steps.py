@@ -201,9 +201,7 @@ class Steps:
     async def _record(
         self, server: Server, deployment: Deployment, instance: Instance
     ) -> None:
-        record = record_of(
-            deployment, instance, executor=self._executor.descriptor.name
-        )
+        record = record_of(deployment, instance, executor=self._executor.name)
         await self._database.run(
             store.record_instance, server.id, record, started_at=instance.started_at
         )

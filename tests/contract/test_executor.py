@@ -23,6 +23,7 @@ from appliance.runtimes.errors import (
     ImageMissingError,
     StartFailedError,
 )
+from appliance.runtimes.isolation import Isolation, Tier
 from appliance.runtimes.model import (
     ExecutorEvent,
     Instance,
@@ -111,7 +112,8 @@ def spec(base_image: str) -> InstanceSpec:
         image=base_image,
         transport=Transport.STDIO,
         arguments=WAIT,
-        limits=Limits(cpus=0.5, memory_bytes=128 * MIB, pids=64),
+        limits=Limits(cpus=0.5, memory_bytes=128 * MIB),
+        isolation=Isolation(pids=64),
     )
 
 
@@ -135,8 +137,10 @@ async def looked(executor: Executor, spec: InstanceSpec) -> dict[str, object]:
 
 
 async def test_an_executor_describes_itself(executor: Executor) -> None:
-    assert executor.descriptor.name
-    assert "container" in executor.descriptor.isolation_tiers
+    described = await executor.describe()
+
+    assert described.name == executor.name
+    assert Tier.STANDARD in described.isolation_tiers
     assert await executor.check()
 
 
@@ -252,7 +256,7 @@ async def test_what_takes_too_much_memory_is_killed(
 async def test_it_cannot_start_more_processes_than_it_may(
     executor: Executor, spec: InstanceSpec
 ) -> None:
-    await executor.start(replace(spec, arguments=BOMB, limits=Limits(pids=20)))
+    await executor.start(replace(spec, arguments=BOMB, isolation=Isolation(pids=20)))
 
     await ended(executor, spec.name)
 

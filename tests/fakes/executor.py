@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 
+from appliance.runtimes.isolation import Tier
 from appliance.runtimes.model import (
     ExecutorDescriptor,
     ExecutorEvent,
@@ -36,9 +37,10 @@ ALL = [*PRINTED[:2], TRAFFIC, PRINTED[2]]
 class IdleExecutor:
     """Starts nothing; every instance has printed the same three lines."""
 
-    @property
-    def descriptor(self) -> ExecutorDescriptor:
-        return ExecutorDescriptor("idle", frozenset(), frozenset())
+    name = "idle"
+
+    async def describe(self) -> ExecutorDescriptor:
+        return ExecutorDescriptor(self.name, frozenset(), frozenset({Tier.STANDARD}))
 
     async def check(self) -> str:
         return "idle"

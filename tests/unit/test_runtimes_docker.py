@@ -13,6 +13,7 @@ from appliance.core import labels
 from appliance.runtimes import inspection
 from appliance.runtimes.container import ImageFacts, container_config
 from appliance.runtimes.frames import EPOCH, FrameReader, parse_line, parse_moment
+from appliance.runtimes.isolation import Isolation
 from appliance.runtimes.model import (
     ExecutorEvent,
     Instance,
@@ -22,6 +23,7 @@ from appliance.runtimes.model import (
     LogLine,
     Transport,
 )
+from appliance.runtimes.seccomp import security_option
 from appliance.runtimes.subnets import free_subnets
 from appliance.runtimes.users import image_account
 
@@ -42,7 +44,8 @@ STDIO = InstanceSpec(
     transport=Transport.STDIO,
     arguments=("--zone", "UTC"),
     environment={"TOKEN": "t", "CFG_OTHER": "o"},
-    limits=Limits(cpus=0.5, memory_bytes=64 * 1024 * 1024, pids=32),
+    limits=Limits(cpus=0.5, memory_bytes=64 * 1024 * 1024),
+    isolation=Isolation(pids=32, files=512),
 )
 
 
@@ -68,7 +71,7 @@ def test_a_stdio_container_is_this_and_nothing_else() -> None:
         "Cmd": ["--zone", "UTC"],
         "HostConfig": {
             "CapDrop": ["ALL"],
-            "SecurityOpt": ["no-new-privileges:true"],
+            "SecurityOpt": ["no-new-privileges:true", security_option()],
             "ReadonlyRootfs": True,
             "Tmpfs": {"/tmp": "rw,nosuid,nodev,exec,size=64m,mode=1777"},
             "Mounts": [
@@ -81,13 +84,14 @@ def test_a_stdio_container_is_this_and_nothing_else() -> None:
             ],
             "Init": True,
             "IpcMode": "private",
+            "OomScoreAdj": 500,
             "PidsLimit": 32,
             "Memory": 67108864,
             "MemorySwap": 67108864,
             "NanoCpus": 500000000,
             "Ulimits": [
                 {"Name": "core", "Soft": 0, "Hard": 0},
-                {"Name": "nofile", "Soft": 4096, "Hard": 4096},
+                {"Name": "nofile", "Soft": 512, "Hard": 512},
             ],
             "NetworkMode": "net",
             "LogConfig": {
