@@ -15,8 +15,7 @@ PORT = "mcp-host.port"
 PATH = "mcp-host.path"
 #: On base images and whatever is made from them: the base's recipe hash.
 BASE = "mcp-host.base"
-#: On containers that only exist to look into an image or to prepare a volume. They are
-#: never started.
+#: On containers that only exist to look into an image or a volume, or to prepare one.
 HELPER = "mcp-host.helper"
 #: On helpers that look into the image of a run in the ledger: which run.
 RUN = "mcp-host.run"

@@ -114,7 +114,7 @@ class Space:
         async with self._engine.reach() as client:
             # Somebody may just look into it.
             for helper in await client.containers.list(all=True, filters=filters):
-                await _unless_missing(helper.delete(force=True))
+                await _remove_helper(helper)
             await _unless_missing(
                 aiodocker.volumes.DockerVolume(client, self.name(server_id)).delete()
             )
@@ -201,6 +201,17 @@ class Space:
                 with contextlib.suppress(aiodocker.DockerError):
                     await asyncio.shield(helper.delete(force=True))
         return account
+
+
+async def _remove_helper(helper: Any) -> None:
+    """Remove a helper; one that ends just now is removed by the engine, and waited for."""
+    try:
+        await helper.delete(force=True)
+    except aiodocker.DockerError as error:
+        if error.status == HTTPStatus.CONFLICT:
+            await _unless_missing(helper.wait(condition="removed"))
+        elif not is_missing(error):
+            raise
 
 
 async def _unless_missing(removal: Awaitable[object]) -> None:
