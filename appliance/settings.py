@@ -213,6 +213,21 @@ class Settings(BaseSettings):
         "10.213.0.0/16",
         description="Private address range that the networks of servers are cut from, a /27 each.",
     )
+    server_data_limit_bytes: int = Field(
+        1024**3,
+        ge=0,
+        description="What may lie in a server's /data unless its configuration says otherwise; 0: no limit, /data is a plain directory.",
+    )
+    egress_skip_start: bool = Field(
+        False,
+        description="Do not start the process that lets servers out. Nothing of theirs then reaches the network.",
+    )
+    egress_port: int = Field(
+        0,
+        ge=0,
+        le=65535,
+        description="Port, TCP and UDP, to which the firewall leads what servers may reach. 0: any free one.",
+    )
     start_timeout: Seconds = Field(
         60,
         description="Seconds a server may take from its container's start to its first answer.",
@@ -378,6 +393,22 @@ class Settings(BaseSettings):
         description="Days that invocations are kept; whole days go at once.",
     )
 
+    # -- what servers print
+    server_log_retention_days: int = Field(
+        14, ge=1, le=3650, description="Days that the output of servers is kept."
+    )
+    server_log_max_mib: int = Field(
+        64,
+        ge=8,
+        description="MiB on disk that the output of one server may take, compressed for the most part; the oldest goes first.",
+    )
+    server_log_lines_per_second: int = Field(
+        1000,
+        ge=1,
+        le=100_000,
+        description="Lines that are kept of one container's second, and at most 1 MiB of them; the others are counted.",
+    )
+
     # -- logs
     log_level: LogLevel = Field("info", description="What is logged.")
     log_format: Literal["json", "console"] = Field(
@@ -438,6 +469,11 @@ class Settings(BaseSettings):
     def postgres_dir(self) -> Path:
         """The private cluster's directory."""
         return self.data_dir / "postgres"
+
+    @cached_property
+    def data_disks_dir(self) -> Path:
+        """Where the file systems that servers see as /data lie."""
+        return self.data_dir / "disks"
 
     @cached_property
     def bridge_socket(self) -> Path:

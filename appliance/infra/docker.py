@@ -21,6 +21,8 @@ from appliance.infra.errors import EngineUnavailableError
 #: aiodocker's way to say that it could not connect.
 _NO_CONNECTION = 900
 CONTROL_TIMEOUT_S = 60.0
+#: The client library's own limit.
+CONNECTIONS = 100
 
 
 class Engine:
@@ -29,12 +31,18 @@ class Engine:
     Args:
         address: ``unix:///var/run/docker.sock`` or ``tcp://…``; ``None``: the first
             socket of ``local_sockets``.
+        connections: At once; 0: any number, for whoever keeps a stream open for each
+            container.
     """
 
-    def __init__(self, address: str | None = None) -> None:
+    def __init__(
+        self, address: str | None = None, *, connections: int = CONNECTIONS
+    ) -> None:
         """Keep the address; nothing is connected yet."""
         self._address = address
+        self._connections = connections
         self._client: aiodocker.Docker | None = None
+        self._connector: aiohttp.BaseConnector | None = None
 
     async def address(self) -> str:
         """Return the engine's address; programs meet the same engine with it as their ``DOCKER_HOST``.
@@ -55,7 +63,11 @@ class Engine:
         """
         address = await self.address()
         if self._client is None:
-            self._client = aiodocker.Docker(url=address)
+            scheme, _, path = address.partition("://")
+            if scheme == "unix" and self._connections != CONNECTIONS:
+                # The library's own is limited to a hundred.
+                self._connector = aiohttp.UnixConnector(path, limit=self._connections)
+            self._client = aiodocker.Docker(url=address, connector=self._connector)
         return self._client
 
     @asynccontextmanager
@@ -112,6 +124,9 @@ class Engine:
         if self._client is not None:
             await self._client.close()
             self._client = None
+        if self._connector is not None:
+            await self._connector.close()
+            self._connector = None
 
 
 def local_sockets() -> list[Path]:

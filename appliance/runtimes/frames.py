@@ -24,6 +24,11 @@ class FrameReader:
 
     def feed(self, chunk: bytes) -> Iterator[LogLine]:
         """Yield the lines that ``chunk`` completes."""
+        for stream, payload in self.frames(chunk):
+            yield parse_line(stream, payload)
+
+    def frames(self, chunk: bytes) -> Iterator[tuple[str, bytes]]:
+        """Yield stream and payload of every frame that ``chunk`` completes."""
         self._buffer += chunk
         while len(self._buffer) >= _HEADER.size:
             stream, length = _HEADER.unpack_from(self._buffer)
@@ -32,7 +37,7 @@ class FrameReader:
                 return
             payload = bytes(self._buffer[_HEADER.size : end])
             del self._buffer[:end]
-            yield parse_line(_STREAMS.get(stream, "stdout"), payload)
+            yield _STREAMS.get(stream, "stdout"), payload
 
 
 def parse_line(stream: str, payload: bytes) -> LogLine:
