@@ -91,6 +91,7 @@ from appliance.servers.steps import Steps
 from appliance.servers.store import archives_in_use, deployments_referred
 from appliance.servers.store import facts as server_facts
 from appliance.servers.tasks import ReconcileTask, Sweep, watch_executor
+from appliance.servers.traffic import GatewayTraffic
 from appliance.servers.webhooks import REDEPLOY, WebhookRedeploy, WebhookService
 from appliance.settings import Settings
 from appliance.sources.keeper import SourceKeeper
@@ -228,6 +229,7 @@ async def make_hub(  # noqa: PLR0915 - one object after another, which is the po
         builder=settings.buildx_builder or "default",
     )
     mcp = McpClient(session, settings.mcp_gateway_url, internal_key(secret))
+    traffic = GatewayTraffic(session, settings.mcp_gateway_url, internal_key(secret))
     public_url = settings.gateway_public_url or settings.mcp_gateway_url
     source_keeper = SourceKeeper(database, settings)
     servers = ServerService(
@@ -251,7 +253,7 @@ async def make_hub(  # noqa: PLR0915 - one object after another, which is the po
         bundles=bundle_names,
         keep_days=settings.invocation_retention_days,
     )
-    reconcile = ReconcileTask(Reconciler(database, executor, steps))
+    reconcile = ReconcileTask(Reconciler(database, executor, traffic, steps))
     sweep = Sweep(database)
 
     queue = JobQueue(database)

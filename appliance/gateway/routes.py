@@ -1,11 +1,11 @@
-"""The routing table: read from three views, kept in memory, replaced as a whole when something changed."""
+"""The routing table: read from four views, kept in memory, replaced as a whole when something changed."""
 
 import asyncio
 import contextlib
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
 import psycopg2
@@ -27,6 +27,10 @@ SELECT server_id, name, owner_id, endpoint_key_hash, status, status_reason,
        instance_id, container_id, transport, address, allowed_tools,
        deployment_id, session_mode, limits, trace_bodies, listed, card
 FROM gateway_routes
+"""
+_BESIDE = """
+SELECT name, instance_id, deployment_id, container_id, transport, address, is_leaving
+FROM gateway_beside
 """
 _KEYS = """
 SELECT key_hash, user_id, every_server, extract(epoch FROM expires_at)::float8, key_id, calls_per_second, concurrency
@@ -75,6 +79,8 @@ class Route:
     separator: str = ""
     #: Of a bundle, in their order.
     members: tuple[Member, ...] = ()
+    #: Whether another instance has taken over, and only calls that began here go on.
+    is_leaving: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,11 +110,22 @@ class RoutingTable:
     bundles: dict[str, Route] = field(default_factory=dict)
     #: SHA-256 of an endpoint key to its bundle.
     bundle_keys: dict[bytes, int] = field(default_factory=dict)
+    #: By instance: those beside the routed ones. Only the hub asks them, and calls that began before they were left.
+    beside: dict[int, Route] = field(default_factory=dict)
 
     def all_routes(self) -> Iterator[Route]:
-        """Yield servers, then bundles."""
+        """Yield servers, then bundles, then what may become a server's next instance."""
         yield from self.routes.values()
         yield from self.bundles.values()
+        yield from (item for item in self.beside.values() if not item.is_leaving)
+
+    def at_instance(self, name: str, instance_id: int) -> Route | None:
+        """Return the way to one instance of the server called so; ``None``: it is not known."""
+        route = self.routes.get(name)
+        if route is None or route.instance_id == instance_id:
+            return route
+        beside = self.beside.get(instance_id)
+        return beside if beside and beside.server_id == route.server_id else None
 
 
 def read_table(connection: psycopg2.extensions.connection) -> RoutingTable:
@@ -117,18 +134,35 @@ def read_table(connection: psycopg2.extensions.connection) -> RoutingTable:
         cursor.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
         cursor.execute(_ROUTES)
         rows = cursor.fetchall()
+        cursor.execute(_BESIDE)
+        beside = cursor.fetchall()
         cursor.execute(_KEYS)
         keys = cursor.fetchall()
         cursor.execute(_BUNDLES)
         bundles = cursor.fetchall()
         cursor.execute("COMMIT")
+    routes = {row[1]: _route(row) for row in rows}
     return RoutingTable(
-        routes={row[1]: _route(row) for row in rows},
+        routes=routes,
         endpoint_keys={bytes(row[3]): row[0] for row in rows},
         user_keys={bytes(key[0]): UserKey(*key[1:]) for key in keys},
         loaded_at=time.time(),
         bundles={row[1]: _bundle(row) for row in bundles},
         bundle_keys={bytes(row[3]): row[0] for row in bundles},
+        beside={row[1]: _beside(routes[row[0]], row) for row in beside},
+    )
+
+
+def _beside(route: Route, row: tuple[Any, ...]) -> Route:
+    _, instance_id, deployment_id, container_id, transport, address, is_leaving = row
+    return replace(
+        route,
+        instance_id=instance_id,
+        deployment_id=deployment_id,
+        container_id=container_id,
+        transport=transport,
+        address=address,
+        is_leaving=is_leaving,
     )
 
 

@@ -92,3 +92,27 @@ class NoWebhookError(NotFoundError):
     """The server has no webhook."""
 
     code = "no_webhook"
+
+
+class DeployLockedError(ConflictError):
+    """The server is locked against deployments."""
+
+    code = "deploy_locked"
+
+
+class NoDeploymentError(NotFoundError):
+    """The server has no deployment of this number."""
+
+    code = "no_deployment"
+
+
+class NotPendingError(ConflictError):
+    """Only a deployment that is on its way can be cancelled."""
+
+    code = "deployment_not_pending"
+
+
+class NotRetainedError(ConflictError):
+    """There is nothing left of the deployment that could be gone back to."""
+
+    code = "deployment_not_retained"

@@ -8,18 +8,43 @@ import orjson
 
 from appliance.core.errors import FailedError, UnavailableError
 
+METHOD_NOT_FOUND = -32601
 REVISION = "2025-11-25"
 MODERN_REVISION = "2026-07-28"
 CLIENT_INFO = {"name": "mcp-host", "version": "1"}
 META = "io.modelcontextprotocol/"
 _UNAVAILABLE = {502, 503, 504}
 _GOOD = range(200, 300)
+#: JSON-RPC codes of errors that the gateway makes itself.
+_GATEWAY_CODES = range(-32059, -32049)
+
+
+#: Of an answer that was no good, so much is kept to be shown.
+MAX_ANSWER = 4096
 
 
 class McpUnavailableError(UnavailableError):
-    """The gateway, or the server behind it, does not answer."""
+    """The gateway, or the server behind it, does not answer.
+
+    Args:
+        answer: What came instead, if anything did.
+        gateway_code: The gateway's own word for what is wrong; empty: it did not answer either.
+    """
 
     code = "mcp_unavailable"
+
+    def __init__(
+        self,
+        detail: str,
+        *,
+        hint: str | None = None,
+        answer: bytes = b"",
+        gateway_code: str = "",
+    ) -> None:
+        """Keep them."""
+        super().__init__(detail, hint=hint)
+        self.answer = answer[:MAX_ANSWER]
+        self.gateway_code = gateway_code
 
 
 class McpCallError(FailedError):
@@ -27,16 +52,26 @@ class McpCallError(FailedError):
 
     Args:
         rpc_code: Of the JSON-RPC error; 0 if the answer was none.
+        answer: The answer itself.
+        gateway_code: The gateway's own word for what is wrong, if it was the gateway that answered.
     """
 
     code = "mcp_call_failed"
 
     def __init__(
-        self, detail: str, *, rpc_code: int = 0, hint: str | None = None
+        self,
+        detail: str,
+        *,
+        rpc_code: int = 0,
+        hint: str | None = None,
+        answer: bytes = b"",
+        gateway_code: str = "",
     ) -> None:
         """Keep the texts and the code."""
         super().__init__(detail, hint=hint)
         self.rpc_code = rpc_code
+        self.answer = answer[:MAX_ANSWER]
+        self.gateway_code = gateway_code
 
 
 class Exchange:
@@ -48,6 +83,7 @@ class Exchange:
         key: Opens it.
         timeout_s: Seconds for each request.
         instance_id: The instance that must answer; ``None``: whichever does.
+        is_traced: Whether it is a call that people may want to look at, unlike a check every few seconds.
     """
 
     def __init__(
@@ -58,6 +94,7 @@ class Exchange:
         timeout_s: float,
         *,
         instance_id: int | None,
+        is_traced: bool = True,
     ) -> None:
         """Ask nothing yet."""
         self._session = session
@@ -70,8 +107,14 @@ class Exchange:
             "Accept": "application/json, text/event-stream",
             "Content-Type": "application/json",
         }
+        if instance_id is not None:
+            self._headers["X-Gateway-Instance"] = str(instance_id)
+        if not is_traced:
+            self._headers["X-Gateway-Untraced"] = "1"
         self._session_id: str | None = None
         self.revision = REVISION
+        #: The instance that answered last, as the gateway says.
+        self.answered: int | None = None
 
     async def open(self) -> dict[str, Any]:
         """Return what the server says when it is opened, in whichever era it lives."""
@@ -82,8 +125,14 @@ class Exchange:
         }
         try:
             opened = await self.ask("initialize", params)
-        except McpCallError:
-            return await self._discover()
+        except McpCallError as refused:
+            try:
+                return await self.discover()
+            except McpCallError as error:
+                # One that knows no server/discover lives in the other era, and has said there what is wrong with it.
+                raise (
+                    refused if error.rpc_code == METHOD_NOT_FOUND else error
+                ) from error
         self.revision = str(opened.get("protocolVersion", REVISION))
         self._headers["MCP-Protocol-Version"] = self.revision
         await self._post(
@@ -91,7 +140,7 @@ class Exchange:
         )
         return opened
 
-    async def _discover(self) -> dict[str, Any]:
+    async def discover(self) -> dict[str, Any]:
         """Open a server that knows only revisions without ``initialize``."""
         self.revision = MODERN_REVISION
         self._headers["MCP-Protocol-Version"] = MODERN_REVISION
@@ -111,10 +160,15 @@ class Exchange:
         answer = await self._post(message, request_id)
         if answer is None:
             raise McpCallError(f"The server answered {method} with nothing.")
-        if "error" in answer:
-            raise _call_error(answer["error"])
+        if answer.get("error") is not None:
+            raise _call_error(answer)
         result = answer.get("result")
-        return result if isinstance(result, dict) else {}
+        if not isinstance(result, dict):
+            raise McpCallError(
+                f"The server answered {method} without a result.",
+                answer=orjson.dumps(answer),
+            )
+        return result
 
     async def close(self) -> None:
         """End the session, if the server keeps one."""
@@ -153,6 +207,8 @@ class Exchange:
 
     def _check_instance(self, response: aiohttp.ClientResponse) -> None:
         answered = response.headers.get("X-Gateway-Instance")
+        if answered is not None and answered.isdigit():
+            self.answered = int(answered)
         if (
             self._instance_id is not None
             and answered is not None
@@ -183,12 +239,21 @@ async def _from_events(
 
 def _from_json(status: int, body: bytes) -> dict[str, Any]:
     message = _parsed(body)
+    error = message.get("error")
     if status in _UNAVAILABLE:
         raise McpUnavailableError(
-            _message(message.get("error")) or f"The gateway answered {status}."
+            _message(error) or f"The gateway answered {status}.",
+            answer=body,
+            gateway_code=_gateway_code(error),
         )
     if status not in _GOOD and "error" not in message:
-        raise McpCallError(f"The server answered with HTTP status {status}.")
+        raise McpCallError(
+            f"The server answered with HTTP status {status}.", answer=body
+        )
+    if not message:
+        raise McpCallError(
+            "The server answered with something that is not JSON-RPC.", answer=body
+        )
     return message
 
 
@@ -200,12 +265,23 @@ def _parsed(body: bytes) -> dict[str, Any]:
     return message if isinstance(message, dict) else {}
 
 
-def _call_error(error: object) -> McpCallError:
+def _call_error(answer: dict[str, Any]) -> McpCallError:
+    error = answer["error"]
     code = error.get("code") if isinstance(error, dict) else None
     return McpCallError(
         _message(error) or "The server answered with an error that says nothing.",
         rpc_code=code if isinstance(code, int) else 0,
+        answer=orjson.dumps(answer),
+        gateway_code=_gateway_code(error),
     )
+
+
+def _gateway_code(error: object) -> str:
+    if not isinstance(error, dict) or error.get("code") not in _GATEWAY_CODES:
+        return ""
+    data = error.get("data")
+    code = data.get("code") if isinstance(data, dict) else None
+    return code if isinstance(code, str) else ""
 
 
 def _message(error: object) -> str:

@@ -5,43 +5,20 @@ server up, carry on after a crash, and clean up what is left over.
 """
 
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from appliance.runtimes.model import Instance, InstanceState, Transport
+from appliance.servers import leaving
+from appliance.servers.crashes import has_given_up, start_again_at
+from appliance.servers.facts import Facts
+from appliance.servers.health.model import HealthState
 from appliance.servers.model import (
     Deployment,
     DesiredState,
     InstanceRecord,
-    Server,
     Status,
 )
 from appliance.sources.model import RemoteSource
-
-#: Crashes after which a server is left alone, and the time within which they count.
-MAX_CRASHES = 5
-CRASH_WINDOW = timedelta(minutes=5)
-#: The longest pause before a crashed server is started again.
-MAX_BACKOFF = timedelta(seconds=60)
-
-
-@dataclass(frozen=True)
-class Facts:
-    """All that decides the next step."""
-
-    server: Server
-    #: The newest deployment that is neither live nor over, if any.
-    pending: Deployment | None
-    #: The deployment that was live last, if it still is.
-    live: Deployment | None
-    #: The newest deployment of all; its reason is told when nothing is live.
-    newest: Deployment | None
-    #: Every instance of the server that its executor knows.
-    instances: tuple[Instance, ...]
-    #: What the gateway was told, by deployment.
-    records: tuple[InstanceRecord, ...]
-    now: datetime
-    #: Whether the live deployment was asked since this run began, and did not answer.
-    is_unwell: bool = False
 
 
 @dataclass(frozen=True)
@@ -131,6 +108,8 @@ class Settled:
 
     status: Status
     reason: str = ""
+    #: When to look whether those who are leaving have left.
+    look_again: datetime | None = None
 
 
 Step = (
@@ -169,12 +148,13 @@ def _towards_stopped(facts: Facts) -> Step:
 
 
 def _towards_running(facts: Facts) -> Step:
+    if gone := leaving.gone(facts):
+        return RemoveInstances(gone)
     if facts.pending:
-        return _bring_up(facts, facts.pending)
+        mended = facts.live and _mend(facts, facts.live)
+        return mended or _bring_up(facts, facts.pending)
     if facts.live:
         return _keep_up(facts, facts.live)
-    if facts.instances:
-        return RemoveInstances(tuple(instance.name for instance in facts.instances))
     reason = (
         facts.newest.reason
         if facts.newest
@@ -188,9 +168,7 @@ def _bring_up(facts: Facts, pending: Deployment) -> Step:
         return Build(pending)
     if isinstance(pending.source, RemoteSource):
         record = _record(facts, pending)
-        if record is None or facts.server.deployment_id != pending.id:
-            return Launch(pending)
-        return Probe(pending, record.id)
+        return Probe(pending, record.id) if record else Launch(pending)
     instance = _instance(facts, pending)
     if instance is None or instance.state is InstanceState.CREATED:
         return Launch(pending)
@@ -201,12 +179,17 @@ def _bring_up(facts: Facts, pending: Deployment) -> Step:
     return Probe(pending, _record_id(facts, pending))
 
 
-def _keep_up(facts: Facts, live: Deployment) -> Step:
-    strays = tuple(
-        item.name for item in facts.instances if item.deployment_id != live.id
+def _mend(facts: Facts, live: Deployment) -> Step | None:
+    """Return what has to be done for the live one to go on serving while another comes up; ``None``: nothing."""
+    is_wanted = facts.server.crashes or any(
+        item.deployment_id == live.id for item in facts.records
     )
-    if strays:
-        return RemoveInstances(strays)
+    step = _keep_up(facts, live) if is_wanted else None
+    is_mending = isinstance(step, Launch | Record | RecordCrash | RemoveInstances)
+    return step if is_mending else None
+
+
+def _keep_up(facts: Facts, live: Deployment) -> Step:
     if isinstance(live.source, RemoteSource):
         return _keep_remote(facts, live)
     instance = _instance(facts, live)
@@ -214,7 +197,8 @@ def _keep_up(facts: Facts, live: Deployment) -> Step:
         return _start_again(facts, live)
     if instance.state is InstanceState.EXITED:
         return _clear_ended(facts, live, instance)
-    if not _is_recorded(facts, live, instance):
+    is_routed = facts.server.deployment_id == live.id
+    if not (is_routed and _is_recorded(facts, live, instance)):
         return Record(live, instance)
     return _keep_answering(facts, live)
 
@@ -226,8 +210,17 @@ def _keep_remote(facts: Facts, live: Deployment) -> Step:
 
 
 def _keep_answering(facts: Facts, live: Deployment) -> Step:
-    if facts.server.status is Status.RUNNING or facts.is_unwell:
-        return Settled(facts.server.status, facts.server.status_reason)
+    server, health = facts.server, facts.health
+    again = leaving.look_again(facts)
+    if health and health.state is HealthState.FAILING:
+        return Settled(Status.DEGRADED, health.reason, again)
+    if server.status is Status.DEGRADED and health:
+        # The checks ask it within one interval; until they have, it stays what it was.
+        if health.state is HealthState.READY:
+            return Settled(Status.RUNNING, "", again)
+        return Settled(server.status, server.status_reason, again)
+    if server.status is Status.RUNNING or facts.is_unwell:
+        return Settled(server.status, server.status_reason, again)
     return Probe(live, _record_id(facts, live))
 
 
@@ -272,30 +265,4 @@ def _is_recorded(facts: Facts, deployment: Deployment, instance: Instance) -> bo
         record is not None
         and record.container_id == instance.container_id
         and (record.transport is Transport.STDIO or record.address == instance.address)
-        and facts.server.deployment_id == deployment.id
     )
-
-
-def has_given_up(server: Server) -> bool:
-    """Return whether the server crashed too often to be started again by itself."""
-    return server.crashes >= MAX_CRASHES
-
-
-def count_crash(server: Server, now: datetime) -> int:
-    """Return the number of crashes within the window, this one included."""
-    if server.last_crash_at is None or now - server.last_crash_at > CRASH_WINDOW:
-        return 1
-    return server.crashes + 1
-
-
-def backoff(crashes: int) -> timedelta:
-    """Return the pause after the ``crashes``-th crash: 1, 2, 4 … 60 seconds."""
-    doublings = min(max(0, crashes - 1), 6)
-    return min(timedelta(seconds=2**doublings), MAX_BACKOFF)
-
-
-def start_again_at(server: Server) -> datetime | None:
-    """Return when a crashed server may start again; ``None``: at once."""
-    if not server.crashes or server.last_crash_at is None:
-        return None
-    return server.last_crash_at + backoff(server.crashes)

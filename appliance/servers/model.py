@@ -8,6 +8,7 @@ from typing import Any
 from appliance.core.egress import EgressPolicy
 from appliance.runtimes.isolation import Isolation
 from appliance.runtimes.model import Limits, Transport
+from appliance.servers.deploys.model import Trigger
 from appliance.servers.deploys.policy import DeployPolicy
 from appliance.servers.health.policy import HealthPolicy
 from appliance.servers.pinning.policy import PinningMode
@@ -53,6 +54,8 @@ class DeploymentState(StrEnum):
     SUPERSEDED = "superseded"
     FAILED = "failed"
     CANCELLED = "cancelled"
+    #: It was live, and was taken back because calls to it failed.
+    ROLLED_BACK = "rolled-back"
 
 
 class SessionMode(StrEnum):
@@ -159,6 +162,15 @@ class Deployment:
     manifest_at: datetime | None = None
     #: Names of the environment variables that it said it lacks when it failed.
     missing_settings: tuple[str, ...] = ()
+    trigger: Trigger = Trigger.REDEPLOY
+    #: Number of the deployment whose image it takes; ``None``: it has its own.
+    made_of: int | None = None
+    #: When clients were first sent to it.
+    live_at: datetime | None = None
+    #: Ids of the image that should run and of the one that does; empty: not compared.
+    wanted_digest: str = ""
+    running_digest: str = ""
+    compared_at: datetime | None = None
 
 
 @dataclass(frozen=True)
@@ -173,6 +185,9 @@ class InstanceRecord:
     address: str
     #: The row's number; 0 before it is stored.
     id: int = 0
+    #: Since when another instance is routed to, and when this one is removed whatever still goes on there.
+    leaving_since: datetime | None = None
+    leave_by: datetime | None = None
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,10 @@ from appliance.core.errors import UnavailableError
 from appliance.infra.database import Database
 from appliance.runtimes.ports import Executor
 from appliance.servers import lifecycle, store
-from appliance.servers.lifecycle import Facts
+from appliance.servers.exchange import McpUnavailableError
+from appliance.servers.facts import Facts
+from appliance.servers.health import store as health_store
+from appliance.servers.health.model import Health
 from appliance.servers.model import (
     Deployment,
     DeploymentState,
@@ -21,6 +24,7 @@ from appliance.servers.model import (
     Server,
 )
 from appliance.servers.steps import Steps
+from appliance.servers.traffic import GatewayTraffic
 
 log = structlog.get_logger("servers.reconcile")
 
@@ -28,10 +32,17 @@ log = structlog.get_logger("servers.reconcile")
 class Reconciler:
     """Makes what is wanted of a server and what is there the same."""
 
-    def __init__(self, database: Database, executor: Executor, steps: Steps) -> None:
+    def __init__(
+        self,
+        database: Database,
+        executor: Executor,
+        traffic: GatewayTraffic,
+        steps: Steps,
+    ) -> None:
         """Keep the collaborators; nothing happens yet."""
         self._database = database
         self._executor = executor
+        self._traffic = traffic
         self._steps = steps
 
     async def run(self, server_id: int) -> datetime | None:
@@ -52,8 +63,8 @@ class Reconciler:
             log.debug("server.step", server_id=server_id, step=type(step).__name__)
             is_unwell = not await self._steps.do(facts, step)
             match step:
-                case lifecycle.Settled():
-                    return None
+                case lifecycle.Settled(look_again=moment):
+                    return moment
                 case lifecycle.WaitUntil(moment, _):
                     return moment
                 case _:
@@ -82,7 +93,27 @@ class Reconciler:
             instances=tuple(instances),
             now=now(),
             is_unwell=is_unwell,
+            health=rows.health,
+            quiet=await self._quiet(rows.records),
         )
+
+    async def _quiet(self, records: tuple[InstanceRecord, ...]) -> frozenset[int]:
+        """Return the numbers of instances that leave and where nothing goes on any more, as far as the gateway says."""
+        found = set()
+        for record in records:
+            if record.leaving_since is None:
+                continue
+            try:
+                traffic = await self._traffic.of(record.id)
+            except McpUnavailableError as error:
+                # A gateway that cannot be asked may carry calls; their time runs out all the same.
+                log.info(
+                    "instance.not_known_quiet", name=record.name, reason=error.reason
+                )
+            else:
+                if traffic.is_over:
+                    found.add(record.id)
+        return frozenset(found)
 
 
 @dataclass(frozen=True)
@@ -92,6 +123,7 @@ class _Rows:
     live: Deployment | None
     newest: Deployment | None
     records: tuple[InstanceRecord, ...]
+    health: Health | None
 
 
 def _read(server_id: int) -> _Rows | None:
@@ -104,4 +136,5 @@ def _read(server_id: int) -> _Rows | None:
         live=store.deployment_in(server_id, DeploymentState.LIVE),
         newest=store.deployment_in(server_id),
         records=store.records(server_id),
+        health=health_store.of(server_id),
     )

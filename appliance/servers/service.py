@@ -34,6 +34,7 @@ from appliance.servers.config import (
     config_as_dict,
     name_from_source,
 )
+from appliance.servers.deploys.model import Trigger
 from appliance.servers.errors import (
     CallRefusedError,
     NoBuildError,
@@ -277,7 +278,9 @@ class ServerService:
             )
             if new.credential:
                 self._keeper.put(server.id, new.credential)
-            store.add_deployment(server, requested_by=principal.name)
+            store.add_deployment(
+                server, requested_by=principal.name, trigger=Trigger.CREATE
+            )
             _reconcile(server.id)
             record_write(principal, "server.create", server)
             return self._view(store.get(server.id))
@@ -295,7 +298,9 @@ class ServerService:
                 )
                 is None
             ):
-                store.add_deployment(found, requested_by=principal.name)
+                store.add_deployment(
+                    found, requested_by=principal.name, trigger=Trigger.START
+                )
 
         return await self._change(principal, server, "server.start", write)
 
@@ -325,7 +330,12 @@ class ServerService:
         def write(found: Server) -> None:
             source = _as_of(found.source, as_of) if as_of else None
             store.set_desired(found.id, DesiredState.RUNNING)
-            store.add_deployment(found, requested_by=principal.name, source=source)
+            store.add_deployment(
+                found,
+                requested_by=principal.name,
+                trigger=Trigger.REDEPLOY,
+                source=source,
+            )
             store.set_status(found.id, Status.QUEUED)
 
         return await self._change(principal, server, "server.redeploy", write)
@@ -350,7 +360,7 @@ class ServerService:
         def write() -> ServerView:
             found = writable_server(principal, server)
             if changes_what_runs(found.config, config):
-                _deploy_with(found, config, principal)
+                _deploy_with(found, config, principal, Trigger.CONFIGURE)
             else:
                 store.set_config(found.id, config_as_dict(config))
                 if config.tools != found.config.tools:
@@ -373,7 +383,7 @@ class ServerService:
             found = writable_server(principal, server)
             environment = {**found.config.environment, **settings}
             config = check_config(replace(found.config, environment=environment))
-            _deploy_with(found, config, principal)
+            _deploy_with(found, config, principal, Trigger.SETTINGS)
             record_write(
                 principal, "server.provide", found, {"settings": sorted(settings)}
             )
@@ -511,10 +521,12 @@ def _reconcile(server_id: int) -> None:
     enqueue(RECONCILE, {"server_id": server_id}, lane=lane_of(server_id))
 
 
-def _deploy_with(server: Server, config: ServerConfig, principal: Principal) -> None:
+def _deploy_with(
+    server: Server, config: ServerConfig, principal: Principal, trigger: Trigger
+) -> None:
     changed = store.set_config(server.id, config_as_dict(config))
     store.set_desired(server.id, DesiredState.RUNNING)
-    store.add_deployment(changed, requested_by=principal.name)
+    store.add_deployment(changed, requested_by=principal.name, trigger=trigger)
     store.set_status(server.id, Status.QUEUED)
     cancel_running_in_lane(lane_of(server.id))
     _reconcile(server.id)

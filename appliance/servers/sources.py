@@ -10,6 +10,7 @@ from appliance.infra.database import Database
 from appliance.jobs.queue import cancel_running_in_lane, enqueue
 from appliance.servers import store
 from appliance.servers.access import record_write, visible_server, writable_server
+from appliance.servers.deploys.model import Trigger
 from appliance.servers.errors import NoArchiveError, NoCredentialError
 from appliance.servers.model import DesiredState, Server, Status
 from appliance.servers.service import (
@@ -67,7 +68,9 @@ class ServerSources:
             server_now = _made_of_archive(principal, found.id)
             changed = store.set_source(found.id, _with_file(server_now, brought.source))
             store.set_desired(found.id, DesiredState.RUNNING)
-            store.add_deployment(changed, requested_by=principal.name)
+            store.add_deployment(
+                changed, requested_by=principal.name, trigger=Trigger.SOURCE
+            )
             store.set_status(found.id, Status.QUEUED)
             cancel_running_in_lane(lane_of(found.id))
             enqueue(RECONCILE, {"server_id": found.id}, lane=lane_of(found.id))

@@ -15,14 +15,16 @@ from appliance.infra.database import Database
 from appliance.observability.usage import record_usage
 from appliance.runtimes.model import Instance, InstanceState, LogLine
 from appliance.runtimes.ports import Executor
-from appliance.servers import lifecycle, second_attempt, store, wording
+from appliance.servers import crashes, lifecycle, second_attempt, store, wording
+from appliance.servers.deploys.model import Trigger
+from appliance.servers.facts import Facts
 from appliance.servers.instances import (
     instance_spec,
     record_of,
     remote_record,
     transport_of,
 )
-from appliance.servers.lifecycle import Facts, Step
+from appliance.servers.lifecycle import Step
 from appliance.servers.mcp import McpClient
 from appliance.servers.missing_settings import missing_settings
 from appliance.servers.model import Deployment, DeploymentState, Server, Status
@@ -99,7 +101,7 @@ class Steps:
                 lines = await self._printed(deployment, instance.name)
                 why = wording.ended(instance, lines)
                 await self._count_crash(server, instance.name, why)
-            case lifecycle.Settled(status, reason):
+            case lifecycle.Settled(status, reason, _):
                 await self._status(server.id, status, reason)
             case lifecycle.WaitUntil(_, reason):
                 await self._status(server.id, Status.STARTING, reason)
@@ -177,7 +179,11 @@ class Steps:
         if isinstance(deployment.source, RemoteSource):
             record = remote_record(server, deployment)
             await self._database.run(
-                store.record_instance, server.id, record, started_at=now()
+                store.record_instance,
+                server.id,
+                record,
+                started_at=now(),
+                is_routed=deployment.state is DeploymentState.LIVE,
             )
             return
         try:
@@ -203,7 +209,11 @@ class Steps:
     ) -> None:
         record = record_of(deployment, instance, executor=self._executor.name)
         await self._database.run(
-            store.record_instance, server.id, record, started_at=instance.started_at
+            store.record_instance,
+            server.id,
+            record,
+            started_at=instance.started_at,
+            is_routed=deployment.state is DeploymentState.LIVE,
         )
 
     async def _fail_start(
@@ -245,6 +255,7 @@ class Steps:
                 store.add_deployment(
                     server,
                     requested_by=deployment.requested_by,
+                    trigger=Trigger.SECOND_ATTEMPT,
                     source=again,
                     reason=why,
                 )
@@ -325,27 +336,28 @@ class Steps:
         return wording.readable(lines, transport_of(deployment))
 
     async def _count_crash(self, server: Server, name: str, what: str) -> None:
-        crashes = lifecycle.count_crash(server, now())
-        gave_up = crashes >= lifecycle.MAX_CRASHES
-        reason = wording.crashed(
-            what, crashes, lifecycle.backoff(crashes), gave_up=gave_up
-        )
+        count = crashes.count_crash(server, now())
+        gave_up = count >= crashes.MAX_CRASHES
+        reason = wording.crashed(what, count, crashes.backoff(count), gave_up=gave_up)
 
-        def count() -> None:
-            store.record_crash(server, crashes=crashes, instance_name=name)
+        def write() -> None:
+            store.record_crash(server, crashes=count, instance_name=name)
             store.set_status(
                 server.id, Status.ERROR if gave_up else Status.STARTING, reason
             )
 
-        await self._database.run(count)
-        log.warning("server.crashed", server_id=server.id, crashes=crashes)
+        await self._database.run(write)
+        log.warning("server.crashed", server_id=server.id, crashes=count)
 
 
 def _go_live(
     server: Server, deployment: Deployment, manifest: dict[str, object], reason: str
 ) -> None:
-    store.promote(deployment, manifest)
-    store.set_status(server.id, Status.RUNNING, reason)
+    if (
+        store.promote(deployment, manifest, drain_s=server.config.deploys.drain_s)
+        or deployment.state is DeploymentState.LIVE
+    ):
+        store.set_status(server.id, Status.RUNNING, reason)
 
 
 def _destroy_rows(server: Server) -> None:

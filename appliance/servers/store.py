@@ -1,7 +1,7 @@
 """Queries about servers; rows in, model objects out. Every function runs inside ``database.run``."""
 
 from collections.abc import Collection, Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from peewee import Case, IntegrityError, fn
@@ -13,6 +13,9 @@ from appliance.observability.events import publish_in_transaction
 from appliance.runtimes.model import Transport
 from appliance.servers import manifest_store
 from appliance.servers.config import config_as_dict, config_from_dict
+from appliance.servers.deploys.lock_store import require_unlocked
+from appliance.servers.deploys.model import Trigger
+from appliance.servers.deploys.policy import DeployPolicy
 from appliance.servers.errors import ServerNameTakenError, ServerNotFoundError
 from appliance.servers.health import store as health_store
 from appliance.servers.model import (
@@ -22,6 +25,7 @@ from appliance.servers.model import (
     InstanceRecord,
     NewServer,
     Server,
+    ServerConfig,
     Status,
 )
 from appliance.servers.tables import DeploymentRow, InstanceRow, ServerRow
@@ -67,6 +71,12 @@ def _deployment(row: DeploymentRow) -> Deployment:
         requested_by=row.requested_by,
         created_at=row.created_at,
         finished_at=row.finished_at,
+        trigger=Trigger(row.trigger),
+        made_of=row.made_of,
+        live_at=row.live_at,
+        wanted_digest=row.wanted_digest,
+        running_digest=row.running_digest,
+        compared_at=row.compared_at,
     )
 
 
@@ -230,17 +240,32 @@ def add(
     return _server(row)
 
 
-def add_deployment(
-    server: Server, *, requested_by: str, source: Source | None = None, reason: str = ""
+def add_deployment(  # noqa: PLR0913 - each says something of its own
+    server: Server,
+    *,
+    requested_by: str,
+    trigger: Trigger = Trigger.REDEPLOY,
+    source: Source | None = None,
+    reason: str = "",
+    like: Deployment | None = None,
+    config: ServerConfig | None = None,
 ) -> Deployment:
     """Insert a pending deployment of the server as it is configured now; an older pending one is cancelled.
 
     Args:
         server: The server.
         requested_by: Who wants it.
+        trigger: By what it is started.
         source: What is deployed; ``None``: the server's own source.
         reason: Why it is another one.
+        like: Whose image and source are taken, so that nothing is built.
+        config: ``None``: the server's own.
+
+    Raises:
+        DeployLockedError: The server is locked, and ``trigger`` is one that locks refuse.
     """
+    if trigger.is_lockable:
+        require_unlocked(server.id, server.name)
     cancel_pending(server.id, "A newer deployment was asked for.")
     number = (
         DeploymentRow.select(fn.MAX(DeploymentRow.number))
@@ -253,24 +278,36 @@ def add_deployment(
         number=number + 1,
         state=DeploymentState.PENDING.value,
         reason=reason,
-        source=source_as_dict(source or server.source),
-        config=config_as_dict(server.config),
-        resolved={},
+        source=source_as_dict(source or (like.source if like else server.source)),
+        config=config_as_dict(config or server.config),
+        image=like.image if like else None,
+        resolved=like.resolved if like else {},
+        made_of=(like.made_of or like.number) if like else None,
         missing_settings=[],
         requested_by=requested_by,
+        trigger=trigger.value,
+        wanted_digest="",
+        running_digest="",
         created_at=now(),
     )
+    publish_in_transaction("server.deployment", server.id, {"number": row.number})
     return _deployment(row)
 
 
 def cancel_pending(server_id: int, reason: str) -> None:
-    """Mark what is pending as cancelled."""
-    DeploymentRow.update(
-        state=DeploymentState.CANCELLED.value, reason=reason, finished_at=now()
-    ).where(
-        DeploymentRow.server_id == server_id,
-        DeploymentRow.state == DeploymentState.PENDING.value,
-    ).execute()
+    """Mark what is pending as cancelled, and let the gateway forget what was tried of it."""
+    cancelled = (
+        DeploymentRow.update(
+            state=DeploymentState.CANCELLED.value, reason=reason, finished_at=now()
+        )
+        .where(
+            DeploymentRow.server_id == server_id,
+            DeploymentRow.state == DeploymentState.PENDING.value,
+        )
+        .returning(DeploymentRow.id)
+        .execute()
+    )
+    forget_deployments([row.id for row in cancelled])
 
 
 def deployments(server_id: int, *, limit: int = 20) -> list[Deployment]:
@@ -318,29 +355,29 @@ def get_deployment(deployment_id: int) -> Deployment:
     return _deployment(row)
 
 
-#: Versions behind the live one whose images stay, to go back to.
-KEPT_BEHIND = 3
-
-
 def deployments_referred() -> list[int]:
-    """Return the deployments whose images must stay: pending, live, and the newest few that were live."""
-    behind = DeploymentRow.select(
-        DeploymentRow.id,
-        fn.ROW_NUMBER()
-        .over(
-            partition_by=[DeploymentRow.server_id],
-            order_by=[DeploymentRow.number.desc()],
-        )
-        .alias("place"),
-    ).where(DeploymentRow.state == DeploymentState.SUPERSEDED.value)
-    kept = behind.select_from(behind.c.id).where(behind.c.place <= KEPT_BEHIND)
-    wanted = DeploymentRow.select(DeploymentRow.id).where(
-        DeploymentRow.state.in_(
-            [DeploymentState.PENDING.value, DeploymentState.LIVE.value]
-        )
-    )
-    found: Any = [*wanted.tuples(), *kept.tuples()]
+    """Return the deployments whose images must stay: pending, live, what can be gone back to, and what shares their images."""
+    found: Any = DeploymentRow.raw(_REFERRED, DeployPolicy().retain).tuples()
     return [deployment for (deployment,) in found]
+
+
+# What was built for one deployment may run for another, so whatever has a kept one's image is kept.
+_REFERRED = """
+WITH kept AS (
+    SELECT d.id, d.server_id, d.image FROM deployments d WHERE d.state IN ('pending', 'live')
+    UNION ALL
+    SELECT b.id, b.server_id, b.image FROM (
+        SELECT d.id, d.server_id, d.image,
+               row_number() OVER (PARTITION BY d.server_id ORDER BY d.live_at DESC NULLS LAST, d.number DESC) AS place,
+               coalesce((s.config -> 'deploys' ->> 'retain')::int, %s) AS retain
+        FROM deployments d JOIN servers s ON s.id = d.server_id
+        WHERE d.state IN ('superseded', 'rolled-back')
+    ) b WHERE b.place <= b.retain
+)
+SELECT id FROM kept
+UNION
+SELECT d.id FROM deployments d JOIN kept k ON k.server_id = d.server_id AND k.image = d.image AND d.image <> ''
+"""
 
 
 def image_sources() -> list[str]:
@@ -381,6 +418,8 @@ def records(server_id: int) -> tuple[InstanceRecord, ...]:
             transport=Transport(row.transport),
             address=row.address,
             id=row.id,
+            leaving_since=row.leaving_since,
+            leave_by=row.leave_by,
         )
         for row in rows
     )
@@ -481,9 +520,20 @@ def route_to(server_id: int, deployment_id: int | None) -> None:
 
 
 def record_instance(
-    server_id: int, record: InstanceRecord, *, started_at: datetime | None
+    server_id: int,
+    record: InstanceRecord,
+    *,
+    started_at: datetime | None,
+    is_routed: bool = False,
 ) -> None:
-    """Tell the gateway where the deployment's instance is, and route to it."""
+    """Tell the gateway where the deployment's instance is.
+
+    Args:
+        server_id: Of the server.
+        record: What to tell.
+        started_at: When it started.
+        is_routed: Whether clients are sent there; else only the hub reaches it.
+    """
     values = {
         "executor": record.executor,
         "name": record.name,
@@ -491,6 +541,8 @@ def record_instance(
         "transport": record.transport.value,
         "address": record.address,
         "started_at": started_at,
+        "leaving_since": None,
+        "leave_by": None,
     }
     InstanceRow.insert(
         server_id=server_id,
@@ -498,7 +550,15 @@ def record_instance(
         created_at=now(),
         **values,
     ).on_conflict(conflict_target=[InstanceRow.deployment_id], update=values).execute()
-    route_to(server_id, record.deployment_id)
+    if is_routed:
+        route_to(server_id, record.deployment_id)
+
+
+def forget_deployments(deployment_ids: Collection[int]) -> None:
+    """Take the instances of these deployments away from the gateway."""
+    InstanceRow.delete().where(
+        InstanceRow.deployment_id.in_(list(deployment_ids))
+    ).execute()
 
 
 def forget_instances(server_id: int, names: tuple[str, ...] | None = None) -> None:
@@ -509,20 +569,63 @@ def forget_instances(server_id: int, names: tuple[str, ...] | None = None) -> No
     query.execute()
 
 
-def promote(deployment: Deployment, manifest: Mapping[str, Any]) -> None:
-    """Make ``deployment`` the live one; what was live before is superseded."""
-    DeploymentRow.update(
-        state=DeploymentState.SUPERSEDED.value, finished_at=now()
+def promote(
+    deployment: Deployment,
+    manifest: Mapping[str, Any],
+    *,
+    drain_s: float = DeployPolicy.drain_s,
+) -> bool:
+    """Make ``deployment`` the live one and send clients to it; what was live before is superseded, and leaves.
+
+    All at once: whoever looks sees the one or the other. Again for one that is live: its manifest is kept.
+
+    Args:
+        deployment: The new one.
+        manifest: What it said of itself.
+        drain_s: Seconds that calls at the old one have to end.
+
+    Returns:
+        Whether it went live; not if it was, or if it was cancelled meanwhile.
+    """
+    went_live = bool(
+        DeploymentRow.update(
+            state=DeploymentState.LIVE.value, finished_at=now(), live_at=now()
+        )
+        .where(
+            DeploymentRow.id == deployment.id,
+            DeploymentRow.state == DeploymentState.PENDING.value,
+        )
+        .execute()
+    )
+    if went_live:
+        superseded = (
+            DeploymentRow.update(
+                state=DeploymentState.SUPERSEDED.value, finished_at=now()
+            )
+            .where(
+                DeploymentRow.server_id == deployment.server_id,
+                DeploymentRow.id != deployment.id,
+                DeploymentRow.state == DeploymentState.LIVE.value,
+            )
+            .returning(DeploymentRow.id)
+            .execute()
+        )
+        leave([row.id for row in superseded], drain_s)
+        route_to(deployment.server_id, deployment.id)
+    if went_live or deployment.state is DeploymentState.LIVE:
+        manifest_store.keep(deployment.id, manifest)
+    return went_live
+
+
+def leave(deployment_ids: Collection[int], within_s: float) -> None:
+    """Let the instances of these deployments end what began there, for so long."""
+    since = now()
+    InstanceRow.update(
+        leaving_since=since, leave_by=since + timedelta(seconds=within_s)
     ).where(
-        DeploymentRow.server_id == deployment.server_id,
-        DeploymentRow.id != deployment.id,
-        DeploymentRow.state == DeploymentState.LIVE.value,
+        InstanceRow.deployment_id.in_(list(deployment_ids)),
+        InstanceRow.leaving_since.is_null(),
     ).execute()
-    DeploymentRow.update(
-        state=DeploymentState.LIVE.value,
-        finished_at=now(),
-    ).where(DeploymentRow.id == deployment.id).execute()
-    manifest_store.keep(deployment.id, manifest)
 
 
 def fail_deployment(
@@ -532,7 +635,7 @@ def fail_deployment(
     *,
     missing_settings: Sequence[str] = (),
 ) -> bool:
-    """Close a pending deployment, and return whether it still was pending; the gateway goes back to what was live."""
+    """Close a pending deployment, and return whether it still was pending; what was live goes on."""
     closed = (
         DeploymentRow.update(
             state=state.value,
@@ -546,8 +649,13 @@ def fail_deployment(
         )
         .execute()
     )
+    forget_deployments([deployment.id])
     live = deployment_in(deployment.server_id, DeploymentState.LIVE)
     route_to(deployment.server_id, live.id if live else None)
+    if closed:
+        publish_in_transaction(
+            "server.deployment", deployment.server_id, {"number": deployment.number}
+        )
     return bool(closed)
 
 

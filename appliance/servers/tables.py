@@ -57,6 +57,12 @@ class DeploymentRow(Table):
     requested_by = TextField()
     created_at = DateTimeTZField()
     finished_at = DateTimeTZField(null=True)
+    trigger = TextField()
+    made_of = IntegerField(null=True)
+    live_at = DateTimeTZField(null=True)
+    wanted_digest = TextField()
+    running_digest = TextField()
+    compared_at = DateTimeTZField(null=True)
 
     class Meta:
         table_name = "deployments"
@@ -88,9 +94,23 @@ class InstanceRow(Table):
     address = TextField()
     started_at = DateTimeTZField(null=True)
     created_at = DateTimeTZField()
+    leaving_since = DateTimeTZField(null=True)
+    leave_by = DateTimeTZField(null=True)
 
     class Meta:
         table_name = "instances"
+
+
+class DeployLockRow(Table):
+    """Why a server is not deployed for a while (migration 0023)."""
+
+    server_id = BigIntegerField(primary_key=True)
+    reason = TextField()
+    locked_by = TextField()
+    locked_at = DateTimeTZField()
+
+    class Meta:
+        table_name = "deploy_locks"
 
 
 class WebhookRow(Table):

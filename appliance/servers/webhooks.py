@@ -18,6 +18,7 @@ from appliance.observability.audit import Outcome
 from appliance.observability.logs import current
 from appliance.servers import store, webhook_store
 from appliance.servers.access import record_write, visible_server, writable_server
+from appliance.servers.deploys.model import Trigger
 from appliance.servers.errors import (
     NoWebhookError,
     WebhookLimitedError,
@@ -268,7 +269,9 @@ def _redeploy(job_id: int, server_id: int) -> None:
         ended = {"outcome": DeliveryOutcome.IGNORED.value, "detail": _STOPPED.detail}
         webhook_store.settle(job_id, server_id, **ended)
         return
-    deployment = store.add_deployment(found, requested_by=ACTOR.name)
+    deployment = store.add_deployment(
+        found, requested_by=ACTOR.name, trigger=Trigger.WEBHOOK
+    )
     store.set_status(server_id, Status.QUEUED)
     webhook_store.settle(job_id, server_id, deployment_id=deployment.id)
     enqueue(RECONCILE, {"server_id": server_id}, lane=lane_of(server_id))

@@ -19,6 +19,7 @@ from appliance.runtimes.model import (
     LogLine,
 )
 from appliance.servers.mcp import Manifest, McpUnavailableError
+from appliance.servers.traffic import Traffic
 from tests.fakes.executor import IdleExecutor
 
 P = ParamSpec("P")
@@ -180,6 +181,21 @@ class MemoryBuilds:
             return BuiltImage(f"sha256:{request.deployment_id}", resolved)
 
         return await self.mortal.live(build)
+
+
+@dataclass
+class MemoryTraffic:
+    """The gateway's word on what still goes on."""
+
+    mortal: Mortal
+    #: Calls in flight at every instance that is left.
+    calls: int = 0
+
+    async def of(self, instance_id: int) -> Traffic:  # noqa: ARG002 - the gateway's question
+        async def look() -> Traffic:
+            return Traffic(is_left=True, calls=self.calls, streams=0)
+
+        return await self.mortal.live(look)
 
 
 @dataclass

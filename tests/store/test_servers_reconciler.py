@@ -11,15 +11,19 @@ from appliance.accounts.model import Principal, Role
 from appliance.accounts.service import AccountService
 from appliance.builds.errors import PackageNotFoundError
 from appliance.builds.service import BuildService
+from appliance.core.clock import now
 from appliance.infra.database import Database
 from appliance.observability.usage import usage_of
 from appliance.runtimes.model import InstanceState
-from appliance.servers import lifecycle, store
+from appliance.servers import crashes, store
+from appliance.servers.health.model import HealthState
+from appliance.servers.health.tables import HealthRow
 from appliance.servers.mcp import McpClient
 from appliance.servers.model import DeploymentState, NewServer, Server, Status
 from appliance.servers.reconciler import Reconciler
 from appliance.servers.service import ServerService
 from appliance.servers.steps import Steps
+from appliance.servers.traffic import GatewayTraffic
 from appliance.settings import load_settings
 from appliance.sources.keeper import SourceKeeper
 from appliance.sources.model import Ecosystem, PackageSource
@@ -28,6 +32,7 @@ from tests.fakes.box import (
     MemoryBuilds,
     MemoryExecutor,
     MemoryMcp,
+    MemoryTraffic,
     Mortal,
     MortalDatabase,
 )
@@ -45,6 +50,7 @@ class Box:
     executor: MemoryExecutor
     builds: MemoryBuilds
     mcp: MemoryMcp
+    traffic: MemoryTraffic
     server_id: int = 0
 
     async def create(self) -> None:
@@ -55,6 +61,7 @@ class Box:
         """Run once, as a process that may be about to die."""
         mortal = mortal or Mortal()
         self.executor.mortal = self.builds.mortal = self.mcp.mortal = mortal
+        self.traffic.mortal = mortal
         database = cast("Database", MortalDatabase(self.database, mortal))
         steps = Steps(
             database,
@@ -63,7 +70,9 @@ class Box:
             cast("McpClient", self.mcp),
             start_timeout_s=0.2,
         )
-        return await Reconciler(database, self.executor, steps).run(self.server_id)
+        traffic = cast("GatewayTraffic", self.traffic)
+        reconciler = Reconciler(database, self.executor, traffic, steps)
+        return await reconciler.run(self.server_id)
 
     async def server(self) -> Server:
         return await self.database.run(store.get, self.server_id)
@@ -102,7 +111,15 @@ async def box(database: Database) -> Box:
         gateway_public_url="http://gateway",
     )
     principal = Principal(user.id, user.email, Role.ADMIN, "session")
-    made = Box(database, principal, service, executor, builds, mcp)
+    made = Box(
+        database,
+        principal,
+        service,
+        executor,
+        builds,
+        mcp,
+        MemoryTraffic(mortal),
+    )
     await made.create()
     return made
 
@@ -355,7 +372,7 @@ async def test_a_server_that_never_answers_fails_and_is_removed(box: Box) -> Non
     assert box.executor.there == {}
 
 
-async def test_a_live_server_that_falls_silent_after_a_restart_is_degraded(
+async def test_a_live_server_that_falls_silent_after_a_restart_is_degraded_until_its_checks_say_otherwise(
     box: Box,
 ) -> None:
     await box.reconcile()
@@ -364,15 +381,81 @@ async def test_a_live_server_that_falls_silent_after_a_restart_is_degraded(
     await box.reconcile()
     assert (await box.server()).status is Status.DEGRADED
 
-    box.mcp.is_silent = False
+    await box.reconcile()
+    assert (await box.server()).status is Status.DEGRADED
+    await box.database.run(find_ready, box.server_id)
     await box.reconcile()
 
     assert (await box.server()).status is Status.RUNNING
 
 
+def find_ready(server_id: int) -> None:
+    """Have the checks find that the server answers again."""
+    (record,) = store.records(server_id)
+    HealthRow.update(
+        state=HealthState.READY.value,
+        instance_id=record.id,
+        deployment_id=record.deployment_id,
+        checked_at=now(),
+    ).where(HealthRow.server_id == server_id).execute()
+
+
+@pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
+async def test_killed_around_every_call_the_old_one_stays_until_its_calls_are_over(
+    box: Box, *, after: bool
+) -> None:
+    await box.reconcile()
+    (old,) = box.executor.there
+    box.traffic.calls = 1
+    await box.service.redeploy(box.principal, "time")
+
+    await killed_everywhere(box, after=after)
+    look_again = await box.reconcile()
+
+    assert old in box.executor.there
+    assert len(box.executor.there) == 2
+    assert (await box.server()).status is Status.RUNNING
+    assert look_again is not None
+
+    box.traffic.calls = 0
+    await killed_everywhere(box, after=after)
+    await box.assert_runs_once()
+    assert box.executor.starts == 2
+
+
+async def test_clients_are_sent_to_the_new_one_only_after_it_answered(box: Box) -> None:
+    await box.reconcile()
+    before = (await box.server()).deployment_id
+    box.mcp.is_silent = True
+    await box.service.redeploy(box.principal, "time")
+
+    await box.reconcile()
+
+    server = await box.server()
+    assert server.deployment_id == before
+    assert (await box.database.run(store.records, box.server_id))[
+        0
+    ].deployment_id == before
+    newest, *_ = await box.service.deployments(box.principal, "time")
+    assert newest.state is DeploymentState.FAILED
+    assert "Nothing answers" in newest.reason
+
+
+async def test_the_old_one_is_started_again_while_a_new_one_comes_up(box: Box) -> None:
+    await box.reconcile()
+    (old,) = box.executor.there
+    box.executor.there.clear()
+    box.mcp.is_silent = True
+    await box.service.redeploy(box.principal, "time")
+
+    await box.reconcile()
+
+    assert list(box.executor.there) == [old]
+
+
 async def test_a_server_that_keeps_crashing_ends_in_error(box: Box) -> None:
     await box.reconcile()
-    for _ in range(lifecycle.MAX_CRASHES):
+    for _ in range(crashes.MAX_CRASHES):
         box.executor.crash()
         await box.reconcile()
         await box.database.run(_forget_the_wait, box.server_id)
@@ -393,5 +476,5 @@ def _forget_the_wait(server_id: int) -> None:
     from appliance.servers.tables import ServerRow  # noqa: PLC0415 - only this test looks below the store
 
     row = ServerRow.get_by_id(server_id)
-    row.last_crash_at -= lifecycle.MAX_BACKOFF
+    row.last_crash_at -= crashes.MAX_BACKOFF
     row.save()

@@ -6,8 +6,11 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from appliance.runtimes.model import Instance, InstanceState, Transport
-from appliance.servers import lifecycle
-from appliance.servers.lifecycle import Facts, next_step
+from appliance.servers import crashes as rules
+from appliance.servers import leaving, lifecycle
+from appliance.servers.facts import Facts
+from appliance.servers.health.model import Health, HealthState
+from appliance.servers.lifecycle import next_step
 from appliance.servers.model import (
     Deployment,
     DeploymentState,
@@ -249,7 +252,7 @@ def test_a_crashed_server_starts_again_after_the_wait() -> None:
 
 def test_a_server_that_keeps_crashing_is_left_alone() -> None:
     server = a_server(
-        crashes=lifecycle.MAX_CRASHES,
+        crashes=rules.MAX_CRASHES,
         last_crash_at=NOON - timedelta(hours=1),
         status_reason="why",
     )
@@ -259,17 +262,17 @@ def test_a_server_that_keeps_crashing_is_left_alone() -> None:
 
 def test_crashes_long_ago_do_not_count() -> None:
     server = a_server(
-        crashes=4, last_crash_at=NOON - lifecycle.CRASH_WINDOW - timedelta(seconds=1)
+        crashes=4, last_crash_at=NOON - rules.CRASH_WINDOW - timedelta(seconds=1)
     )
 
-    assert lifecycle.count_crash(server, NOON) == 1
+    assert rules.count_crash(server, NOON) == 1
 
 
 @pytest.mark.parametrize(
     ("crashes", "seconds"), [(1, 1), (2, 2), (3, 4), (6, 32), (7, 60), (60, 60)]
 )
 def test_the_pause_doubles_up_to_a_minute(crashes: int, seconds: int) -> None:
-    assert lifecycle.backoff(crashes) == timedelta(seconds=seconds)
+    assert rules.backoff(crashes) == timedelta(seconds=seconds)
 
 
 def test_without_anything_live_the_last_reason_is_the_status() -> None:
@@ -345,3 +348,134 @@ def test_an_unwell_server_is_asked_once_a_run() -> None:
     assert next_step(facts(server, LIVE, **there, is_unwell=True)) == lifecycle.Settled(
         Status.DEGRADED, "silent"
     )
+
+
+# -- two instances at once
+
+
+def a_leaving_record(deployment: Deployment, **changes: object) -> InstanceRecord:
+    leaving = replace(
+        a_record(deployment),
+        id=4,
+        leaving_since=NOON,
+        leave_by=NOON + timedelta(seconds=60),
+    )
+    return replace(leaving, **changes)  # type: ignore[arg-type]
+
+
+OLD = a_deployment(0, DeploymentState.SUPERSEDED)
+BOTH = {
+    "instances": (an_instance(OLD), an_instance(LIVE)),
+    "records": (a_leaving_record(OLD), a_record(LIVE)),
+}
+
+
+def test_an_instance_that_is_left_stays_while_calls_go_on() -> None:
+    server = a_server(deployment_id=LIVE.id)
+
+    step = next_step(facts(server, LIVE, **BOTH))
+
+    assert step == lifecycle.Settled(
+        Status.RUNNING, look_again=NOON + leaving.FIRST_LOOK
+    )
+
+
+def test_an_instance_that_is_left_goes_when_it_is_quiet() -> None:
+    server = a_server(deployment_id=LIVE.id)
+
+    step = next_step(facts(server, LIVE, **BOTH, quiet=frozenset({4})))
+
+    assert step == lifecycle.RemoveInstances((f"mcp-time-{OLD.id}",))
+
+
+def test_an_instance_that_is_left_goes_when_its_time_is_over() -> None:
+    server = a_server(deployment_id=LIVE.id)
+    late = NOON + timedelta(seconds=60)
+
+    step = next_step(facts(server, LIVE, **BOTH, now=late))
+
+    assert step == lifecycle.RemoveInstances((f"mcp-time-{OLD.id}",))
+
+
+def test_an_instance_that_is_left_goes_when_it_ended() -> None:
+    server = a_server(deployment_id=LIVE.id)
+    ended = (an_instance(OLD, InstanceState.EXITED), an_instance(LIVE))
+
+    step = next_step(facts(server, LIVE, **BOTH | {"instances": ended}))
+
+    assert step == lifecycle.RemoveInstances((f"mcp-time-{OLD.id}",))
+
+
+def test_a_remote_address_that_is_left_is_forgotten_when_it_is_quiet() -> None:
+    remote = a_deployment(1, DeploymentState.LIVE, image="", source=REMOTE)
+    server = a_server(deployment_id=remote.id)
+    records = (a_leaving_record(OLD, container_id=""), a_record(remote, ""))
+
+    staying = next_step(facts(server, remote, records=records))
+    gone = next_step(facts(server, remote, records=records, quiet=frozenset({4})))
+
+    assert isinstance(staying, lifecycle.Settled)
+    assert gone == lifecycle.RemoveInstances((f"mcp-time-{OLD.id}",))
+
+
+def test_a_new_instance_is_probed_while_clients_are_still_sent_to_the_old_one() -> None:
+    server = a_server(deployment_id=LIVE.id)
+    new = replace(a_record(PENDING), id=6)
+
+    step = next_step(
+        facts(
+            server,
+            LIVE,
+            PENDING,
+            instances=(an_instance(LIVE), an_instance(PENDING)),
+            records=(a_record(LIVE), new),
+        )
+    )
+
+    assert step == lifecycle.Probe(PENDING, 6)
+
+
+def test_the_live_one_is_mended_before_a_new_one_is_built() -> None:
+    server = a_server(deployment_id=LIVE.id)
+    ended = an_instance(LIVE, InstanceState.EXITED)
+
+    step = next_step(
+        facts(server, LIVE, UNBUILT, instances=(ended,), records=(a_record(LIVE),))
+    )
+
+    assert step == lifecycle.RecordCrash(LIVE, ended)
+
+
+def test_a_live_one_that_was_stopped_is_not_started_for_a_new_one() -> None:
+    assert next_step(facts(a_server(), LIVE, UNBUILT)) == lifecycle.Build(UNBUILT)
+
+
+# -- health
+
+
+def a_verdict(state: HealthState, reason: str = "") -> Health:
+    return Health(state, reason, "", 0, NOON, NOON)
+
+
+@pytest.mark.parametrize(
+    ("status", "verdict", "settled"),
+    [
+        (
+            Status.RUNNING,
+            a_verdict(HealthState.FAILING, "all calls fail"),
+            (Status.DEGRADED, "all calls fail"),
+        ),
+        (Status.DEGRADED, a_verdict(HealthState.READY), (Status.RUNNING, "")),
+        (Status.DEGRADED, a_verdict(HealthState.UNKNOWN), (Status.DEGRADED, "why")),
+        (Status.RUNNING, a_verdict(HealthState.UNKNOWN), (Status.RUNNING, "why")),
+    ],
+)
+def test_the_status_follows_what_the_checks_found(
+    status: Status, verdict: Health, settled: tuple[Status, str]
+) -> None:
+    server = a_server(deployment_id=LIVE.id, status=status, status_reason="why")
+    there = {"instances": (an_instance(LIVE),), "records": (a_record(LIVE),)}
+
+    step = next_step(facts(server, LIVE, **there, health=verdict))
+
+    assert step == lifecycle.Settled(*settled)

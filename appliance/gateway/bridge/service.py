@@ -152,8 +152,12 @@ class Bridge:
 
         def look(table: RoutingTable) -> Route | None:
             found = (table.routes if kind == "servers" else table.bundles).get(name)
-            is_it = found is not None and wanted in {None, str(found.instance_id)}
-            return found if is_it else None
+            if found is None or wanted in {None, str(found.instance_id)}:
+                return found
+            if kind != "servers" or not str(wanted).isdigit():
+                return None
+            # A worker may not have heard yet that another instance took over, and the hub asks one before it does.
+            return table.at_instance(name, int(str(wanted)))
 
         route = await self._table.find(look, within_s=ROUTED_WITHIN_S)
         if route is None:

@@ -11,12 +11,19 @@ from appliance.gateway.config import GatewayConfig
 from appliance.gateway.counters import CounterRow, Refused
 from appliance.gateway.edge import headers
 from appliance.gateway.edge.eras import Eras
-from appliance.gateway.edge.keys import Admission, Denial, admit, presented_key
-from appliance.gateway.edge.limits import Limiter
+from appliance.gateway.edge.keys import (
+    Admission,
+    Denial,
+    admit,
+    at_instance,
+    presented_key,
+)
+from appliance.gateway.edge.limits import HUB, Limiter
 from appliance.gateway.edge.places import Place
 from appliance.gateway.edge.sessions import SessionSigner
 from appliance.gateway.edge.states import StateBinder
 from appliance.gateway.http import heads
+from appliance.gateway.http.messages import INSTANCE_HEADER
 from appliance.gateway.http.requests import RequestHead
 from appliance.gateway.http.responses import Head
 from appliance.gateway.http.upstream import Upstreams
@@ -75,7 +82,7 @@ class Desk:
         table = self.table.current
         if table is None:
             return None
-        return admit(
+        admission = admit(
             table,
             bytes.fromhex(self.config.internal_key_hash),
             presented_key(head.headers),
@@ -83,6 +90,15 @@ class Desk:
             at=time.time(),
             is_bundle=place.is_bundle,
         )
+        wanted = head.headers.get(INSTANCE_HEADER)
+        if (
+            wanted is None
+            or not isinstance(admission, Admission)
+            or admission.principal != HUB
+            or place.is_bundle
+        ):
+            return admission
+        return at_instance(admission, table, wanted)
 
     def shown(self, head: Head) -> Shown:
         """Return what clients get to see of a server's head; heads that come again are known again."""
@@ -105,6 +121,10 @@ class Desk:
                 outcome=invocation.error_class or "ok",
                 milliseconds=round(invocation.duration_s * 1000, 3),
             )
+        self.left()
+
+    def left(self) -> None:
+        """Count a call among those after which a worker makes room for its successor."""
         if self.count_down is not None:
             self.count_down()
 

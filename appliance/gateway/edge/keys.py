@@ -6,7 +6,7 @@ key that does not open a server it is 404, the same as for a name that nobody us
 
 import hmac
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 
 from appliance.core.ids import key_hash
@@ -77,6 +77,19 @@ def admit(
     if route is None or not opens:
         return Denial.NOT_FOUND
     return Admission(route, principal, table.user_keys.get(hashed))
+
+
+def at_instance(admission: Admission, table: RoutingTable, wanted: str) -> Admission:
+    """Return the admission of the hub to the one instance that it names; one that is not known does not run.
+
+    It asks an instance that is to take over before any client is sent there.
+    """
+    route = admission.route
+    number = int(wanted) if wanted.isascii() and wanted.isdigit() else 0
+    found = table.at_instance(route.name, number)
+    if found is None:
+        found = replace(route, instance_id=None, container_id="", address="")
+    return replace(admission, route=found)
 
 
 def _holder(

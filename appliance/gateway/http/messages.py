@@ -26,8 +26,10 @@ VERSION_HEADER = "MCP-Protocol-Version"
 BRIDGE_SESSION = "bridge-"
 #: Worker to bridge, never from a client: on whose behalf the call is.
 PRINCIPAL_HEADER = "X-Gateway-Principal"
-#: To the hub alone: which instance answered. Right after a change the routing table may still name the one before.
+#: To the hub alone: which instance answered. From the hub, and from workers to the bridge: which is to.
 INSTANCE_HEADER = "X-Gateway-Instance"
+#: From the hub alone: a call that leaves no trace.
+UNTRACED_HEADER = "X-Gateway-Untraced"
 #: Worker to bridge: what the session's client said of itself at ``initialize``, as JSON.
 CLIENT_HEADER = "X-Gateway-Client"
 #: Worker to bridge: where a client of HTTP+SSE is to post to.

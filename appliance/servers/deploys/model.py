@@ -1,0 +1,38 @@
+"""What is known of deployments beyond the attempt itself: by what they were started, and what keeps others from being."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+
+class Trigger(StrEnum):
+    """By what a deployment was started."""
+
+    CREATE = "create"
+    START = "start"
+    REDEPLOY = "redeploy"
+    CONFIGURE = "configure"
+    SETTINGS = "settings"
+    SOURCE = "source"
+    SECRETS = "secrets"
+    WEBHOOK = "webhook"
+    #: The appliance's own second try of a package, as of its release.
+    SECOND_ATTEMPT = "second-attempt"
+    ROLLBACK = "rollback"
+    #: The appliance took a version back whose calls failed.
+    AUTOMATIC_ROLLBACK = "automatic-rollback"
+
+    @property
+    def is_lockable(self) -> bool:
+        """Whether a deploy lock refuses it: what the appliance does to mend something is not held up."""
+        return self not in {Trigger.SECOND_ATTEMPT, Trigger.AUTOMATIC_ROLLBACK}
+
+
+@dataclass(frozen=True)
+class DeployLock:
+    """Why a server is not deployed for a while."""
+
+    server_id: int
+    reason: str
+    locked_by: str
+    locked_at: datetime

@@ -1,0 +1,67 @@
+"""What still goes on at an instance that clients are no longer sent to, as the gateway says."""
+
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import Any
+
+import aiohttp
+
+from appliance.servers.exchange import McpUnavailableError
+
+ASK_WITHIN_S = 5.0
+
+
+@dataclass(frozen=True)
+class Traffic:
+    """What goes on at one instance."""
+
+    #: Whether every process of the gateway knows that the instance is left, and so begins nothing new there.
+    is_left: bool
+    calls: int
+    streams: int
+
+    @property
+    def is_over(self) -> bool:
+        """Whether it can go without anybody noticing."""
+        return self.is_left and not (self.calls or self.streams)
+
+
+class GatewayTraffic:
+    """Asks the gateway.
+
+    Args:
+        session: Shared by the process.
+        gateway_url: Such as ``http://127.0.0.1:4444``.
+        key: The hub's own.
+    """
+
+    def __init__(
+        self, session: aiohttp.ClientSession, gateway_url: str, key: str
+    ) -> None:
+        """Keep them."""
+        self._session = session
+        self._gateway_url = gateway_url.rstrip("/")
+        self._headers = {"Authorization": f"Bearer {key}"}
+
+    async def of(self, instance_id: int) -> Traffic:
+        """Return what goes on at an instance.
+
+        Raises:
+            McpUnavailableError: The gateway does not say.
+        """
+        url = f"{self._gateway_url}/instances/{instance_id}/traffic"
+        timeout = aiohttp.ClientTimeout(total=ASK_WITHIN_S)
+        try:
+            async with self._session.get(
+                url, headers=self._headers, timeout=timeout
+            ) as response:
+                if response.status != HTTPStatus.OK:
+                    raise McpUnavailableError(
+                        f"The gateway answered {response.status}."
+                    )
+                told: dict[str, Any] = await response.json()
+        except (aiohttp.ClientError, TimeoutError) as error:
+            raise McpUnavailableError(
+                f"The gateway does not answer: {error!r}."
+            ) from error
+        return Traffic(bool(told["is_left"]), int(told["calls"]), int(told["streams"]))
