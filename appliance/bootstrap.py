@@ -74,6 +74,7 @@ from appliance.registry.tasks import (
 )
 from appliance.registry.upkeep import RegistryUpkeep
 from appliance.runtimes.docker import DockerExecutor
+from appliance.runtimes.data_disks import DataDisks
 from appliance.servers.access import visible_id
 from appliance.servers.catalog import Catalog
 from appliance.servers.mcp import McpClient
@@ -191,7 +192,10 @@ async def make_hub(  # noqa: PLR0915 - one object after another, which is the po
         attests=True,
     )
     executor = DockerExecutor(
-        engine, owner=owner, subnet_pool=settings.server_subnet_pool
+        engine, owner=owner, subnet_pool=settings.server_subnet_pool, disks=disks
+    disks = DataDisks(
+        settings.data_disks_dir, default_bytes=settings.server_data_limit_bytes
+    )
     )
     keeper = CredentialKeeper(database, settings, host=registry_host(settings.registry))
     registry = RegistryService(database, engine, settings, owner=owner, keeper=keeper)

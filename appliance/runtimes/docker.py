@@ -18,6 +18,12 @@ from appliance.runtimes import inspection
 from appliance.runtimes.container import container_config
 from appliance.runtimes.docker_sessions import (
     is_sessions,
+from appliance.runtimes.data_disks import DataDisks
+from appliance.runtimes.docker_secrets import (
+    ContainerSecrets,
+    Hiding,
+    hide_nothing,
+)
     session,
     sessions_of,
     stop_all,
@@ -57,13 +63,25 @@ class DockerExecutor:
         subnet_pool: Range that servers' networks are cut from.
     """
 
+        disks: Gives each server's ``/data`` a size; ``None``: it is a directory.
+        memory: Where secrets lie in memory; ``None``: there is nowhere.
+        hiding: What keeps secrets out of what servers print.
     name = "docker"
 
-    def __init__(self, engine: Engine, *, owner: str, subnet_pool: str) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        *,
+        owner: str,
+        subnet_pool: str,
+        disks: DataDisks | None = None,
+        memory: MemoryFiles | None = None,
+        hiding: Hiding = hide_nothing,
+    ) -> None:
         """Keep the parts; nothing is connected yet."""
         self._engine = engine
         self._owner = owner
-        self._space = Space(engine, owner=owner, subnet_pool=subnet_pool)
+        self._space = Space(engine, owner=owner, subnet_pool=subnet_pool, disks=disks)
 
     async def describe(self) -> ExecutorDescriptor:
         """Return what this engine can do now."""
@@ -94,7 +112,12 @@ class DockerExecutor:
 
     async def start(self, spec: InstanceSpec) -> Instance:
         """Create what ``spec`` describes, or find it by name, and start it."""
-        found = await self._inspect(spec.name) or await self._create(spec)
+        found = await self._inspect(spec.name)
+        if found is None:
+            found = await self._create(spec)
+        elif inspection.instance(found).state is not InstanceState.RUNNING:
+            # Its disk is attached anew where the box was restarted.
+            await self._ensure_volume(spec)
         if inspection.instance(found).state is not InstanceState.RUNNING:
             await self._start_container(spec, found)
             started = await self._inspect(spec.name)
@@ -114,7 +137,7 @@ class DockerExecutor:
     async def _create(self, spec: InstanceSpec) -> dict[str, Any]:
         facts = await self._engine_facts()
         _check(spec, facts)
-        volume = await self._space.ensure_volume(spec.server_id)
+        volume = await self._ensure_volume(spec)
         image = await self._space.image_facts(
             spec.image,
             volume,
@@ -147,6 +170,11 @@ class DockerExecutor:
             if found := await self._inspect(spec.name):
                 return found
             await asyncio.sleep(TWIN_PAUSE_S)
+    async def _ensure_volume(self, spec: InstanceSpec) -> str:
+        return await self._space.ensure_volume(
+            spec.server_id, data_bytes=spec.isolation.data_bytes
+        )
+
         raise StartFailedError(
             f"The engine says that {spec.name} exists, and does not show it.",
             hint="Start it again.",

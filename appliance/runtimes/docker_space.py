@@ -7,6 +7,7 @@ from collections.abc import Awaitable
 from http import HTTPStatus
 from itertools import islice
 from typing import Any
+from pathlib import Path
 
 import aiodocker
 import aiodocker.networks
@@ -17,6 +18,7 @@ from appliance.infra.archive import directory_entry, read_file
 from appliance.infra.docker import Engine, is_missing, words
 from appliance.runtimes.container import DATA, DEFAULT_UID, ImageFacts, data_mount
 from appliance.runtimes.errors import ImageMissingError, StartFailedError
+from appliance.runtimes.data_disks import DataDisks
 from appliance.runtimes.subnets import free_subnets
 from appliance.runtimes.users import image_account
 
@@ -28,12 +30,27 @@ TRIES = 32
 class Space:
     """Networks, volumes and image facts on one engine."""
 
-    def __init__(self, engine: Engine, *, owner: str, subnet_pool: str) -> None:
-        """Serve one installation on one engine."""
+    def __init__(
+        self,
+        engine: Engine,
+        *,
+        owner: str,
+        subnet_pool: str,
+        disks: DataDisks | None = None,
+    ) -> None:
+        """Serve one installation on one engine.
+
+        Args:
+            engine: The door to it.
+            owner: The installation's id.
+            subnet_pool: Range that networks are cut from.
+            disks: Makes volumes that have a size; ``None``: volumes are directories.
+        """
         self._engine = engine
         self._owner = owner
         self._pool = subnet_pool
         # Choosing a subnet and taking it are two calls; between them nobody else here
+        self._disks = disks
         # may choose.
         self._choosing = asyncio.Lock()
 
@@ -91,16 +108,51 @@ class Space:
             ) from error
         return True
 
-    async def ensure_volume(self, server_id: int) -> str:
-        """Return the name of the server's volume, made if it is not there."""
+    async def ensure_volume(
+        self, server_id: int, *, data_bytes: int | None = None
+    ) -> str:
+        """Return the name of the server's volume, made if it is not there, and ready to be mounted.
+
+        Args:
+            server_id: Whose.
+            data_bytes: What may lie in it; ``None``: as it is, or by default.
+
+        Raises:
+            StartFailedError: The box is too full.
+        """
         name = self.name(server_id)
-        async with self._engine.reach() as client:
-            await client.volumes.create(
-                {"Name": name, "Labels": self._labels(server_id)}
-            )
+        found = await self._volume(name)
+        options = None
+        if self._disks and await self._may_have_disk(found):
+            options = await self._disks.ensure(name, data_bytes)
+        if found is None:
+            config: dict[str, Any] = {"Name": name, "Labels": self._labels(server_id)}
+            if options:
+                config |= {"Driver": "local", "DriverOpts": options}
+            async with self._engine.reach() as client:
+                await client.volumes.create(config)
         return name
 
     async def remove_network(self, server_id: int) -> None:
+    async def _volume(self, name: str) -> dict[str, Any] | None:
+        async with self._engine.reach() as client:
+            try:
+                return dict(await aiodocker.volumes.DockerVolume(client, name).show())
+            except aiodocker.DockerError as error:
+                if is_missing(error):
+                    return None
+                raise
+
+    async def _may_have_disk(self, found: dict[str, Any] | None) -> bool:
+        """Tell whether the volume is one with a size, or can become one: one that is a directory stays it."""
+        if found is not None:
+            return bool((found.get("Options") or {}).get("device"))
+        async with self._engine.reach() as client:
+            root = (await client.system.info()).get("DockerRootDir", "")
+        # Where we see the engine's own directory, it sees our files and devices: neither
+        # of us is in a container, and it is on this box.
+        return await asyncio.to_thread(Path(root or "/nowhere").is_dir)
+
         """Remove the server's network; it may be gone already."""
         async with self._engine.reach() as client:
             await _unless_missing(
@@ -129,6 +181,8 @@ class Space:
             volume: The server's.
             may_be_root: Whether a user of the image's that is root stays so.
 
+        if self._disks:
+            await self._disks.remove(self.name(server_id))
         Raises:
             ImageMissingError: It is not on this box.
         """

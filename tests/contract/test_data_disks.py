@@ -1,0 +1,155 @@
+"""A server's /data has a size, kept by a file system of its own: what one fills is nobody else's."""
+
+import asyncio
+import json
+import os
+import subprocess
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from appliance.infra.docker import Engine
+from appliance.runtimes.data_disks import DataDisks, DataUse
+from appliance.runtimes.docker import DockerExecutor
+from appliance.runtimes.isolation import Isolation
+from appliance.runtimes.model import InstanceSpec, InstanceState, Transport
+from tests.engine import SUBNET_POOL, Box, docker
+
+MIB = 1024**2
+FILL = (
+    "python3",
+    "-c",
+    """
+import errno, json, os, shutil
+written, why = 0, ''
+try:
+    with open('/data/fill', 'ab', buffering=0) as file:
+        while written < 256 << 20:
+            written += file.write(bytes(1 << 20))
+except OSError as error:
+    why = errno.errorcode[error.errno]
+print(json.dumps({'written': written, 'why': why, 'listed': sorted(os.listdir('/data'))}), flush=True)
+""",
+)
+
+pytestmark = pytest.mark.skipif(
+    os.geteuid() != 0, reason="disks are made by root alone"
+)
+
+
+@pytest.fixture
+def disks(tmp_path: Path) -> Iterator[DataDisks]:
+    yield DataDisks(tmp_path / "disks", default_bytes=32 * MIB)
+    for device in attached(tmp_path):
+        subprocess.run(["losetup", "--detach", device], check=True)
+
+
+@pytest.fixture
+def executor(engine: Engine, box: Box, disks: DataDisks) -> DockerExecutor:
+    return DockerExecutor(engine, owner=box.owner, subnet_pool=SUBNET_POOL, disks=disks)
+
+
+@pytest.fixture
+def spec(base_image: str) -> InstanceSpec:
+    return InstanceSpec(
+        server_id=1,
+        server_name="one",
+        deployment_id=11,
+        image=base_image,
+        transport=Transport.STDIO,
+        arguments=FILL,
+    )
+
+
+def attached(below: Path) -> list[str]:
+    """Return the loop devices whose files lie below a directory."""
+    done = subprocess.run(
+        ["losetup", "--json", "--list"], capture_output=True, text=True, check=True
+    )
+    found = json.loads(done.stdout or '{"loopdevices": []}')["loopdevices"]
+    return [item["name"] for item in found if item["back-file"].startswith(str(below))]
+
+
+def renumber(device: str, other: Path) -> None:
+    """As after a restart: give the device to another file."""
+    subprocess.run(["losetup", "--detach", device], check=True)
+    with other.open("wb") as file:
+        file.truncate(MIB)
+    subprocess.run(["losetup", device, str(other)], check=True)
+
+
+async def filled(executor: DockerExecutor, spec: InstanceSpec) -> dict[str, object]:
+    """Run what fills /data, and return what it printed."""
+    await executor.start(spec)
+    for _ in range(200):
+        (instance,) = await executor.instances(spec.server_id)
+        if instance.state is InstanceState.EXITED:
+            break
+        await asyncio.sleep(0.05)
+    found: dict[str, object] = json.loads((await executor.tail(spec.name))[-1].text)
+    return found
+
+
+async def test_who_fills_data_fills_what_is_theirs_and_no_more(
+    executor: DockerExecutor, spec: InstanceSpec, tmp_path: Path
+) -> None:
+    seen = await filled(executor, spec)
+
+    assert seen["why"] == "ENOSPC"
+    assert isinstance(seen["written"], int)
+    assert 20 * MIB < seen["written"] < 32 * MIB
+    assert seen["listed"] == ["fill"]
+    assert len(attached(tmp_path)) == 1
+
+    await executor.remove_server(1)
+
+    assert attached(tmp_path) == []
+    assert list((tmp_path / "disks").iterdir()) == []
+
+
+async def test_a_disk_takes_another_size_when_nobody_uses_it(
+    executor: DockerExecutor, spec: InstanceSpec, disks: DataDisks
+) -> None:
+    async def started(size: int, deployment: int) -> DataUse:
+        wait = ("python3", "-c", "import signal; signal.pause()")
+        await executor.start(
+            replace(
+                spec,
+                deployment_id=deployment,
+                arguments=wait,
+                isolation=Isolation(data_bytes=size),
+            )
+        )
+        found = await asyncio.to_thread(disks.use, executor._space.name(1))
+        assert found is not None
+        return found
+
+    first = await started(32 * MIB, 11)
+    await executor.remove("mcp-one-11")
+    larger = await started(64 * MIB, 12)
+    while_used = await started(16 * MIB, 13)
+    await executor.remove("mcp-one-12")
+    await executor.remove("mcp-one-13")
+    smaller = await started(16 * MIB, 14)
+
+    assert not first.is_full
+    assert first.size_bytes < 32 * MIB < larger.size_bytes < 64 * MIB
+    assert while_used.size_bytes == larger.size_bytes
+    assert smaller.size_bytes < 16 * MIB
+
+
+async def test_what_is_on_a_disk_stays_when_the_box_numbers_its_devices_anew(
+    executor: DockerExecutor, spec: InstanceSpec, tmp_path: Path
+) -> None:
+    keep = "import pathlib; p = pathlib.Path('/data/kept'); print(p.read_text() if p.exists() else p.write_text('yes'))"
+    await executor.start(replace(spec, arguments=("python3", "-c", keep)))
+    docker("wait", f"{spec.name}.{executor._owner}")
+    (device,) = attached(tmp_path)
+    await asyncio.to_thread(renumber, device, tmp_path / "other.img")
+
+    await executor.start(replace(spec, arguments=("python3", "-c", keep)))
+
+    docker("wait", f"{spec.name}.{executor._owner}")
+    assert (await executor.tail(spec.name))[-1].text == "yes"
