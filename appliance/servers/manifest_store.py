@@ -12,10 +12,15 @@ from appliance.servers.manifests import (
     merged,
     summary,
 )
-from appliance.servers.tables import DeploymentRow, ManifestChangeRow
+from appliance.servers.model import DeploymentState
+from appliance.servers.pinning import review
+from appliance.servers.pinning.model import Reading
+from appliance.servers.tables import DeploymentRow, ManifestChangeRow, ServerRow
 
 #: Of each server; with whole definitions in them, older ones go.
 KEEP = 50
+#: Servers whose tools' names are looked for in another's words.
+SERVERS_LOOKED_AT = 500
 
 
 def keep(deployment_id: int, read: Mapping[str, Any]) -> None:
@@ -34,6 +39,50 @@ def keep(deployment_id: int, read: Mapping[str, Any]) -> None:
     DeploymentRow.update(values).where(DeploymentRow.id == deployment_id).execute()
     if found:
         _note(row, found)
+    review.compare(reading_of(row), manifest)
+
+
+def reading_of(row: DeploymentRow) -> Reading:
+    """Return whose manifest a deployment's is."""
+    server = ServerRow.get_by_id(row.server_id)
+    tools = server.config.get("tools")
+    return Reading(
+        server_id=row.server_id,
+        deployment=row.number,
+        image=row.image or "",
+        requested_by=row.requested_by,
+        allowed=None if tools is None else tuple(tools),
+    )
+
+
+def live_reading(server_id: int) -> tuple[Reading, dict[str, Any]] | None:
+    """Return what a server's live deployment said last; ``None``: nothing is live."""
+    row = DeploymentRow.get_or_none(
+        DeploymentRow.server_id == server_id,
+        DeploymentRow.state == DeploymentState.LIVE.value,
+    )
+    return (reading_of(row), dict(row.manifest or {})) if row else None
+
+
+def tool_names(owner_id: int | None, *, besides: int) -> dict[str, str]:
+    """Return names of live servers' tools, each with its server.
+
+    Args:
+        owner_id: Whose servers; ``None``: everybody's.
+        besides: Of this server none.
+    """
+    found: Any = DeploymentRow.raw(
+        "SELECT s.name, jsonb_path_query_array(d.manifest, '$.tools[*].name') FROM deployments d"
+        " JOIN servers s ON s.id = d.server_id WHERE d.state = 'live' AND d.manifest IS NOT NULL"
+        " AND s.id <> %s AND (%s::bigint IS NULL OR s.owner_id = %s) LIMIT %s",
+        besides, owner_id, owner_id, SERVERS_LOOKED_AT,
+    ).tuples()  # fmt: skip
+    return {
+        name: server
+        for server, names in found
+        for name in names
+        if isinstance(name, str)
+    }
 
 
 def of_server(
