@@ -13,11 +13,17 @@ import os
 import tempfile
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
 import yaml
 from dotenv import dotenv_values
-from pydantic import Field, SecretStr, ValidationError, field_validator
+from pydantic import (
+    Field,
+    SecretStr,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 from pydantic_settings import (
     BaseSettings,
     InitSettingsSource,
@@ -409,6 +415,40 @@ class Settings(BaseSettings):
         description="Lines that are kept of one container's second, and at most 1 MiB of them; the others are counted.",
     )
 
+    # -- secrets
+    secrets_master_key_file: Path | None = Field(
+        None,
+        description="The file with the master keys that secrets are sealed under; keep a copy apart from the backups. "
+        "Unset: DATA_DIR/secrets/master-keys.json.",
+    )
+    secrets_delivery_dir: Path | None = Field(
+        None,
+        description="A directory on tmpfs for what containers get. Unset: RUN_DIR, /dev/shm or /run, whichever is in memory.",
+    )
+    vault_addr: str | None = Field(
+        None,
+        description="Address of Vault, such as https://vault.example.org:8200; new secrets are kept there, in KV version 2.",
+    )
+    vault_token: SecretStr | None = Field(
+        None, description="Token for Vault; renewed while it may be."
+    )
+    vault_role_id: str | None = Field(
+        None, description="Role of an AppRole, in place of VAULT_TOKEN."
+    )
+    vault_secret_id: SecretStr | None = Field(
+        None, description="The AppRole's secret id."
+    )
+    vault_mount: str = Field("secret", description="Where the KV engine is mounted.")
+    vault_approle_mount: str = Field(
+        "approle", description="Where the AppRole method is mounted."
+    )
+    vault_prefix: str = Field(
+        "mcp-host", description="Stands before the path of every secret in Vault."
+    )
+    vault_namespace: str | None = Field(
+        None, description="Namespace, where Vault has such."
+    )
+
     # -- logs
     log_level: LogLevel = Field("info", description="What is logged.")
     log_format: Literal["json", "console"] = Field(
@@ -464,6 +504,23 @@ class Settings(BaseSettings):
         if "registry_arch_targets" not in self.model_fields_set:
             return None
         return tuple(self.registry_arch_targets.split(","))
+
+    @model_validator(mode="after")
+    def _a_way_into_vault(self) -> Self:
+        if self.vault_role_id and not self.vault_secret_id:
+            raise ValueError("VAULT_ROLE_ID needs VAULT_SECRET_ID")
+        if self.vault_addr and not (self.vault_token or self.vault_role_id):
+            raise ValueError(
+                "VAULT_ADDR needs VAULT_TOKEN, or VAULT_ROLE_ID and VAULT_SECRET_ID"
+            )
+        return self
+
+    @cached_property
+    def master_key_file(self) -> Path:
+        """Where the master keys are."""
+        return self.secrets_master_key_file or (
+            self.data_dir / "secrets" / "master-keys.json"
+        )
 
     @cached_property
     def postgres_dir(self) -> Path:

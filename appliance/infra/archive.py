@@ -37,6 +37,21 @@ async def read_file(
     return await asyncio.to_thread(_only_file, bytes(collected), limit)
 
 
+async def has_file(engine: Engine, container_id: str, path: str) -> bool:
+    """Return whether there is something at ``path`` in a container, be it a link.
+
+    Raises:
+        EngineUnavailableError: The engine does not answer.
+    """
+    try:
+        async with engine.stream(
+            f"containers/{container_id}/archive", {"path": path}, method="HEAD"
+        ):
+            return True
+    except aiodocker.DockerError:
+        return False
+
+
 def _only_file(data: bytes, limit: int) -> bytes | None:
     try:
         with tarfile.open(fileobj=io.BytesIO(data)) as archive:

@@ -4,6 +4,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 
+from pydantic import SecretStr
+
 from appliance.runtimes.isolation import Isolation
 
 
@@ -24,6 +26,16 @@ class Limits:
 
 
 @dataclass(frozen=True)
+class SecretValue:
+    """One value that an instance gets and nobody else sees; a file at ``/run/secrets/<name>``."""
+
+    name: str
+    value: SecretStr
+    #: Whether it is in the program's environment, too, as ``<name>`` and ``CFG_<name>``.
+    in_environment: bool = True
+
+
+@dataclass(frozen=True)
 class InstanceSpec:
     """One instance, wholly described; equal specs run equal containers."""
 
@@ -40,6 +52,7 @@ class InstanceSpec:
     environment: dict[str, str] = field(default_factory=dict)
     limits: Limits = Limits()
     isolation: Isolation = Isolation()
+    secrets: tuple[SecretValue, ...] = ()
 
     @property
     def name(self) -> str:
@@ -64,7 +77,7 @@ class Instance:
     server_id: int
     deployment_id: int
     state: InstanceState
-    #: Where the gateway reaches an HTTP server (``http://127.0.0.1:32768/mcp``); empty
+    #: Where the gateway reaches an HTTP server (``http://10.213.0.3:8000/mcp``); empty
     #: for stdio and when not running.
     address: str = ""
     #: Of the last exit; ``None`` while it runs.
@@ -72,6 +85,8 @@ class Instance:
     #: Whether the engine saw the kernel kill it for want of memory; one that ends fast is sometimes missed.
     out_of_memory: bool = False
     started_at: datetime | None = None
+    #: It runs, and gets no time to: somebody stopped its container's clock.
+    is_paused: bool = False
 
 
 @dataclass(frozen=True)
@@ -102,7 +117,7 @@ class ExecutorEvent:
 
     server_id: int | None
     deployment_id: int | None
-    action: str  # 'start', 'die', 'destroy', 'oom', 'reconnected'
+    action: str  # 'start', 'die', 'destroy', 'oom', 'pause', 'unpause', 'reconnected'
 
 
 @dataclass(frozen=True)
