@@ -58,6 +58,7 @@ from appliance.observability import logs
 from appliance.observability.audit import AuditTrail
 from appliance.observability.events import EventLog
 from appliance.observability.metrics import Metrics
+from appliance.output.room import Output
 from appliance.registry.credentials import CredentialKeeper
 from appliance.registry.errors import RegistryExpiredError
 from appliance.registry.health import CredentialStatus, sentence
@@ -73,10 +74,15 @@ from appliance.registry.tasks import (
     RotateTask,
 )
 from appliance.registry.upkeep import RegistryUpkeep
-from appliance.runtimes.docker import DockerExecutor
 from appliance.runtimes.data_disks import DataDisks
+from appliance.runtimes.docker import DockerExecutor
+from appliance.runtimes.docker_printing import DockerPrinters
 from appliance.servers.access import visible_id
 from appliance.servers.catalog import Catalog
+from appliance.servers.checks.check import Checker
+from appliance.servers.checks.service import HealthService
+from appliance.servers.checks.watch import EVERY_S as HEALTH_EVERY_S
+from appliance.servers.checks.watch import HealthWatch
 from appliance.servers.mcp import McpClient
 from appliance.servers.reconciler import Reconciler
 from appliance.servers.references import DeploymentReferences
@@ -89,7 +95,7 @@ from appliance.servers.refresh import (
 from appliance.servers.service import RECONCILE, REFRESH, ServerService
 from appliance.servers.sources import ServerSources
 from appliance.servers.steps import Steps
-from appliance.servers.store import archives_in_use, deployments_referred
+from appliance.servers.store import all_ids, archives_in_use, deployments_referred
 from appliance.servers.store import facts as server_facts
 from appliance.servers.tasks import ReconcileTask, Sweep, watch_executor
 from appliance.servers.traffic import GatewayTraffic
@@ -191,11 +197,11 @@ async def make_hub(  # noqa: PLR0915 - one object after another, which is the po
         targets=settings.arch_targets or (),
         attests=True,
     )
-    executor = DockerExecutor(
-        engine, owner=owner, subnet_pool=settings.server_subnet_pool, disks=disks
     disks = DataDisks(
         settings.data_disks_dir, default_bytes=settings.server_data_limit_bytes
     )
+    executor = DockerExecutor(
+        engine, owner=owner, subnet_pool=settings.server_subnet_pool, disks=disks
     )
     keeper = CredentialKeeper(database, settings, host=registry_host(settings.registry))
     registry = RegistryService(database, engine, settings, owner=owner, keeper=keeper)
@@ -257,8 +263,19 @@ async def make_hub(  # noqa: PLR0915 - one object after another, which is the po
         bundles=bundle_names,
         keep_days=settings.invocation_retention_days,
     )
+    # One open stream a container, so it has connections of its own.
+    listening = Engine(settings.docker_host, connections=0)
+    output = Output(
+        database,
+        settings,
+        DockerPrinters(listening, owner=owner),
+        visible=visible_id,
+        servers=all_ids,
+    )
     reconcile = ReconcileTask(Reconciler(database, executor, traffic, steps))
     sweep = Sweep(database)
+    checker = Checker(session, settings.mcp_gateway_url, internal_key(secret), executor)
+    checks = HealthService(database, servers, HealthWatch(database, checker))
 
     queue = JobQueue(database)
     handlers: dict[str, Handler] = {
@@ -274,6 +291,8 @@ async def make_hub(  # noqa: PLR0915 - one object after another, which is the po
     worker = JobWorker(database, handlers, concurrency=JOBS_AT_ONCE, metrics=metrics)
     clock = Clock(database, metrics=metrics)
     clock.every(SWEEP_EVERY_S, "servers.sweep", sweep)
+    clock.every(HEALTH_EVERY_S, "servers.check_health", checks.watch.tick)
+    clock.every(PRUNE_EVERY_S, "servers.prune_history", checks.prune)
     clock.every(REFRESH_EVERY_S, "servers.refresh_manifests", RefreshSweep(database))
     if registry.is_configured:
         check_s = settings.registry_auth_check_seconds
@@ -320,7 +339,9 @@ async def make_hub(  # noqa: PLR0915 - one object after another, which is the po
         ledger=ledger,
         evidence=evidence,
         registry=upkeep,
+        checks=checks,
         invocations=invocations,
+        output=output.service,
         jobs=queue,
         events=events,
         audit=AuditTrail(database),
@@ -334,10 +355,13 @@ async def make_hub(  # noqa: PLR0915 - one object after another, which is the po
         await clock.start()
         watchers = [
             asyncio.create_task(
-                watch_executor(executor.events(), database, sweep),
+                watch_executor(
+                    executor.events(), database, sweep, checks.watch.look_at
+                ),
                 name="executor-events",
             ),
             asyncio.create_task(watch_changes(database), name="manifest-changes"),
+            *output.start(events),
         ]
         log.info("hub.started", port=settings.bind_port)
         yield
@@ -347,6 +371,7 @@ async def make_hub(  # noqa: PLR0915 - one object after another, which is the po
             with contextlib.suppress(asyncio.CancelledError):
                 await watcher
         await clock.stop()
+        await checks.watch.stop()
         await worker.stop()
 
     async def doors(_app: web.Application) -> AsyncIterator[None]:
@@ -354,6 +379,8 @@ async def make_hub(  # noqa: PLR0915 - one object after another, which is the po
         await events.close()
         await session.close()
         await registry.close()
+        await output.close()
+        await listening.close()
         await engine.close()
         accounts.close()
         await asyncio.to_thread(database.close)

@@ -7,6 +7,7 @@ own: the ``schedules`` table says when each ran, and a new leader goes on from t
 import asyncio
 import contextlib
 import logging
+import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -34,6 +35,8 @@ CHECK_EVERY_S = 5.0
 #: A start that is later than this many seconds is left out; APScheduler's own default of one second loses starts
 #: whenever the loop is busy for a moment.
 GRACE_S = 300
+#: An entry that runs more often is written down only so often: its rows would cost more than its work.
+NOTE_EVERY_S = 10.0
 
 
 @dataclass(frozen=True)
@@ -41,6 +44,21 @@ class _Entry:
     name: str
     every: timedelta
     run: Entry
+
+
+@dataclass
+class _Note:
+    """What was written down of an entry last."""
+
+    at: float = float("-inf")
+    error: str | None = None
+    #: Begun since then.
+    runs: int = 0
+
+    def is_due(self, every: timedelta) -> bool:
+        if every.total_seconds() >= NOTE_EVERY_S:
+            return True
+        return time.monotonic() - self.at >= NOTE_EVERY_S
 
 
 class Clock:
@@ -54,6 +72,7 @@ class Clock:
         self._leading: asyncio.Task[None] | None = None
         self._scheduler: AsyncIOScheduler | None = None
         self._running: set[asyncio.Task[None]] = set()
+        self._notes: dict[str, _Note] = {}
         #: Whether this process leads.
         self.is_leader = False
 
@@ -135,10 +154,19 @@ class Clock:
 
     async def _run(self, entry: _Entry) -> None:
         error: str | None = None
+        note = self._notes.setdefault(entry.name, _Note())
+        note.runs += 1
+        is_noted = note.is_due(entry.every)
         try:
-            await self._database.run(
-                schedule_store.note_start, entry.name, now(), self._next_start(entry)
-            )
+            if is_noted:
+                await self._database.run(
+                    schedule_store.note_start,
+                    entry.name,
+                    now(),
+                    self._next_start(entry),
+                    runs=note.runs,
+                )
+                note.runs = 0
             await entry.run()
         except DomainError as refused:
             error = refused.reason
@@ -148,6 +176,9 @@ class Clock:
             log.exception("clock.entry_broke", name=entry.name)
         if self._metrics:
             self._metrics.clock_run(entry.name, "failed" if error else "succeeded")
+        if not is_noted and error == note.error:
+            return
+        note.at, note.error = time.monotonic(), error
         with contextlib.suppress(DatabaseUnavailableError):
             await self._database.run(schedule_store.note_end, entry.name, now(), error)
 

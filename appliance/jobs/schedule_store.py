@@ -30,13 +30,15 @@ def begin(rhythms: Mapping[str, timedelta], moment: datetime) -> dict[str, First
     return starts
 
 
-def note_start(name: str, moment: datetime, next_run_at: datetime | None) -> None:
-    """Write that a run began."""
+def note_start(
+    name: str, moment: datetime, next_run_at: datetime | None, *, runs: int = 1
+) -> None:
+    """Write that a run began, the last of so many."""
     _update(
         name,
         last_started_at=moment,
         next_run_at=next_run_at,
-        runs=ScheduleRow.runs + 1,
+        runs=ScheduleRow.runs + runs,
     )
 
 

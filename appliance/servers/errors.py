@@ -94,6 +94,12 @@ class NoWebhookError(NotFoundError):
     code = "no_webhook"
 
 
+class NothingToCheckError(ConflictError):
+    """Nothing of the server runs that could be asked."""
+
+    code = "nothing_to_check"
+
+
 class DeployLockedError(ConflictError):
     """The server is locked against deployments."""
 

@@ -1,6 +1,6 @@
 """Job entry points: one server's reconciliation, and the sweep that asks for everybody's."""
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from typing import Any
 
 import structlog
@@ -18,6 +18,8 @@ log = structlog.get_logger("servers.tasks")
 
 #: Container events after which a server is looked at.
 ACTIONS = frozenset({"die", "destroy", "oom", "reconnected"})
+#: Container events after which a server is asked how it is.
+PAUSES = frozenset({"pause", "unpause"})
 
 
 class ReconcileTask:
@@ -55,10 +57,22 @@ def _enqueue_all() -> None:
 
 
 async def watch_executor(
-    events: AsyncIterator[ExecutorEvent], database: Database, sweep: Sweep
+    events: AsyncIterator[ExecutorEvent],
+    database: Database,
+    sweep: Sweep,
+    ask: Callable[[int], Awaitable[object]],
 ) -> None:
-    """Turn what happens to instances into reconciliations, for ever."""
+    """Turn what happens to instances into reconciliations, for ever.
+
+    Args:
+        events: What happens.
+        database: Where jobs are enqueued.
+        sweep: Asks for everybody's reconciliation.
+        ask: Has one server's health looked at.
+    """
     async for event in events:
+        if event.action in PAUSES and event.server_id is not None:
+            await ask(event.server_id)
         if event.action not in ACTIONS:
             continue
         if event.server_id is None:

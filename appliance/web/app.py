@@ -15,8 +15,10 @@ from appliance.jobs.queue import JobQueue
 from appliance.observability.audit import AuditTrail
 from appliance.observability.events import EventLog
 from appliance.observability.metrics import Metrics
+from appliance.output.service import OutputService
 from appliance.registry.upkeep import RegistryUpkeep
 from appliance.servers.catalog import Catalog
+from appliance.servers.checks.service import HealthService
 from appliance.servers.service import ServerService
 from appliance.servers.sources import ServerSources
 from appliance.servers.webhooks import WebhookService
@@ -49,6 +51,8 @@ class Services:
     registry: RegistryUpkeep
     evidence: EvidenceService
     invocations: InvocationService
+    checks: HealthService
+    output: OutputService
     jobs: JobQueue
     events: EventLog
     audit: AuditTrail
@@ -81,6 +85,8 @@ def make_app(
     app[keys.EVIDENCE] = services.evidence
     app[keys.REGISTRY] = services.registry
     app[keys.INVOCATIONS] = services.invocations
+    app[keys.CHECKS] = services.checks
+    app[keys.OUTPUT] = services.output
     app[keys.JOBS] = services.jobs
     app[keys.EVENTS] = services.events
     app[keys.AUDIT] = services.audit

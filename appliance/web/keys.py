@@ -14,8 +14,10 @@ from appliance.jobs.queue import JobQueue
 from appliance.observability.audit import AuditTrail
 from appliance.observability.events import EventLog
 from appliance.observability.metrics import Metrics
+from appliance.output.service import OutputService
 from appliance.registry.upkeep import RegistryUpkeep
 from appliance.servers.catalog import Catalog
+from appliance.servers.checks.service import HealthService
 from appliance.servers.service import ServerService
 from appliance.servers.sources import ServerSources
 from appliance.servers.webhooks import WebhookService
@@ -34,6 +36,8 @@ WEBHOOKS = web.AppKey("webhooks", WebhookService)
 REGISTRY = web.AppKey("registry", RegistryUpkeep)
 INVOCATIONS = web.AppKey("invocations", InvocationService)
 BUNDLES = web.AppKey("bundles", BundleService)
+CHECKS = web.AppKey("checks", HealthService)
+OUTPUT = web.AppKey("output", OutputService)
 JOBS = web.AppKey("jobs", JobQueue)
 EVENTS = web.AppKey("events", EventLog)
 AUDIT = web.AppKey("audit", AuditTrail)

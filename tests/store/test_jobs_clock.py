@@ -21,6 +21,7 @@ PATIENCE_S = 15
 @pytest.fixture(autouse=True)
 def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(clock_module, "TRY_EVERY_S", 0.1)
+    monkeypatch.setattr(clock_module, "NOTE_EVERY_S", 0.0)
 
 
 class Counter:
@@ -89,6 +90,20 @@ async def test_an_entry_that_fails_says_so_and_runs_again(database: Database) ->
         await until(lambda: counter.runs >= 2)
 
     assert (await schedule(database)).last_error == "engine away"
+
+
+async def test_an_entry_that_runs_all_the_time_is_seldom_written_down_and_counts_all_its_runs(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(clock_module, "NOTE_EVERY_S", 0.6)
+    counter = Counter()
+    async with ticking(database, 0.1, counter):
+        await until(lambda: counter.runs == 4)
+        early = await schedule(database)
+        await until(lambda: counter.runs >= 9)
+
+    assert early.runs == 1
+    assert (await schedule(database)).runs >= 6
 
 
 async def test_a_restart_keeps_the_rhythm_and_the_count(database: Database) -> None:

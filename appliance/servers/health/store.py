@@ -1,8 +1,10 @@
 """Verdicts, due checks and history as rows. Every function runs inside ``database.run``."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
+
+from psycopg2.extras import Json, execute_values
 
 from appliance.core.clock import now
 from appliance.infra.database import proxy
@@ -17,6 +19,7 @@ from appliance.servers.health.model import (
 from appliance.servers.health.pace import next_check
 from appliance.servers.health.policy import HealthPolicy
 from appliance.servers.health.tables import HealthRow, StatusChangeRow
+from appliance.servers.health.verdict import Finding
 
 #: How long changes are kept, and how many of a server at most: one that flaps must not fill the disk.
 KEEP = timedelta(days=90)
@@ -44,6 +47,15 @@ _SINCE = f"""
 ({_CHANGE} AND c.at >= %s) UNION ALL ({_CHANGE} AND c.at < %s ORDER BY c.id DESC LIMIT 1)
 ORDER BY id DESC LIMIT %s
 """
+_WRITE = """
+UPDATE server_health h SET deployment_id = v.deployment_id, instance_id = v.instance_id, state = v.state, reason = v.reason,
+    answer = v.answer, cause = v.cause, liveness = v.liveness, failures = v.failures, successes = v.successes, steps = v.steps,
+    since = v.since, checked_at = v.checked_at, duration_ms = v.duration_ms
+FROM (VALUES %s) AS v (server_id, deployment_id, instance_id, state, reason, answer, cause, liveness, failures, successes,
+    steps, since, checked_at, duration_ms), servers s
+WHERE h.server_id = v.server_id AND s.id = v.server_id AND s.deployment_id = v.deployment_id
+"""
+_TEMPLATE = "(%s, %s, %s::bigint, %s, %s, %s, %s, %s, %s, %s, %s::jsonb, %s, %s::timestamptz, %s)"
 _PRUNE = """
 DELETE FROM status_changes c USING (
     SELECT id, at, row_number() OVER (PARTITION BY server_id ORDER BY id DESC) AS place FROM status_changes
@@ -179,3 +191,28 @@ def prune() -> int:
 def policy_of(config: Mapping[str, Any]) -> HealthPolicy:
     """Return the policy in a stored configuration."""
     return policies.from_dict(config.get("health") or {})
+
+
+def write(verdicts: Sequence[tuple[Finding, Health]]) -> None:
+    """Write what checks found; a server that has gone on to another instance meanwhile keeps what is known of that."""
+    rows = [_as_row(found, health) for found, health in verdicts]
+    execute_values(proxy.obj.cursor(), _WRITE, rows, template=_TEMPLATE)
+
+
+def _as_row(found: Finding, health: Health) -> tuple[Any, ...]:
+    return (
+        found.server_id,
+        found.deployment_id,
+        found.instance_id,
+        health.state.value,
+        health.reason,
+        health.answer,
+        health.cause,
+        health.liveness.value,
+        health.failures,
+        health.successes,
+        Json([step.as_dict() for step in health.steps]),
+        health.since,
+        health.checked_at,
+        found.duration_ms,
+    )

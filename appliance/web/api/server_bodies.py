@@ -27,6 +27,7 @@ from appliance.servers.model import (
 from appliance.sources.credentials import checked_credential
 from appliance.sources.entry import Entry
 from appliance.sources.spec import KINDS, parse_source
+from appliance.web.api.health_bodies import HealthBody
 from appliance.web.parsing import Input
 
 #: Fields that each decide where a server comes from.
@@ -137,6 +138,10 @@ class ConfigBody(Input):
         default_factory=LimitsBody,
         description="What all clients together may ask of the server.",
     )
+    health: HealthBody = Field(
+        default_factory=HealthBody,
+        description="How the server is asked whether it is well.",
+    )
     entry: str = Field(
         ServerConfig.entry,
         description="Which of a repository's programs is started, where it has several.",
@@ -170,6 +175,7 @@ class ConfigBody(Input):
             limits=self.limits.limits(),
             entry=self.entry,
             dockerfile=self.dockerfile,
+            health=self.health.policy(),
         )
 
 
