@@ -46,6 +46,7 @@ class Shelf:
         self, found: Mapping[int, Sequence[Printed]]
     ) -> dict[int, list[Line] | OSError]:
         """Store the lines of several servers and return them with their positions, or why they could not be stored."""
+        own_directory(self._directory, mode=0o700)
         stored: dict[int, list[Line] | OSError] = {}
         for server_id, lines in found.items():
             try:
@@ -82,7 +83,6 @@ class Shelf:
 
     def _book(self, server_id: int) -> Book:
         if server_id not in self._books:
-            own_directory(self._directory, mode=0o700)
             self._books[server_id] = Book(self.place(server_id))
         return self._books[server_id]
 

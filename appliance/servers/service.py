@@ -1,6 +1,6 @@
 """What people do with servers: every write says what is wanted and enqueues the reconciler; nothing here waits for it."""
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from typing import Any
@@ -19,10 +19,7 @@ from appliance.infra.database import Database
 from appliance.jobs.queue import cancel_running_in_lane, enqueue
 from appliance.observability.usage import UsageMetric, usage_of
 from appliance.runtimes.model import (
-    InstanceSpec,
-    LogLine,
     SessionContainer,
-    Transport,
 )
 from appliance.runtimes.ports import Executor
 from appliance.servers import manifest_store, store
@@ -41,7 +38,6 @@ from appliance.servers.errors import (
     NoLockError,
     ServerNotRunningError,
 )
-from appliance.servers.instances import instance_spec
 from appliance.servers.manifests import ManifestChange
 from appliance.servers.mcp import McpCallError, McpClient
 from appliance.servers.model import (
@@ -54,7 +50,7 @@ from appliance.servers.model import (
     Status,
 )
 from appliance.sources.keeper import SourceKeeper
-from appliance.sources.model import PackageSource, RemoteSource, Source
+from appliance.sources.model import PackageSource, Source
 
 RECONCILE = "servers.reconcile"
 REFRESH = "servers.refresh_manifest"
@@ -63,8 +59,6 @@ GATEWAY_READS_WITHIN = timedelta(seconds=1)
 KEY_PREFIX = "mcps_"
 #: JSON-RPC: the caller is wrong, not the server.
 INVALID_PARAMS = -32602
-#: Lines that are looked through for what a stdio server printed beside its protocol.
-TAIL_OF_STDIO = 2000
 #: Characters of a key that stay visible, so that a person recognises it.
 KEY_VISIBLE = len(KEY_PREFIX) + 6
 
@@ -107,9 +101,11 @@ class ServerService:
         mcp: McpClient,
         *,
         keeper: SourceKeeper,
+        secrets: SecretService,
         gateway_public_url: str,
     ) -> None:
         """Keep the collaborators."""
+        self._secrets = secrets
         self._keeper = keeper
         self._database = database
         self._executor = executor
@@ -190,29 +186,6 @@ class ServerService:
             )
         return lock
 
-    async def logs(
-        self, principal: Principal, server: int | str, *, lines: int = 200
-    ) -> list[LogLine]:
-        """Return the last lines that the routed instance printed; a stdio server's protocol traffic is not among them."""
-        spec = await self._instance(principal, server)
-        if spec is None:
-            return []
-        found = await self._executor.tail(spec.name, lines=_asked(lines, spec))
-        return [line for line in found if _is_log(line, spec)][-lines:]
-
-    async def follow_logs(
-        self, principal: Principal, server: int | str, *, lines: int = 200
-    ) -> AsyncIterator[LogLine]:
-        """Yield the last lines and then new ones until the instance ends; no protocol traffic, as with ``logs``."""
-        spec = await self._instance(principal, server)
-        if spec is None:
-            return
-        first = (await self.logs(principal, server, lines=lines))[:1]
-        asked = _asked(lines, spec)
-        async for line in self._executor.follow(spec.name, lines=asked):
-            if _is_log(line, spec) and all(line.at >= since.at for since in first):
-                yield line
-
     async def sessions(
         self, principal: Principal, server: int | str
     ) -> list[SessionContainer]:
@@ -266,6 +239,7 @@ class ServerService:
         name = check_name(new.name) if new.name else name_from_source(new.source)
         check_config(new.config)
         key = new_key(KEY_PREFIX)
+        values = await self._secrets.place(name, new.secrets)
 
         def write() -> ServerView:
             self._keeper.check(new.source, owner_id=owner_id)
@@ -278,11 +252,14 @@ class ServerService:
             )
             if new.credential:
                 self._keeper.put(server.id, new.credential)
+            for secret, value in values.items():
+                self._secrets.keeper.put(server.id, secret, value, by=principal.name)
             store.add_deployment(
                 server, requested_by=principal.name, trigger=Trigger.CREATE
             )
-            _reconcile(server.id)
-            record_write(principal, "server.create", server)
+            reconcile_soon(server.id)
+            told = {"names": sorted(values)} if values else None
+            record_write(principal, "server.create", server, told)
             return self._view(store.get(server.id))
 
         return await self._database.run(write), key
@@ -373,20 +350,33 @@ class ServerService:
     async def provide(
         self, principal: Principal, server: int | str, settings: Mapping[str, str]
     ) -> ServerView:
-        """Add settings to the server's environment, and redeploy it; the rest of its configuration stays.
+        """Give a server settings, and redeploy it; the rest of its configuration stays.
+
+        What is secret by its name, or was a secret before, is kept as such; the rest is added to the environment.
 
         Raises:
             InvalidError: A name or a value is wrong.
+            VaultAwayError: Secrets are kept in Vault, which does not answer.
         """
+
+        def look() -> tuple[Server, set[str]]:
+            found = writable_server(principal, server)
+            return found, {item.name for item in secret_store.of_server(found.id)}
+
+        found, known = await self._database.run(look)
+        secret, plain = _sorted_out(settings, known)
+        values = await self._secrets.place(found.name, secret, server_id=found.id)
 
         def write() -> ServerView:
             found = writable_server(principal, server)
-            environment = {**found.config.environment, **settings}
+            environment = {**found.config.environment, **plain}
+            for name, value in values.items():
+                self._secrets.keeper.put(found.id, name, value, by=principal.name)
+                environment.pop(name, None)
             config = check_config(replace(found.config, environment=environment))
             _deploy_with(found, config, principal, Trigger.SETTINGS)
-            record_write(
-                principal, "server.provide", found, {"settings": sorted(settings)}
-            )
+            told = {"settings": sorted(plain), "names": sorted(values)}
+            record_write(principal, "server.provide", found, told)
             return self._view(store.get(found.id))
 
         return await self._database.run(write)
@@ -484,40 +474,15 @@ class ServerService:
             write(found)
             # What runs now works towards what was wanted before; the job queued here starts from what is wanted now.
             cancel_running_in_lane(lane_of(found.id))
-            _reconcile(found.id)
+            reconcile_soon(found.id)
             record_write(principal, action, found)
             return self._view(store.get(found.id))
 
         return await self._database.run(run)
 
-    async def _instance(
-        self, principal: Principal, server: int | str
-    ) -> InstanceSpec | None:
-        def read() -> InstanceSpec | None:
-            found = visible_server(principal, server)
-            pending = store.deployment_in(found.id, DeploymentState.PENDING)
-            live = store.deployment_in(found.id, DeploymentState.LIVE)
-            # One that is still being built has no instance; until it has one, the live one is what people ask about.
-            is_built = pending is not None and pending.image is not None
-            shown = pending if is_built or live is None else live
-            if shown is None or isinstance(shown.source, RemoteSource):
-                return None
-            return instance_spec(found, shown)
 
-        return await self._database.run(read)
-
-
-def _asked(lines: int, spec: InstanceSpec) -> int:
-    """How many lines to ask for: the engine counts them before anybody can leave some out."""
-    return max(lines, TAIL_OF_STDIO) if spec.transport is Transport.STDIO else lines
-
-
-def _is_log(line: LogLine, spec: InstanceSpec) -> bool:
-    """Whether a person may read it: what a stdio server writes to its stdout are its clients' calls and answers."""
-    return spec.transport is not Transport.STDIO or line.stream != "stdout"
-
-
-def _reconcile(server_id: int) -> None:
+def reconcile_soon(server_id: int) -> None:
+    """Have a server looked at, once the transaction has committed."""
     enqueue(RECONCILE, {"server_id": server_id}, lane=lane_of(server_id))
 
 
@@ -529,7 +494,7 @@ def _deploy_with(
     store.add_deployment(changed, requested_by=principal.name, trigger=trigger)
     store.set_status(server.id, Status.QUEUED)
     cancel_running_in_lane(lane_of(server.id))
-    _reconcile(server.id)
+    reconcile_soon(server.id)
 
 
 def _as_of(source: Source, day: date) -> Source:

@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -83,6 +83,50 @@ async def stream(
             await response.write(Message(problem.as_json(), event="problem").encode())
         await response.write_eof()
     return response
+
+
+async def pour(
+    request: web.Request, chunks: AsyncGenerator[bytes]
+) -> web.StreamResponse:
+    """Send events that are bytes already until they end, the client leaves, is no longer let in, or the hub stops.
+
+    For streams that many read at once: a chunk costs each of them one write and nothing else.
+    """
+    move_time_limit(request, None)
+    response = web.StreamResponse(headers=_HEADERS)
+    await response.prepare(request)
+    if request.method == hdrs.METH_HEAD:
+        await chunks.aclose()
+        return response
+    with contextlib.suppress(ConnectionError):
+        await response.write(f"retry: {RETRY_MS}\n\n".encode())
+        tasks = (
+            asyncio.create_task(_write_all(response, chunks)),
+            asyncio.create_task(_beat(response, request.app[HEARTBEAT_S])),
+            asyncio.create_task(_end_of_welcome(request)),
+        )
+        try:
+            done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            for task in done:
+                task.result()
+        finally:
+            await _cancel(*tasks)
+            await chunks.aclose()
+        await response.write_eof()
+    return response
+
+
+async def _write_all(
+    response: web.StreamResponse, chunks: AsyncIterator[bytes]
+) -> None:
+    async for chunk in chunks:
+        await response.write(chunk)
+
+
+async def _beat(response: web.StreamResponse, every_s: float) -> None:
+    while True:
+        await asyncio.sleep(every_s)
+        await response.write(b": still here\n\n")
 
 
 async def _pump(

@@ -270,27 +270,6 @@ async def test_containers_of_sessions_are_shown_to_those_who_may_see_the_server(
     assert (await maintainer.get("/api/servers/clock/sessions")).status == 404
 
 
-async def test_logs_are_what_the_instance_printed(admin: Client) -> None:
-    await _create(admin)
-
-    found = await (await admin.get("/api/servers/clock/logs?lines=2")).json()
-
-    assert [item["text"] for item in found["items"]] == ["line 2", "line 3"]
-
-
-async def test_what_a_stdio_server_says_to_its_clients_is_no_log(
-    admin: Client,
-) -> None:
-    await _create(admin)
-    await _create(admin, name="http", transport="streamable-http")
-
-    stdio = await (await admin.get("/api/servers/clock/logs")).text()
-    http = await (await admin.get("/api/servers/http/logs")).text()
-
-    assert "jsonrpc" not in stdio
-    assert "jsonrpc" in http
-
-
 @pytest.mark.parametrize(
     "server", ["nothing", "999", "9" * 30, "a b", "%00", "..%2f..%2fetc"]
 )

@@ -160,16 +160,6 @@ async def test_a_stream_of_what_one_may_not_know_is_not_found(
     assert statuses == [404] * 4
 
 
-async def test_logs_are_followed_to_their_end(admin: Client) -> None:
-    await admin.post("/api/servers", json=CLOCK)
-
-    reader = await _follow(admin, "/api/servers/clock/logs/stream?lines=2")
-    found = [await reader.next() for _ in range(3)]
-
-    assert [item["data"].get("text") for item in found[:2]] == ["line 2", "line 3"]
-    assert found[2]["event"] == "end"
-
-
 async def test_a_stopping_hub_ends_its_streams_at_once(hub: Hub, admin: Client) -> None:
     reader = await _follow(admin, "/api/events")
 

@@ -16,7 +16,7 @@ from appliance.jobs.announcements import PROGRESS, STATE
 from appliance.observability.events import Event
 from appliance.web.keys import EVENTS, SERVERS
 from appliance.web.pages import activity, servers, webhooks
-from appliance.web.pages.live_logs import build_lines, instance_lines
+from appliance.web.pages.live_logs import build_lines, output_lines
 from appliance.web.render import block, partial
 from appliance.web.requests import (
     Access,
@@ -276,5 +276,5 @@ TABS: dict[str, Render] = {
 }
 _LINES: dict[str, Callable[[web.Request, int], AsyncGenerator[Message]]] = {
     "build": build_lines,
-    "logs": instance_lines,
+    "logs": output_lines,
 }

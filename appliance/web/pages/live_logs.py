@@ -4,22 +4,22 @@ import asyncio
 import contextlib
 import re
 from collections.abc import AsyncGenerator, AsyncIterator
-from datetime import datetime
 from typing import Any
 
 from aiohttp import web
 
-from appliance.core.errors import DomainError
-from appliance.runtimes.model import LogLine
+from appliance.output.model import Batch, Line, Position, Stream
 from appliance.servers.errors import NoBuildError
-from appliance.web.keys import EVENTS, SERVERS
+from appliance.web.keys import EVENTS, OUTPUT, SERVERS
 from appliance.web.requests import principal_of
 from appliance.web.sse import Message
 
 #: Lines an event carries at most.
 CHUNK = 500
-#: Seconds in which an instance's lines gather before they are sent.
+#: Seconds in which a server's lines gather before they are sent.
 GATHER_S = 0.1
+#: Lines that a page begins with.
+SHOWN = 500
 EVENT = "log"
 _NUMBER = re.compile(r"[0-9]{1,18}")
 
@@ -50,30 +50,21 @@ async def build_lines(request: web.Request, server_id: int) -> AsyncGenerator[Me
                 return
 
 
-async def instance_lines(
-    request: web.Request, server_id: int
-) -> AsyncGenerator[Message]:
-    """Yield what the routed instance prints, then what the next one does: a crash is read best with what came before."""
-    servers, principal = request.app[SERVERS], principal_of(request)
-    since = _last_moment(request)
-    if since is None:
+async def output_lines(request: web.Request, server_id: int) -> AsyncGenerator[Message]:
+    """Yield what the server printed last and then what it prints, over restarts and deployments."""
+    after = Position.parse(request.headers.get("Last-Event-ID", ""))
+    if after is None:
         yield _message([], reset=True)
-    subscription = request.app[EVENTS].subscribe(
-        server_id=server_id, kinds={"server.status"}
-    )
-    async with contextlib.aclosing(subscription) as events:
-        while True:
-            lines = servers.follow_logs(principal, server_id)
-            async with contextlib.aclosing(_gathered(lines)) as batches:
-                async for batch in batches:
-                    new = [line for line in batch if since is None or line.at > since]
-                    if new:
-                        since = new[-1].at
-                        texts = [_line(line) for line in new]
-                        yield _message(texts, id=since.isoformat())
-            # The instance ended, or there is none: the next one shows itself by the server's status.
-            if await anext(events, None) is None:
-                return
+    batches = request.app[OUTPUT].watch(server_id, after=after, lines=SHOWN)
+    async with contextlib.aclosing(_gathered(batches)) as gathered:
+        async for batch in gathered:
+            for start in range(0, len(batch.lines), CHUNK):
+                found = batch.lines[start : start + CHUNK]
+                yield _message(
+                    [_line(line) for line in found], id=str(found[-1].position)
+                )
+            if batch.missed or batch.has_gap:
+                yield _message([_note(batch)])
 
 
 def _message(
@@ -92,46 +83,52 @@ def _last_line(request: web.Request) -> tuple[int, int]:
     return (int(build), int(line)) if is_ours else (0, 0)
 
 
-def _last_moment(request: web.Request) -> datetime | None:
-    """Return when the line was printed that a reader who comes back saw last; ``None`` for a new one."""
-    try:
-        found = datetime.fromisoformat(request.headers.get("Last-Event-ID", ""))
-    except ValueError:
-        return None
-    return found if found.tzinfo else None
-
-
-async def _gathered(lines: AsyncIterator[LogLine]) -> AsyncGenerator[list[LogLine]]:
-    """Yield lines in lists, at most ten lists a second, with an end when the instance or the engine is gone."""
-    queue: asyncio.Queue[LogLine | None] = asyncio.Queue(maxsize=CHUNK)
+async def _gathered(batches: AsyncIterator[Batch]) -> AsyncGenerator[Batch]:
+    """Yield batches put together, at most ten a second."""
+    queue: asyncio.Queue[Batch | None] = asyncio.Queue(maxsize=CHUNK)
 
     async def read() -> None:
         try:
-            with contextlib.suppress(DomainError):
-                async for line in lines:
-                    await queue.put(line)
-        except Exception:
+            async for batch in batches:
+                await queue.put(batch)
+        finally:
             await queue.put(None)
-            raise
-        await queue.put(None)
 
     reader = asyncio.create_task(read())
     try:
         while (first := await queue.get()) is not None:
             await asyncio.sleep(GATHER_S)
-            batch: list[LogLine | None] = [first]
-            batch.extend(queue.get_nowait() for _ in range(queue.qsize()))
-            yield [line for line in batch if line is not None]
-            if batch[-1] is None:
-                return
+            found: list[Batch | None] = [first]
+            found.extend(queue.get_nowait() for _ in range(queue.qsize()))
+            known = [batch for batch in found if batch is not None]
+            yield Batch(
+                tuple(line for batch in known for line in batch.lines),
+                missed=sum(batch.missed for batch in known),
+                has_gap=any(batch.has_gap for batch in known),
+            )
+            if found[-1] is None:
+                break
+        reader.result()
     finally:
         reader.cancel()
         await asyncio.gather(reader, return_exceptions=True)
 
 
-def _line(line: LogLine) -> dict[str, str]:
+def _line(line: Line) -> dict[str, str]:
+    printed = line.printed
     return {
-        "at": line.at.strftime("%H:%M:%S"),
-        "stream": line.stream,
-        "text": line.text,
+        "at": printed.at.strftime("%H:%M:%S"),
+        "stream": printed.stream.value,
+        "text": f"[{printed.session[:8]}] {printed.text}"
+        if printed.session
+        else printed.text,
     }
+
+
+def _note(batch: Batch) -> dict[str, str]:
+    text = (
+        f"{batch.missed:,} lines were left out here: this page could not keep up. The history has them."
+        if batch.missed
+        else "Lines before these are no longer kept."
+    )
+    return {"stream": Stream.NOTE.value, "text": text}

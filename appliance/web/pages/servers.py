@@ -198,22 +198,6 @@ async def build_text(request: web.Request) -> web.Response:
     return _download(name, [line.text for line in lines])
 
 
-@routes.get("/servers/{server}/logs")
-async def logs(request: web.Request) -> web.Response:
-    """Show the running instance's log; it follows by the page's stream."""
-    return page(request, "pages/servers/logs.html", await frame_of(request, "logs"))
-
-
-@routes.get("/servers/{server}/logs.txt")
-async def logs_text(request: web.Request) -> web.Response:
-    """Send the last lines of the running instance as a file."""
-    lines = await request.app[SERVERS].logs(
-        principal_of(request), server_of(request), lines=5000
-    )
-    text = [f"{line.at.isoformat()} {line.stream} {line.text}" for line in lines]
-    return _download(f"{request.match_info['server']}-log.txt", text)
-
-
 def _download(name: str, lines: list[str]) -> web.Response:
     safe = "".join(letter for letter in name if letter.isalnum() or letter in "-.")
     headers = {
