@@ -24,8 +24,8 @@ _MOST_CALLS = 2000
 _MOST_FAILURES = 20
 
 _DUE = f"""
-SELECT h.server_id, s.name, s.config -> 'health', s.deployment_id, r.id, r.name, r.transport, r.executor, r.created_at,
-    s.status, {COLUMNS}
+SELECT h.server_id, h.next_check_at, s.name, s.config -> 'health', s.deployment_id, r.id, r.name, r.transport,
+    r.executor, r.created_at, s.status, {COLUMNS}
 FROM server_health h JOIN servers s ON s.id = h.server_id
     LEFT JOIN instances r ON r.deployment_id = s.deployment_id
 """  # noqa: S608 - our own words
@@ -69,6 +69,8 @@ class Due:
     """One server that is to be asked."""
 
     server_id: int
+    #: When it is to be asked; in the past: at once.
+    at: datetime
     name: str
     policy: HealthPolicy
     deployment_id: int
@@ -83,16 +85,16 @@ class Due:
     traffic: Traffic = field(default_factory=Traffic)
 
 
-def claim(limit: int) -> list[Due]:
-    """Return up to ``limit`` servers whose check is due, each with the calls that tell of it."""
-    moment = now()
-    rows = proxy.execute_sql(_CLAIM, (moment, limit)).fetchall()
+def claim(limit: int, *, ahead: timedelta) -> list[Due]:
+    """Return up to ``limit`` servers whose check is due until ``ahead`` from now, each with the calls that tell of it."""
+    until = now() + ahead
+    rows = proxy.execute_sql(_CLAIM, (until, limit)).fetchall()
     if not rows:
         return []
     ids = [row[0] for row in rows]
-    moments = [next_check(row[0], from_dict(row[2] or {}), moment) for row in rows]
+    moments = [next_check(row[0], from_dict(row[3] or {}), until) for row in rows]
     proxy.execute_sql(_NEXT, (ids, moments))
-    return _with_traffic(rows, moment)
+    return _with_traffic(rows, now())
 
 
 def one(server_id: int) -> Due | None:
@@ -114,21 +116,22 @@ def bring_near() -> None:
 
 def _with_traffic(rows: Sequence[tuple[Any, ...]], moment: datetime) -> list[Due]:
     # Where no instance is there is nothing to ask: the reconciler sees to that.
-    rows = [row for row in rows if row[4] is not None]
-    since = {row[0]: max(row[8], moment - LOOKBACK - _LONGEST) for row in rows}
+    rows = [row for row in rows if row[5] is not None]
+    since = {row[0]: max(row[9], moment - LOOKBACK - _LONGEST) for row in rows}
     calls = _traffic(since)
     return [
         Due(
             server_id=row[0],
-            name=row[1],
-            policy=from_dict(row[2] or {}),
-            deployment_id=row[3],
-            instance_id=row[4],
-            instance=row[5],
-            transport=row[6],
-            executor=row[7],
-            status=row[9],
-            health=health_of(*row[10:]),
+            at=row[1] or moment,
+            name=row[2],
+            policy=from_dict(row[3] or {}),
+            deployment_id=row[4],
+            instance_id=row[5],
+            instance=row[6],
+            transport=row[7],
+            executor=row[8],
+            status=row[10],
+            health=health_of(*row[11:]),
             traffic=calls.get(row[0], Traffic()),
         )
         for row in rows

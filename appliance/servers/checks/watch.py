@@ -4,9 +4,11 @@ import asyncio
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 
 import structlog
 
+from appliance.core.clock import now
 from appliance.infra.database import Database, DatabaseUnavailableError
 from appliance.jobs.queue import enqueue
 from appliance.observability.events import publish_in_transaction
@@ -80,7 +82,7 @@ class HealthWatch:
         )
         for due in begun:
             if due.server_id not in self._running:
-                self._begin(due)
+                self._begin(due, wait_s=(due.at - now()).total_seconds())
 
     async def look_at(self, server_id: int) -> None:
         """Have a server asked at once, because its executor says that something happened to it."""
@@ -111,8 +113,8 @@ class HealthWatch:
             task.cancel()
         await asyncio.gather(*running, return_exceptions=True)
 
-    def _begin(self, due: Due) -> None:
-        task = asyncio.create_task(self._check(due), name=f"health {due.name}")
+    def _begin(self, due: Due, *, wait_s: float = 0) -> None:
+        task = asyncio.create_task(self._check(due, wait_s), name=f"health {due.name}")
         self._running[due.server_id] = task
         task.add_done_callback(lambda done: self._ended(due.server_id, done))
 
@@ -121,7 +123,9 @@ class HealthWatch:
         if not task.cancelled() and (error := task.exception()) is not None:
             log.error("health.check_broke", server_id=server_id, exc_info=error)
 
-    async def _check(self, due: Due) -> Result:
+    async def _check(self, due: Due, wait_s: float) -> Result:
+        if wait_s > 0:
+            await asyncio.sleep(min(wait_s, EVERY_S))
         looks_first = due.server_id in self._told
         self._told.discard(due.server_id)
         found = await self._checker.check(due, looks_first=looks_first)
@@ -153,7 +157,8 @@ def _round(results: Sequence[Result], limit: int, *, has_jumped: bool) -> list[D
         _write(results)
     if has_jumped:
         dues.bring_near()
-    return dues.claim(limit) if limit > 0 else []
+    ahead = timedelta(seconds=EVERY_S)
+    return dues.claim(limit, ahead=ahead) if limit > 0 else []
 
 
 def _write(results: Sequence[Result]) -> None:

@@ -11,6 +11,8 @@ from appliance.servers.health.policy import HealthPolicy
 
 #: The fractional parts of its multiples fill a circle more evenly than anything else.
 _GOLDEN = (math.sqrt(5) - 1) / 2
+#: Between a check that found something and the status that says so.
+_FOLLOWS_S = 1.0
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -18,9 +20,10 @@ def rhythm_s(policy: HealthPolicy) -> float:
     """Return the seconds from one check's start to the next one's.
 
     The interval is what people are promised: within it a change is seen. A check of a server that hangs ends with its timeout,
-    so it has to begin that much earlier; at most twice as often as the interval says.
+    so it has to begin that much earlier; at most twice as often as the interval says, and once a second.
     """
-    return max(policy.interval_s - policy.timeout_s, policy.interval_s / 2)
+    early_s = policy.interval_s - policy.timeout_s - _FOLLOWS_S
+    return max(early_s, policy.interval_s / 2, 1.0)
 
 
 def next_check(server_id: int, policy: HealthPolicy, now: datetime) -> datetime:
