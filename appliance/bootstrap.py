@@ -37,6 +37,7 @@ from appliance.evidence.keys import SigningKeys
 from appliance.evidence.making import Maker
 from appliance.evidence.service import EvidenceService
 from appliance.evidence.tasks import AttestTask
+from appliance.files.room import Files
 from appliance.infra import migrations
 from appliance.infra.database import (
     Database,
@@ -84,6 +85,7 @@ from appliance.servers.checks.service import HealthService
 from appliance.servers.checks.watch import EVERY_S as HEALTH_EVERY_S
 from appliance.servers.checks.watch import HealthWatch
 from appliance.servers.mcp import McpClient
+from appliance.servers.places import changed_place, seen_place
 from appliance.servers.reconciler import Reconciler
 from appliance.servers.references import DeploymentReferences
 from appliance.servers.refresh import EVERY_S as REFRESH_EVERY_S
@@ -272,6 +274,14 @@ async def make_hub(  # noqa: PLR0915 - one object after another, which is the po
         visible=visible_id,
         servers=all_ids,
     )
+    files = Files(
+        database,
+        settings,
+        executor,
+        base_image=builds.base_image,
+        seen=seen_place,
+        changed=changed_place,
+    )
     reconcile = ReconcileTask(Reconciler(database, executor, traffic, steps))
     sweep = Sweep(database)
     checker = Checker(session, settings.mcp_gateway_url, internal_key(secret), executor)
@@ -342,6 +352,7 @@ async def make_hub(  # noqa: PLR0915 - one object after another, which is the po
         checks=checks,
         invocations=invocations,
         output=output.service,
+        files=files.service,
         jobs=queue,
         events=events,
         audit=AuditTrail(database),
@@ -379,6 +390,7 @@ async def make_hub(  # noqa: PLR0915 - one object after another, which is the po
         await events.close()
         await session.close()
         await registry.close()
+        await files.close()
         await output.close()
         await listening.close()
         await engine.close()

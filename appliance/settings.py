@@ -219,6 +219,14 @@ class Settings(BaseSettings):
         "10.213.0.0/16",
         description="Private address range that the networks of servers are cut from, a /27 each.",
     )
+    files_quota_bytes: int = Field(
+        1024**3,
+        ge=1,
+        description="What may lie in a server's /data for more to be uploaded, unless its configuration gives it a size.",
+    )
+    files_upload_max_bytes: int = Field(
+        1024**3, ge=1, description="Bytes that one uploaded file may have."
+    )
     server_data_limit_bytes: int = Field(
         1024**3,
         ge=0,

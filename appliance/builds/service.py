@@ -74,8 +74,10 @@ class BuildService:
             engine, settings, owner=owner, referred=referred or _everything
         )
         buildx = Buildx(engine, timeout_s=settings.build_timeout)
-        base = BaseImages(engine, buildx, settings, owner=owner)
-        architectures = Architectures(engine, buildx, base, settings, owner=owner)
+        self._base = BaseImages(engine, buildx, settings, owner=owner)
+        architectures = Architectures(
+            engine, buildx, self._base, settings, owner=owner
+        )
         trees = Trees(SourceKeeper(database, settings), settings)
         self._parts = Parts(
             database=database,
@@ -88,6 +90,14 @@ class BuildService:
             owner=owner,
             targets=self._targets,
         )
+
+    async def base_image(self) -> str:
+        """Return the base image's tag, after making it if it is not there.
+
+        Raises:
+            BuildFailedError: It could not be made; says what is missing.
+        """
+        return await self._base.ensure(lambda line: log.info("base_image", line=line))
 
     async def build(self, request: BuildRequest, on_stage: StageListener) -> BuiltImage:
         """Return the image of a deployment, after making it if it was not made yet.

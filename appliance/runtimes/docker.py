@@ -42,6 +42,7 @@ from appliance.runtimes.model import (
     LogLine,
     SessionContainer,
 )
+from appliance.runtimes.volumes import DockerVolumes, ImageMaker
 
 log = structlog.get_logger(__name__)
 
@@ -82,6 +83,12 @@ class DockerExecutor:
         self._engine = engine
         self._owner = owner
         self._space = Space(engine, owner=owner, subnet_pool=subnet_pool, disks=disks)
+
+    def volumes(self, image: ImageMaker) -> DockerVolumes:
+        """Return what opens servers' volumes by helpers of ``image``; the caller closes it."""
+        return DockerVolumes(
+            self._engine, owner=self._owner, space=self._space, image=image
+        )
 
     async def describe(self) -> ExecutorDescriptor:
         """Return what this engine can do now."""

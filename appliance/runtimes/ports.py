@@ -19,6 +19,7 @@ from appliance.runtimes.volume_model import (
     Listing,
     Parts,
     Usage,
+    VolumeOwner,
 )
 
 
@@ -143,15 +144,8 @@ class OpenVolume(Protocol):
 class Volumes(Protocol):
     """Opens servers' volumes, whether the server runs or not."""
 
-    def open(
-        self, server_id: int, image: str, *, may_be_root: bool = False
-    ) -> AbstractAsyncContextManager[OpenVolume]:
+    def open(self, owner: VolumeOwner) -> AbstractAsyncContextManager[OpenVolume]:
         """Give a look into a server's volume, which is made if it is not there.
-
-        Args:
-            server_id: Whose.
-            image: The server's, by which its user is known.
-            may_be_root: Whether a user of the image's that is root stays so.
 
         Raises:
             EngineUnavailableError: The engine does not answer.

@@ -10,6 +10,19 @@ from enum import StrEnum
 Parts = tuple[str, ...]
 
 
+@dataclass(frozen=True)
+class VolumeOwner:
+    """Whose volume it is, and as whom its files are looked at."""
+
+    server_id: int
+    #: What the server runs, by which its user is known.
+    image: str
+    #: Whether a user of the image's that is root stays so.
+    may_be_root: bool = False
+    #: Size that the volume has; ``None``: as it is, or by default.
+    data_bytes: int | None = None
+
+
 class EntryKind(StrEnum):
     """What a name stands for. Only files and folders can be looked into; everything can be removed."""
 

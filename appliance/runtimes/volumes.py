@@ -24,6 +24,10 @@ from appliance.runtimes.container import DATA, ImageFacts, data_mount
 from appliance.runtimes.docker_space import Space
 from appliance.runtimes.errors import StartFailedError
 from appliance.runtimes.volume_door import VolumeDoor, VolumeLostError
+from appliance.runtimes.volume_model import VolumeOwner
+
+#: Returns an image's tag, after making it if it is not there.
+ImageMaker = Callable[[], Awaitable[str]]
 
 log = structlog.get_logger(__name__)
 
@@ -53,8 +57,10 @@ class _Server:
     turn: asyncio.Semaphore = field(
         default_factory=lambda: asyncio.Semaphore(PER_SERVER)
     )
-    #: Those that wait for a question, by the image whose user they run as.
-    idle: dict[str, list[_Helper]] = field(default_factory=lambda: defaultdict(list))
+    #: Those that wait for a question, by whom they were started for.
+    idle: dict[VolumeOwner, list[_Helper]] = field(
+        default_factory=lambda: defaultdict(list)
+    )
 
 
 class DockerVolumes:
@@ -64,7 +70,7 @@ class DockerVolumes:
         engine: The door to the engine; the caller closes it.
         owner: This installation's id.
         space: Where volumes are made.
-        image: Returns an image with Python in it, which helpers are made of.
+        image: Of an image with Python in it, which helpers are made of.
     """
 
     def __init__(
@@ -73,7 +79,7 @@ class DockerVolumes:
         *,
         owner: str,
         space: Space,
-        image: Callable[[], Awaitable[str]],
+        image: ImageMaker,
     ) -> None:
         """Keep the parts; nothing is started yet."""
         self._engine = engine
@@ -84,24 +90,22 @@ class DockerVolumes:
         self._goodbyes: set[asyncio.Task[None]] = set()
 
     @asynccontextmanager
-    async def open(
-        self, server_id: int, image: str, *, may_be_root: bool = False
-    ) -> AsyncIterator[VolumeDoor]:
+    async def open(self, owner: VolumeOwner) -> AsyncIterator[VolumeDoor]:
         """Give a door into a server's volume."""
-        server = self._servers[server_id]
+        server = self._servers[owner.server_id]
         async with server.turn:
-            helper = await self._waiting(server, image)
+            helper = await self._waiting(server.idle[owner])
             if helper is None:
-                helper = await self._start(server_id, image, may_be_root=may_be_root)
+                helper = await self._start(owner)
             try:
                 yield helper.door
             finally:
-                self._put_back(server, image, helper)
+                self._put_back(server.idle[owner], helper)
 
-    async def _waiting(self, server: _Server, image: str) -> _Helper | None:
+    async def _waiting(self, waiting: list[_Helper]) -> _Helper | None:
         """Return a helper that waits and still answers."""
-        while server.idle[image]:
-            helper = server.idle[image].pop()
+        while waiting:
+            helper = waiting.pop()
             if helper.timer is not None:
                 helper.timer.cancel()
             try:
@@ -112,11 +116,10 @@ class DockerVolumes:
                 return helper
         return None
 
-    def _put_back(self, server: _Server, image: str, helper: _Helper) -> None:
+    def _put_back(self, waiting: list[_Helper], helper: _Helper) -> None:
         if not helper.door.is_free:
             self._dismiss(helper)
             return
-        waiting = server.idle[image]
 
         def tired() -> None:
             waiting.remove(helper)
@@ -142,14 +145,18 @@ class DockerVolumes:
                 waiting.clear()
         await asyncio.gather(*self._goodbyes)
 
-    async def _start(self, server_id: int, image: str, *, may_be_root: bool) -> _Helper:
+    async def _start(self, owner: VolumeOwner) -> _Helper:
         helper_image = await self._image()
-        volume = await self._space.ensure_volume(server_id)
-        facts = await self._space.image_facts(image, volume, may_be_root=may_be_root)
+        volume = await self._space.ensure_volume(
+            owner.server_id, data_bytes=owner.data_bytes
+        )
+        facts = await self._space.image_facts(
+            owner.image, volume, may_be_root=owner.may_be_root
+        )
         marks = {
             labels.OWNER: self._owner,
             labels.HELPER: HELPER,
-            labels.SERVER: str(server_id),
+            labels.SERVER: str(owner.server_id),
         }
         config = helper_config(helper_image, facts, volume=volume, marks=marks)
         try:

@@ -10,6 +10,7 @@ from appliance.accounts.service import AccountService
 from appliance.artifacts.service import LedgerService
 from appliance.bundles.service import BundleService
 from appliance.evidence.service import EvidenceService
+from appliance.files.service import FileService
 from appliance.invocations.service import InvocationService
 from appliance.jobs.queue import JobQueue
 from appliance.observability.audit import AuditTrail
@@ -53,6 +54,7 @@ class Services:
     invocations: InvocationService
     checks: HealthService
     output: OutputService
+    files: FileService
     jobs: JobQueue
     events: EventLog
     audit: AuditTrail
@@ -87,6 +89,7 @@ def make_app(
     app[keys.INVOCATIONS] = services.invocations
     app[keys.CHECKS] = services.checks
     app[keys.OUTPUT] = services.output
+    app[keys.FILES] = services.files
     app[keys.JOBS] = services.jobs
     app[keys.EVENTS] = services.events
     app[keys.AUDIT] = services.audit

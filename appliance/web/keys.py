@@ -9,6 +9,7 @@ from appliance.accounts.service import AccountService
 from appliance.artifacts.service import LedgerService
 from appliance.bundles.service import BundleService
 from appliance.evidence.service import EvidenceService
+from appliance.files.service import FileService
 from appliance.invocations.service import InvocationService
 from appliance.jobs.queue import JobQueue
 from appliance.observability.audit import AuditTrail
@@ -38,6 +39,7 @@ INVOCATIONS = web.AppKey("invocations", InvocationService)
 BUNDLES = web.AppKey("bundles", BundleService)
 CHECKS = web.AppKey("checks", HealthService)
 OUTPUT = web.AppKey("output", OutputService)
+FILES = web.AppKey("files", FileService)
 JOBS = web.AppKey("jobs", JobQueue)
 EVENTS = web.AppKey("events", EventLog)
 AUDIT = web.AppKey("audit", AuditTrail)

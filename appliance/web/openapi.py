@@ -18,6 +18,8 @@ from appliance.web.problems import MEDIA_TYPE
 from appliance.web.requests import Access
 from appliance.web.routes import EVENT_STREAM, JSON, Operation
 
+BYTES = "application/octet-stream"
+
 
 class FieldProblem(BaseModel):
     """One field that is wrong."""
@@ -146,6 +148,12 @@ def _describe(
         }
         content = {"multipart/form-data": {"schema": schema}}
         found["requestBody"] = {"required": True, "content": content}
+    if item.raw:
+        schema = {"type": "string", "format": "binary"}
+        found["requestBody"] = {
+            "required": True,
+            "content": {BYTES: {"schema": schema}},
+        }
     return found
 
 

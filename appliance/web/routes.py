@@ -28,7 +28,8 @@ JSON = "application/json"
 EVENT_STREAM = "text/event-stream"
 TEXT = "text/plain"
 
-#: aiohttp's ``{name}`` or ``{name:pattern}``; the only patterns in use are of digits.
+#: aiohttp's ``{name}`` or ``{name:pattern}``; the only other patterns in use are of digits.
+ANYTHING = frozenset({"", ":.+"})
 _PARAMETER = re.compile(r"{(\w+)(:(?:[^{}]|{[^{}]*})*)?}")
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -54,6 +55,8 @@ class Operation:
     errors: tuple[HTTPStatus, ...]
     #: Name of the file that comes as multipart/form-data; empty: none does.
     upload: str
+    #: Whether a file comes as the body itself.
+    raw: bool
     #: Answers that are neither the good one nor a problem.
     others: Mapping[HTTPStatus, type[BaseModel]]
     #: Names between braces in the path, and their JSON types.
@@ -70,6 +73,7 @@ class Spec(TypedDict, total=False):
     content: str
     errors: tuple[HTTPStatus, ...]
     upload: str
+    raw: bool
     others: Mapping[HTTPStatus, type[BaseModel]]
 
 
@@ -145,9 +149,10 @@ def _operation(  # noqa: PLR0917 - one declaration, taken apart
         content=spec.get("content", JSON),
         errors=spec.get("errors", ()),
         upload=spec.get("upload", ""),
+        raw=spec.get("raw", False),
         others=spec.get("others", {}),
         path_parameters={
-            name: "integer" if pattern else "string"
+            name: "string" if pattern in ANYTHING else "integer"
             for name, pattern in _PARAMETER.findall(path)
         },
     )

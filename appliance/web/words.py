@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 from typing import Literal
 
 from appliance.bundles.model import Bundle
+from appliance.core import units
 from appliance.servers.model import Server, Status
 from appliance.sources.model import (
     ArchiveSource,
@@ -17,6 +18,7 @@ from appliance.sources.model import (
 )
 
 Tone = Literal["ok", "warn", "bad", "busy", "idle"]
+size = units.size
 
 
 @dataclass(frozen=True)
@@ -172,16 +174,6 @@ def milliseconds(count: float) -> str:
 
 def _two(large: int, unit: str, small: int, smaller_unit: str) -> str:
     return f"{large} {unit} {small} {smaller_unit}" if small else f"{large} {unit}"
-
-
-def size(count: int) -> str:
-    """Return ``512 MiB``, with as many decimals as say something."""
-    amount = float(count)
-    for unit in ("B", "KiB", "MiB"):
-        if amount < 1024:  # noqa: PLR2004 - the step between units
-            return f"{amount:.4g} {unit}"
-        amount /= 1024
-    return f"{amount:.4g} GiB"
 
 
 def source_text(source: Source) -> str:

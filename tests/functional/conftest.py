@@ -25,6 +25,7 @@ async def hub(database: Database, tmp_path: Path) -> AsyncIterator[Hub]:
             data_dir=tmp_path / "data",
             archive_max_mib=1,
             archive_quota_mib=2,
+            files_quota_bytes=4 * 1024 * 1024,
         )
         services = await asyncio.to_thread(services_for, database, session, settings)
         server = TestServer(make_app(services))

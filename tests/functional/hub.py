@@ -19,6 +19,7 @@ from appliance.evidence.image_files import ImageFiles
 from appliance.evidence.keys import SigningKeys
 from appliance.evidence.making import Maker
 from appliance.evidence.service import EvidenceService
+from appliance.files.service import FileService
 from appliance.infra.database import Database
 from appliance.infra.docker import Engine
 from appliance.infra.sealing import Sealer
@@ -33,6 +34,7 @@ from appliance.registry.upkeep import RegistryUpkeep
 from appliance.servers.access import visible_id
 from appliance.servers.catalog import Catalog
 from appliance.servers.mcp import McpClient
+from appliance.servers.places import changed_place, seen_place
 from appliance.servers.service import ServerService
 from appliance.servers.sources import ServerSources
 from appliance.servers.store import facts as server_facts
@@ -42,6 +44,7 @@ from appliance.sources.keeper import SourceKeeper
 from appliance.web.app import Services
 from appliance.web.health import Check, Readiness
 from tests.fakes.executor import IdleExecutor
+from tests.fakes.volumes import LocalVolumes
 
 PASSWORD = "a long enough password"
 NO_GATEWAY = "http://127.0.0.1:5500"
@@ -135,6 +138,14 @@ def services_for(
             people=emails,
             bundles=bundle_names,
             keep_days=30,
+        ),
+        files=FileService(
+            database,
+            LocalVolumes(settings.data_dir / "volumes"),
+            seen=seen_place,
+            changed=changed_place,
+            quota_bytes=settings.files_quota_bytes,
+            upload_bytes=settings.files_upload_max_bytes,
         ),
         jobs=JobQueue(database),
         events=EventLog(database),

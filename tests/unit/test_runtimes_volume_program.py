@@ -5,7 +5,6 @@ import contextlib
 import os
 import secrets
 import socket
-import sys
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
@@ -14,7 +13,6 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from appliance.runtimes import volume_program
 from appliance.runtimes.errors import VolumeRefusedError
 from appliance.runtimes.volume_door import VolumeDoor, VolumeLostError
 from appliance.runtimes.volume_model import (
@@ -24,40 +22,9 @@ from appliance.runtimes.volume_model import (
     Parts,
     Refusal,
 )
+from tests.fakes.volumes import Piped, opened
 
 ROOMY = Incoming(limit_bytes=1 << 30)
-
-
-class Piped:
-    """The program as a process of this box."""
-
-    def __init__(self, process: asyncio.subprocess.Process) -> None:
-        self.process = process
-
-    async def send(self, data: bytes) -> None:
-        assert self.process.stdin
-        self.process.stdin.write(data)
-        with contextlib.suppress(ConnectionError):
-            await self.process.stdin.drain()
-
-    async def receive(self) -> bytes:
-        assert self.process.stdout
-        return await self.process.stdout.read(65536)
-
-
-@contextlib.asynccontextmanager
-async def opened(root: Path) -> AsyncIterator[VolumeDoor]:
-    """Give a door into a folder."""
-    process = await asyncio.create_subprocess_exec(
-        sys.executable, "-I", "-S", "-X", "utf8", volume_program.__file__, str(root),
-        stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE,
-    )  # fmt: skip
-    try:
-        yield VolumeDoor(Piped(process))
-    finally:
-        assert process.stdin
-        process.stdin.close()
-        await process.wait()
 
 
 @pytest.fixture

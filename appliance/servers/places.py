@@ -1,0 +1,44 @@
+"""Where the files of a server are, for those who may see or change it. Runs inside ``database.run``."""
+
+from appliance.accounts.model import Principal
+from appliance.files.model import Place
+from appliance.runtimes.isolation import Relaxation
+from appliance.servers import store
+from appliance.servers.access import visible_server, writable_server
+from appliance.servers.model import DeploymentState, Server
+from appliance.sources.model import RemoteSource
+
+
+def seen_place(principal: Principal, server: int | str) -> Place:
+    """Return the place of a server that the principal may know of.
+
+    Raises:
+        ServerNotFoundError: They may not, or there is none.
+    """
+    return _place(visible_server(principal, server))
+
+
+def changed_place(principal: Principal, server: int | str) -> Place:
+    """Return the place of a server that the principal may change.
+
+    Raises:
+        ServerNotFoundError: They may not know of it, or there is none.
+        NotAllowedError: They may see it, not change it.
+        ServerDeletedError: It is being deleted.
+    """
+    return _place(writable_server(principal, server))
+
+
+def _place(server: Server) -> Place:
+    live = store.deployment_in(server.id, DeploymentState.LIVE)
+    known = [live] if live else store.deployments(server.id)
+    built = next((item for item in known if item.image), None)
+    isolation = (built.config if built else server.config).isolation
+    return Place(
+        server_id=server.id,
+        server_name=server.name,
+        image=(built.image or "") if built else "",
+        is_remote=isinstance(server.source, RemoteSource),
+        may_be_root=Relaxation.ROOT_USER in isolation.relaxations,
+        quota_bytes=server.config.isolation.data_bytes,
+    )
