@@ -17,8 +17,13 @@ from appliance.gateway.bridge.engine import Engine
 from appliance.gateway.bridge.handshake import HandshakeFiles, forget_gone_containers
 from appliance.gateway.bridge.kinds import Means, make_peers
 from appliance.gateway.bridge.service import Bridge
-from appliance.gateway.config import GatewayConfig, handshake_directory
+from appliance.gateway.config import (
+    GatewayConfig,
+    departures_directory,
+    handshake_directory,
+)
 from appliance.gateway.counters import Counter, CounterRow
+from appliance.gateway.edge.departures import Departures
 from appliance.gateway.edge.limits import Limiter, LimitTable
 from appliance.gateway.edge.worker import Worker
 from appliance.gateway.http.handling import HandlerSite
@@ -81,7 +86,10 @@ async def _worker(config: GatewayConfig, place: WorkerPlace) -> None:
         place.snapshot.save(table)
         if worker is not None:
             worker.forget_heads()
+        # After it, so that nothing new begins at what is told to be left.
+        departures.changed(table)
 
+    departures = Departures(departures_directory(config.bridge_socket))
     table = LiveTable(config.database, known=place.snapshot.load(), changed=changed)
     async with (
         _in_background(table.follow()),
@@ -104,10 +112,12 @@ async def _worker(config: GatewayConfig, place: WorkerPlace) -> None:
             place.listener,
             keepalive_s=config.keepalive_s,
             graceful_timeout_s=config.graceful_timeout_s,
-        ):
+        ) as connections:
+            departures.watch(connections)
             await stop.wait()
             worker.end_streams()
             log.info("worker_draining")
+    departures.close()
 
 
 @contextlib.asynccontextmanager

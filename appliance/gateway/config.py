@@ -133,6 +133,11 @@ def handshake_directory(bridge_socket: str) -> Path:
     return Path(bridge_socket).parent / "bridge"
 
 
+def departures_directory(bridge_socket: str) -> Path:
+    """Return where workers tell what they still carry at instances that are left."""
+    return Path(bridge_socket).parent / "departures"
+
+
 def _own_hosts(settings: "Settings") -> tuple[str, ...]:
     urls = [
         settings.mcp_gateway_url,

@@ -30,6 +30,7 @@ _ENDPOINT = re.compile(
     r"/(servers|bundles)/([a-z0-9-]{1,63})/(mcp|sse|messages|eras|revive)/?"
 )
 _INSTANCE = re.compile(r"/instances/([0-9a-f]{12,64})")
+_TRAFFIC = re.compile(r"/instances/([0-9]{1,18})/traffic")
 #: Workers hear of a change a moment before or after the bridge does.
 ROUTED_WITHIN_S = 2.0
 CLOSE_IDLE_EVERY_S = 30.0
@@ -78,6 +79,8 @@ class Bridge:
         try:
             if (match := _INSTANCE.fullmatch(request.path)) is not None:
                 return self._instance(match[1])
+            if (match := _TRAFFIC.fullmatch(request.path)) is not None:
+                return self._traffic(int(match[1]))
             match = _ENDPOINT.fullmatch(request.path)
             if match is None:
                 return http.empty(404)
@@ -163,6 +166,17 @@ class Bridge:
         if route is None:
             raise NotRunningError("The bridge has not heard of that instance yet.")
         return route
+
+    def _traffic(self, instance_id: int) -> http.Answer:
+        """Tell what goes on at an instance that is left, having let those go on who only listened there."""
+        table = self._table.current
+        route = table.beside.get(instance_id) if table is not None else None
+        if table is not None:
+            self._peers.keep_to(table.all_routes())
+        users = self._peers.users_of(instance_id)
+        is_left = route is not None and route.is_leaving
+        state = {"is_left": is_left, "calls": users, "streams": 0}
+        return http.json_answer(wire.encode(state))
 
     def _instance(self, container_id: str) -> http.Answer:
         """Tell people and tests what is known of a server on this box."""

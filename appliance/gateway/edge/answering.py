@@ -128,7 +128,11 @@ class Answering(Telling, ABC):
         if head.status == HTTPStatus.BAD_REQUEST and _CONTRADICTION in body:
             self.plan.desk.eras.forget(self.plan.route)
         session = self.plan.session
-        is_forgotten = head.status == HTTPStatus.NOT_FOUND and session.packed
+        # Some servers answer 400 where 404 is due, and name the session.
+        is_unknown = head.status == HTTPStatus.NOT_FOUND or (
+            head.status == HTTPStatus.BAD_REQUEST and b"session" in body.lower()
+        )
+        is_forgotten = is_unknown and session.packed and session.upstream_id
         if not is_forgotten or self.is_revived or self.plan.head.method == "DELETE":
             return False
         self.hang_up()

@@ -5,12 +5,13 @@ from collections.abc import Coroutine
 from typing import Any
 
 from appliance.core.errors import DomainError
-from appliance.gateway.edge import admittance, failures
+from appliance.gateway.edge import admittance, afterwords, failures
 from appliance.gateway.edge.answering import Answering
 from appliance.gateway.errors import CallTimeoutError
 from appliance.gateway.http import heads
 from appliance.gateway.http.client import NotConnectedError, Origin, UnansweredError
 from appliance.gateway.http.upstream import RemotePass
+from appliance.gateway.routes import Route
 
 #: The bridge is started again within a blink; calls wait for it instead of failing.
 BRIDGE_ATTEMPTS = 100
@@ -51,10 +52,26 @@ class Call(Answering):
             self.is_direct = self.era in eras
             if self.is_direct and self.is_bound and not self._owns_states():
                 return
+        if plan.left is not None and self.is_direct:
+            self._tell_left(plan.left)
         if self.is_direct and plan.head.method == "DELETE":
             self._wait_for(self._end_session())
         else:
             self._send_there()
+
+    def _tell_left(self, left: Route) -> None:
+        """Pass what is no request on to the instance that is left, too: it may be meant for a call that goes on there."""
+        plan, session = self.plan, self.plan.session.upstream_id
+        if session and plan.is_post and not afterwords.is_request(self.message):
+            desk = plan.desk
+            afterwords.pass_on(
+                desk.upstreams,
+                desk.eras,
+                left,
+                headers=plan.onward,
+                session=session,
+                body=self.sent,
+            )
 
     def _send_there(self) -> None:
         plan = self.plan

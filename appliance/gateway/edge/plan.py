@@ -9,6 +9,7 @@ from multidict import CIMultiDict
 
 from appliance.gateway.edge import failures, headers
 from appliance.gateway.edge.admittance import LISTEN
+from appliance.gateway.edge.afterwords import left_by
 from appliance.gateway.edge.agreement import RoutingHeaders, routing_headers
 from appliance.gateway.edge.call import Call
 from appliance.gateway.edge.desk import Desk
@@ -87,6 +88,11 @@ class CallPlan:
         Call(self, connection, body).begin()
 
     @cached_property
+    def left(self) -> Route | None:
+        """The instance that this one took over from, while calls go on there."""
+        return left_by(self.route, self.desk.table.current)
+
+    @cached_property
     def direct(self) -> tuple[Origin, bytes] | None:
         """The server on this box, and the head for it; ``None``: it is remote."""
         local = self.desk.upstreams.local(self.route)
@@ -123,6 +129,9 @@ class CallPlan:
             now = self.desk.eras.session(self.route, self.session.upstream_id)
             if now:  # a server may have stopped to keep sessions
                 onward[http.SESSION_HEADER] = now
+            if now != self.session.upstream_id:
+                # Events of the session before it mean nothing to this one.
+                onward.pop("Last-Event-ID", None)
         return onward
 
     @cached_property

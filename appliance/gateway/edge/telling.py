@@ -118,6 +118,15 @@ class Telling:
         body = wire.error_body(bytes(self.message.id), wire.UNAVAILABLE, text)
         self.end_with(503, body, "restarting", b"Retry-After: 1\r\n")
 
+    def move_on(self) -> None:
+        """End a stream in order because its server's next instance has taken over; it is opened again there."""
+        if not self.is_streaming and self.plan.is_stream:
+            # Some servers answer with the first event; a stream on which nothing was said is a good one.
+            self.start(
+                heads.head(200, [("Content-Type", http.EVENT_STREAM)]), length=None
+            )
+        self.end_stream()
+
     # -- errors
 
     def fail(self, error: DomainError) -> None:

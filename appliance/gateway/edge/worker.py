@@ -1,16 +1,21 @@
 """A worker: speaks HTTP to clients, checks keys in memory, forwards. What strangers send is read here, away from the engine."""
 
 import asyncio
+import hmac
 import logging
 import random
+import re
 import time
 from collections.abc import Callable
 from http import HTTPStatus
 
+import msgspec
+
 from appliance.core.cards import Site
-from appliance.gateway.config import GatewayConfig
+from appliance.core.ids import key_hash
+from appliance.gateway.config import GatewayConfig, departures_directory
 from appliance.gateway.counters import CounterRow
-from appliance.gateway.edge import failures
+from appliance.gateway.edge import departures, failures
 from appliance.gateway.edge.cards import Discovery
 from appliance.gateway.edge.desk import Desk
 from appliance.gateway.edge.eras import Eras
@@ -33,6 +38,7 @@ from appliance.gateway.traces.record import NoRecorder, Recorder
 
 #: Of a request that is refused by its head: read, so that the connection can be kept, and dropped.
 REFUSED_BODY_BYTES = 64 * 1024
+_TRAFFIC = re.compile(r"/instances/([0-9]{1,18})/traffic")
 
 
 class Worker:
@@ -62,8 +68,10 @@ class Worker:
         self._limiter = limiter
         self._retire = retire
         self._guard = Guard(config.own_hosts)
-        key_hash = bytes.fromhex(config.internal_key_hash)
-        self._discovery = Discovery(Site(config.domain, config.public_url), key_hash)
+        self._internal_key = bytes.fromhex(config.internal_key_hash)
+        self._discovery = Discovery(
+            Site(config.domain, config.public_url), self._internal_key
+        )
         self._calls_left = _calls_to_live(config)
         session_key = bytes.fromhex(config.session_key)
         self._desk = Desk(
@@ -140,6 +148,8 @@ class Worker:
             return http.text_answer("ok\n")
         if request.path == "/readyz":
             return await self._ready()
+        if (match := _TRAFFIC.fullmatch(request.path)) is not None:
+            return await self._traffic(request, int(match[1]))
         if request.path == "/metrics" and _is_local(request):
             return http.text_answer(self._counters.counters.render())
         return http.text_answer(
@@ -162,6 +172,35 @@ class Worker:
         return http.document(
             found.body, found.content_type, status=found.status, headers=found.headers
         )
+
+    async def _traffic(self, request: http.Request, instance_id: int) -> http.Answer:
+        """Tell the hub, and nobody else, what still goes on at an instance that is left."""
+        key = presented_key(request.headers)
+        if key is None or not hmac.compare_digest(key_hash(key), self._internal_key):
+            return http.text_answer("", status=404)
+        directory = departures_directory(self._desk.config.bridge_socket)
+        told = await asyncio.to_thread(departures.found, directory, instance_id)
+        at_bridge = await self._bridge_traffic(instance_id)
+        if at_bridge is None:
+            return http.text_answer("The bridge does not answer.\n", status=503)
+        state = {
+            "is_left": told.is_left and at_bridge.is_left,
+            "calls": told.calls + at_bridge.calls,
+            "streams": told.streams,
+        }
+        return http.json_answer(wire.encode(state))
+
+    async def _bridge_traffic(self, instance_id: int) -> departures.Found | None:
+        try:
+            async with (
+                asyncio.timeout(2),
+                await self._upstreams.bridge.request(
+                    "GET", f"/instances/{instance_id}/traffic", (), b""
+                ) as answer,
+            ):
+                return msgspec.json.decode(await answer.read(), type=departures.Found)
+        except (OSError, msgspec.DecodeError):  # TimeoutError is one
+            return None
 
     async def _ready(self) -> http.Answer:
         state = {

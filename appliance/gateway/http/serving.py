@@ -54,8 +54,10 @@ async def served(
     *,
     keepalive_s: float,
     graceful_timeout_s: float,
-) -> AsyncIterator[None]:
+) -> AsyncIterator[set[Connection]]:
     """Answer requests on ``listener`` while inside; then take no more, and wait for those that are open.
+
+    Yields the open connections.
 
     Args:
         site: Answers each request.
@@ -73,7 +75,7 @@ async def served(
     listener.listen(BACKLOG)
     sweeper = asyncio.create_task(_sweep(clock, outbox, connections, keepalive_s))
     try:
-        yield
+        yield connections
     finally:
         listening.close()
         clock.is_ending = True

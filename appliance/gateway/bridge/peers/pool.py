@@ -116,9 +116,10 @@ class SessionPeer:
                 kept.session.end(caller)
 
     def retire(self) -> None:
-        """Nothing leads here any more: let those who listen connect anew."""
+        """Nothing leads here any more: let those who listen connect anew, unless they may be asked for a call in flight."""
         for kept in self._kept.values():
-            kept.session.conversation.close_streams()
+            if not kept.session.conversation.has_calls:
+                kept.session.conversation.close_streams()
 
     async def close(self) -> None:
         """End every session."""

@@ -10,7 +10,7 @@ import structlog
 
 from appliance.gateway.bridge.peer import Peer, Retires
 from appliance.gateway.errors import NotRunningError
-from appliance.gateway.routes import Route
+from appliance.gateway.routes import BUNDLE, Route
 
 log = structlog.get_logger("gateway.peers")
 
@@ -65,6 +65,14 @@ class Peers:
         finally:
             kept.users -= 1
             kept.last_used = time.monotonic()
+
+    def users_of(self, instance_id: int) -> int:
+        """Return how many calls and streams hold on to the peer of a server's instance."""
+        return sum(
+            kept.users
+            for (transport, *_, number, _, _), kept in self._kept.items()
+            if number == instance_id and transport != BUNDLE
+        )
 
     def keep_to(self, routes: Iterable[Route]) -> None:
         """Close the peers that nobody uses and that ``routes`` do not lead to, or that were idle for long."""
