@@ -158,6 +158,7 @@ class DockerVolumes:
             labels.HELPER: HELPER,
             labels.SERVER: str(owner.server_id),
         }
+        await asyncio.to_thread(program)  # reads it, once
         config = helper_config(helper_image, facts, volume=volume, marks=marks)
         try:
             return await self._run(config)
