@@ -55,6 +55,20 @@ def gateway() -> None:
 
 
 @main.command()
+@click.option(
+    "--remove", is_flag=True, help="Take the firewall's rules away, and do not run."
+)
+def egress(*, remove: bool) -> None:
+    """Run the egress process: nothing of hosted servers leaves this box without it."""
+    from appliance.egress import start
+
+    if remove:
+        start.remove(_settings())
+    else:
+        start.run(_settings())
+
+
+@main.command()
 def postgres() -> None:
     """Run the private Postgres cluster in the foreground, making it first where there is none."""
     from appliance.infra.postgres import exec_postgres

@@ -56,6 +56,8 @@ def programs(settings: Settings) -> list[Program]:
         # Twice: after the calls, the bridge and the scribe end, one after the other.
         wait_s = round(settings.gw_graceful_timeout) + 2 * _MARGIN_S
         found.append(Program("gateway", _own("gateway"), "TERM", wait_s))
+    if not settings.egress_skip_start:
+        found.append(Program("egress", _own("egress"), "TERM", _MARGIN_S))
     wait_s = round(settings.hub_graceful_timeout) + _MARGIN_S
     found.append(Program("hub", _own("serve"), "TERM", wait_s))
     return found

@@ -10,6 +10,7 @@ from typing import Any
 from appliance.core import labels
 from appliance.runtimes.hardening import EngineFacts, hardening
 from appliance.runtimes.model import InstanceSpec, Transport
+from appliance.runtimes.networks import attachment
 
 #: Who runs in containers whose image does not say, or says root.
 DEFAULT_UID = 10001
@@ -93,11 +94,8 @@ def container_config(
     if spec.arguments:
         config["Cmd"] = list(spec.arguments)
     if speaks_http:
+        # Told, not published: the gateway reaches it on the server's own network.
         config["ExposedPorts"] = {port: {}}
-        # Loopback only, and the engine chooses the number.
-        config["HostConfig"]["PortBindings"] = {
-            port: [{"HostIp": "127.0.0.1", "HostPort": ""}]
-        }
     return config
 
 
@@ -112,7 +110,7 @@ def host_config(
         # Equal to Memory: no swap on top.
         "MemorySwap": spec.limits.memory_bytes,
         "NanoCpus": round(spec.limits.cpus * 1_000_000_000),
-        "NetworkMode": network,
+        **attachment(network),
         "LogConfig": LOGS,
         # The reconciler restarts: only it can count, back off and say why.
         "RestartPolicy": {"Name": "no"},

@@ -18,6 +18,7 @@ from appliance.infra.archive import directory_entry, read_file
 from appliance.infra.docker import Engine, is_missing, words
 from appliance.runtimes.container import DATA, DEFAULT_UID, ImageFacts, data_mount
 from appliance.runtimes.errors import ImageMissingError, StartFailedError
+from appliance.runtimes.networks import network_config, network_name
 from appliance.runtimes.data_disks import DataDisks
 from appliance.runtimes.subnets import free_subnets
 from appliance.runtimes.users import image_account
@@ -55,7 +56,7 @@ class Space:
         self._choosing = asyncio.Lock()
 
     def name(self, server_id: int) -> str:
-        """Return what the network and the volume of a server are called."""
+        """Return what the volume of a server is called."""
         return f"mcp-{self._owner}-{server_id}"
 
     def _labels(self, server_id: int) -> dict[str, str]:
@@ -67,9 +68,11 @@ class Space:
         Raises:
             StartFailedError: No subnet is free.
         """
-        name = self.name(server_id)
+        name = network_name(self._owner, server_id)
         async with self._choosing, self._engine.reach() as client:
             networks = await client.networks.list()
+            if any(item["Name"] == self.name(server_id) for item in networks):
+                await self._remove_former_network(client, server_id)
             if any(item["Name"] == name for item in networks):
                 return name
             taken = [
@@ -79,7 +82,7 @@ class Space:
                 if part.get("Subnet")
             ]
             for subnet in islice(free_subnets(self._pool, taken), TRIES):
-                if await self._create_network(client, name, server_id, subnet):
+                if await self._create_network(client, server_id, subnet):
                     return name
         raise StartFailedError(
             f"No free subnet is left for the server's network in {self._pool}.",
@@ -87,15 +90,11 @@ class Space:
         )
 
     async def _create_network(
-        self, client: aiodocker.Docker, name: str, server_id: int, subnet: str
+        self, client: aiodocker.Docker, server_id: int, subnet: str
     ) -> bool:
-        config = {
-            "Name": name,
-            "CheckDuplicate": True,
-            "Driver": "bridge",
-            "IPAM": {"Config": [{"Subnet": subnet}]},
-            "Labels": self._labels(server_id),
-        }
+        config = network_config(
+            self._owner, server_id, subnet=subnet, labels=self._labels(server_id)
+        )
         try:
             await client.networks.create(config)
         except aiodocker.DockerError as error:
@@ -155,9 +154,19 @@ class Space:
 
         """Remove the server's network; it may be gone already."""
         async with self._engine.reach() as client:
+            await self._remove_former_network(client, server_id)
+            name = network_name(self._owner, server_id)
             await _unless_missing(
-                aiodocker.networks.DockerNetwork(client, self.name(server_id)).delete()
+                aiodocker.networks.DockerNetwork(client, name).delete()
             )
+
+    async def _remove_former_network(
+        self, client: aiodocker.Docker, server_id: int
+    ) -> None:
+        """Remove the network that an earlier version made, unless a container of that version still uses it."""
+        former = aiodocker.networks.DockerNetwork(client, self.name(server_id))
+        with contextlib.suppress(aiodocker.DockerError):
+            await former.delete()
 
     async def remove_volume(self, server_id: int) -> None:
         """Remove the server's volume and what is on it; it may be gone already."""

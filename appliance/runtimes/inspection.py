@@ -39,11 +39,9 @@ def address(found: Mapping[str, Any]) -> str:
     own = found["Config"]["Labels"]
     if own[labels.TRANSPORT] == Transport.STDIO.value:
         return ""
-    bindings = found["NetworkSettings"]["Ports"].get(f"{own[labels.PORT]}/tcp") or []
-    return next(
-        (f"http://127.0.0.1:{item['HostPort']}{own[labels.PATH]}" for item in bindings),
-        "",
-    )
+    networks = found["NetworkSettings"]["Networks"].values()
+    place = next((item["IPAddress"] for item in networks if item["IPAddress"]), "")
+    return f"http://{place}:{own[labels.PORT]}{own[labels.PATH]}" if place else ""
 
 
 def event(found: Mapping[str, Any]) -> ExecutorEvent:

@@ -203,12 +203,10 @@ async def test_a_server_listens_on_loopback_only(
 
     started = await executor.start(http)
 
-    assert started.address.startswith("http://127.0.0.1:")
+    assert started.address.startswith("http://10.222.")
     assert started.address.endswith("/mcp")
     assert await asyncio.to_thread(fetched, started.address) == "/mcp"
-    published = docker("port", started.container_id)
-    assert published.split(" -> ")[1].startswith("127.0.0.1:")
-    assert len(published.splitlines()) == 1
+    assert docker("port", started.container_id) == ""
 
 
 def fetched(address: str) -> str:

@@ -44,9 +44,9 @@ class Box:
         lines = [f"{name}={value}\n" for name, value in settings.items()]
         (home / ".env").write_text("".join(lines))
 
-    def run(self, command: str) -> "subprocess.CompletedProcess[str]":
+    def run(self, *command: str) -> "subprocess.CompletedProcess[str]":
         return subprocess.run(
-            [sys.executable, "-P", "-m", "appliance", command],
+            [sys.executable, "-P", "-m", "appliance", *command],
             cwd=self.home, capture_output=True, text=True, check=False, timeout=COMMAND_S,
         )  # fmt: skip
 
@@ -63,7 +63,7 @@ class Box:
 
     def all_run(self) -> bool:
         found = self.states()
-        return len(found) == 3 and set(found.values()) == {"RUNNING"}
+        return len(found) == 4 and set(found.values()) == {"RUNNING"}
 
 
 def _wait(condition: Callable[[], bool]) -> None:
@@ -99,6 +99,7 @@ def box() -> Iterator[Box]:
     made = Box(home)
     yield made
     made.run("down")
+    made.run("egress", "--remove")
     _wait(lambda: not _processes_in(home))
     rmtree(home)
 
@@ -106,7 +107,7 @@ def box() -> Iterator[Box]:
 def test_up_runs_everything_and_down_leaves_nothing(box: Box) -> None:
     assert box.run("up").returncode == 0
     _wait(box.all_run)
-    pids = [box.pid(program) for program in ("postgres", "gateway", "hub")]
+    pids = [box.pid(program) for program in ("postgres", "gateway", "egress", "hub")]
 
     assert box.run("up").stdout == "It runs already.\n"
     assert box.run("down").returncode == 0
@@ -119,7 +120,7 @@ def test_a_killed_process_comes_back(box: Box) -> None:
     box.run("up")
     _wait(box.all_run)
 
-    for program in ("postgres", "gateway", "hub"):
+    for program in ("postgres", "gateway", "egress", "hub"):
         before = box.pid(program)
         os.kill(before, signal.SIGKILL)
         _wait(lambda: box.all_run() and box.pid(program) != before)  # noqa: B023 - called at once
@@ -128,7 +129,7 @@ def test_a_killed_process_comes_back(box: Box) -> None:
 def test_nothing_outlives_a_killed_supervisord_so_a_new_one_can_start(box: Box) -> None:
     box.run("up")
     _wait(box.all_run)
-    pids = [box.pid(program) for program in ("postgres", "gateway", "hub")]
+    pids = [box.pid(program) for program in ("postgres", "gateway", "egress", "hub")]
 
     os.kill(int((box.home / "run/supervisord.pid").read_text()), signal.SIGKILL)
     _wait(lambda: not any(_alive(pid) for pid in pids))

@@ -143,13 +143,14 @@ class Appliance:
             pass  # the engine is swept below, whatever state the hub is in
         finally:
             self._client.close()
-            subprocess.run(
-                [sys.executable, "-m", "appliance", "down"],
-                env=self.environment,
-                cwd=self.home,
-                check=False,
-                capture_output=True,
-            )
+            for command in (["down"], ["egress", "--remove"]):
+                subprocess.run(
+                    [sys.executable, "-m", "appliance", *command],
+                    env=self.environment,
+                    cwd=self.home,
+                    check=False,
+                    capture_output=True,
+                )
             self._sweep_engine()
             shutil.rmtree(self.home, ignore_errors=True)
 
@@ -183,7 +184,7 @@ class Appliance:
     @property
     def owner(self) -> str:
         """The label value by which this appliance knows its own on the engine."""
-        path = self.home / "data" / "installation-id"
+        path = Path(self.environment["DATA_DIR"]) / "installation-id"
         return path.read_text().strip() if path.exists() else "none"
 
     # -- people and servers

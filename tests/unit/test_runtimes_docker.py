@@ -94,6 +94,9 @@ def test_a_stdio_container_is_this_and_nothing_else() -> None:
                 {"Name": "nofile", "Soft": 512, "Hard": 512},
             ],
             "NetworkMode": "net",
+            "Dns": ["198.18.0.53"],
+            "DnsSearch": ["."],
+            "DnsOptions": ["timeout:2"],
             "LogConfig": {
                 "Type": "local",
                 "Config": {
@@ -123,9 +126,7 @@ def test_an_http_container_is_published_on_loopback_and_told_where_to_listen() -
     assert config["OpenStdin"] is False
     assert "Cmd" not in config
     assert config["ExposedPorts"] == {"3001/tcp": {}}
-    assert config["HostConfig"]["PortBindings"] == {
-        "3001/tcp": [{"HostIp": "127.0.0.1", "HostPort": ""}]
-    }
+    assert "PortBindings" not in config["HostConfig"]
     assert {"HOST=0.0.0.0", "FASTMCP_PORT=3001", "MCP_HOST_HTTP_PORT=3001"} < set(
         config["Env"]
     )
@@ -266,15 +267,13 @@ def seen(status: str = "running", **state: object) -> dict[str, object]:
             "StartedAt": "0001-01-01T00:00:00Z",
             **state,
         },
-        "NetworkSettings": {
-            "Ports": {"8000/tcp": [{"HostIp": "127.0.0.1", "HostPort": "32768"}]}
-        },
+        "NetworkSettings": {"Networks": {"net": {"IPAddress": "10.213.0.3"}}},
     }
 
 
 def test_a_running_container_has_an_address() -> None:
     assert inspection.instance(seen()) == Instance(
-        "mcp-time-7", "abc", 3, 7, InstanceState.RUNNING, "http://127.0.0.1:32768/mcp"
+        "mcp-time-7", "abc", 3, 7, InstanceState.RUNNING, "http://10.213.0.3:8000/mcp"
     )
 
 

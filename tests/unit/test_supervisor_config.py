@@ -65,10 +65,14 @@ def test_programs_start_in_the_order_given() -> None:
 def test_postgres_and_gateway_start_only_where_they_are_ours() -> None:
     own = Settings(jwt_secret=SECRET)
     foreign = Settings(
-        jwt_secret=SECRET, database_url="postgresql://db/x", gateway_skip_start=True
+        jwt_secret=SECRET,
+        database_url="postgresql://db/x",
+        gateway_skip_start=True,
+        egress_skip_start=True,
     )
 
-    assert [program.name for program in programs(own)] == ["postgres", "gateway", "hub"]
+    names = [program.name for program in programs(own)]
+    assert names == ["postgres", "gateway", "egress", "hub"]
     assert [program.name for program in programs(foreign)] == ["hub"]
 
 

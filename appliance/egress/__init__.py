@@ -1,0 +1,1 @@
+"""Where servers' packets go: names, connections and rules, in a process of its own."""

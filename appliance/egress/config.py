@@ -1,0 +1,66 @@
+"""What the egress process needs of the settings, readable without the settings' libraries."""
+
+import json
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Self
+from urllib.parse import urlsplit
+
+from appliance.core.egress import bridge_prefix
+
+if TYPE_CHECKING:  # the lean process never loads the settings' libraries
+    from appliance.settings import Settings
+
+_DATABASE = {
+    "application_name": "mcp-host-egress",
+    "connect_timeout": "5",
+    "keepalives_idle": "30",
+    "keepalives_interval": "10",
+    "keepalives_count": "3",
+}
+
+
+@dataclass(frozen=True)
+class EgressConfig:
+    """Everything that the process is told."""
+
+    database: dict[str, str]
+    #: Of the names of this installation's bridges.
+    prefix: str
+    #: Range that servers' networks are cut from.
+    pool: str
+    #: Ports of this box that no server reaches, whatever is allowed: the hub's and the gateway's.
+    own_ports: tuple[int, ...]
+    #: What was known when Postgres was there last.
+    state_file: str
+    #: For names and for connections; 0: any free one.
+    port: int = 0
+
+    def to_json(self) -> str:
+        """Return it as one JSON object."""
+        return json.dumps(asdict(self))
+
+    @classmethod
+    def from_json(cls, text: str | bytes) -> Self:
+        """Return what ``to_json`` wrote."""
+        data = json.loads(text)
+        return cls(**data | {"own_ports": tuple(data["own_ports"])})
+
+
+def from_settings(
+    settings: "Settings", database: dict[str, str], *, owner: str
+) -> EgressConfig:
+    """Return what the process is told.
+
+    Args:
+        database: libpq keywords.
+        owner: This installation's id.
+    """
+    gateway = urlsplit(settings.mcp_gateway_url)
+    return EgressConfig(
+        database=database | _DATABASE,
+        prefix=bridge_prefix(owner),
+        pool=settings.server_subnet_pool,
+        own_ports=(settings.bind_port, gateway.port or 80),
+        state_file=str(settings.run_dir.absolute() / "egress.json"),
+        port=settings.egress_port,
+    )

@@ -1,0 +1,122 @@
+"""The bridges of servers' networks on this box: which there are, whose packets they carry, and how each is held."""
+
+import contextlib
+import ipaddress
+import os
+import socket
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from appliance.core.egress import GATEWAY_OFFSET, server_of
+from appliance.egress.command import run
+
+_RTMGRP_LINK, _RTMGRP_IPV4_IFADDR = 1, 0x10
+_ROUTES = Path("/proc/net/route")
+_DEVICES = Path("/sys/class/net")
+_SETTINGS = Path("/proc/sys/net/ipv4/conf")
+
+
+@dataclass(frozen=True)
+class Bridge:
+    """The bridge of one server's network."""
+
+    name: str
+    server: int
+    network: ipaddress.IPv4Network
+
+
+class LinkWatch:
+    """A socket that the kernel writes to whenever an interface or an address comes or goes."""
+
+    def __init__(self) -> None:
+        """Subscribe."""
+        self._socket = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, 0)
+        self._socket.bind((0, _RTMGRP_LINK | _RTMGRP_IPV4_IFADDR))
+        self._socket.settimeout(0)
+
+    def fileno(self) -> int:
+        """Return the socket's descriptor."""
+        return self._socket.fileno()
+
+    def drain(self) -> None:
+        """Take what was told; who wants to know looks at the box itself."""
+        # ENOBUFS: something was missed, which a look mends as well.
+        with contextlib.suppress(OSError):
+            while self._socket.recv(65536):
+                pass
+
+
+def bridges(prefix: str) -> list[Bridge]:
+    """Return the bridges that are there."""
+    return parse_routes(_ROUTES.read_text(), prefix)
+
+
+def parse_routes(text: str, prefix: str) -> list[Bridge]:
+    """Return the bridges among the routes of ``/proc/net/route``."""
+    found = {}
+    for line in text.splitlines()[1:]:
+        name, destination, gateway, _, _, _, _, mask, *_ = line.split()
+        server = server_of(prefix, name)
+        if server is None or int(gateway, 16) or not int(destination, 16):
+            continue
+        network = ipaddress.IPv4Network(
+            (_turned(destination), int(mask, 16).bit_count())
+        )
+        if network.prefixlen < network.max_prefixlen:
+            found[name] = Bridge(name, server, network)
+    return list(found.values())
+
+
+def _turned(number: str) -> int:
+    return int.from_bytes(bytes.fromhex(number), "little")
+
+
+def hold(bridge: Bridge, *, is_open: bool) -> None:
+    """Put the containers' gateway on a bridge, and say whether the kernel forwards what comes from there.
+
+    What is not forwarded stays here whatever becomes of the firewall's rules. Containers of one server do not see each
+    other either: each may be a client's own. The bridge may go meanwhile.
+    """
+    with contextlib.suppress(OSError):
+        (_SETTINGS / bridge.name / "forwarding").write_text("1" if is_open else "0")
+        for port in (_DEVICES / bridge.name / "brif").iterdir():
+            _set(port / "isolated")
+    gateway = bridge.network.network_address + GATEWAY_OFFSET
+    run("ip", "address", "replace", f"{gateway}/32", "dev", bridge.name)
+
+
+def _set(path: Path) -> None:
+    with contextlib.suppress(OSError):
+        if path.read_text().strip() != "1":
+            path.write_text("1")
+
+
+def is_local(address: str) -> bool:
+    """Return whether an address is one of this box."""
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    with socket.socket(family, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.bind((address, 0))
+        except OSError:
+            return False
+    return True
+
+
+def server_at(address: str, known: Iterable[Bridge]) -> Bridge | None:
+    """Return the bridge that an address lies behind."""
+    parsed = ipaddress.IPv4Address(address)
+    return next((item for item in known if parsed in item.network), None)
+
+
+def interface_name(index: int) -> str:
+    """Return what an interface is called; empty: it is gone."""
+    try:
+        return socket.if_indextoname(index)
+    except OSError:
+        return ""
+
+
+def has_rights() -> bool:
+    """Return whether this process may change the network's settings."""
+    return os.geteuid() == 0

@@ -1,0 +1,1 @@
+"""Where a server may go, as people set it, and where it tried to."""
