@@ -89,6 +89,9 @@ from appliance.servers.places import changed_place, seen_place
 from appliance.servers.reconciler import Reconciler
 from appliance.servers.references import DeploymentReferences
 from appliance.servers.refresh import EVERY_S as REFRESH_EVERY_S
+from appliance.servers.isolating.service import IsolationService
+from appliance.servers.isolating.watch import EVERY_S as LIMITS_EVERY_S
+from appliance.servers.isolating.watch import LimitWatch
 from appliance.servers.refresh import (
     RefreshSweep,
     RefreshTask,
@@ -321,6 +324,7 @@ async def make_hub(  # noqa: PLR0915 - one object after another, which is the po
     clock.every(PRUNE_EVERY_S, "builds.prune", builds.prune)
 
     readiness = Readiness(
+    clock.every(LIMITS_EVERY_S, "servers.limits", LimitWatch(database, executor))
         {
             "database": _say(database.ping, "Postgres answers."),
             "migrations": _migrations_check(migration_problem),
@@ -369,6 +373,13 @@ async def make_hub(  # noqa: PLR0915 - one object after another, which is the po
                 watch_executor(
                     executor.events(), database, sweep, checks.watch.look_at
                 ),
+        secrets=ServerSecrets(database, secret_service),
+        isolation=IsolationService(
+            database,
+            servers,
+            executor,
+            data_limit_bytes=settings.server_data_limit_bytes,
+        ),
                 name="executor-events",
             ),
             asyncio.create_task(watch_changes(database), name="manifest-changes"),

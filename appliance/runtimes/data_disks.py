@@ -9,16 +9,17 @@ This takes root and an engine on the same box. Elsewhere volumes stay directorie
 """
 
 import asyncio
+import contextlib
 import os
 import shutil
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import structlog
 
 from appliance.infra.process import Finished, run
 from appliance.runtimes.errors import StartFailedError
+from appliance.runtimes.isolation import DataUse
 
 log = structlog.get_logger(__name__)
 
@@ -34,19 +35,6 @@ _NO_LOST_AND_FOUND = "rmdir lost+found"
 _MENDED = frozenset({0, 1})
 
 
-@dataclass(frozen=True)
-class DataUse:
-    """What lies in a server's ``/data``."""
-
-    size_bytes: int
-    used_bytes: int
-
-    @property
-    def is_full(self) -> bool:
-        """Whether next to nothing is left."""
-        return self.size_bytes - self.used_bytes < self.size_bytes // 100
-
-
 class DataDisks:
     """Makes, finds and removes the disks of one installation.
 
@@ -60,6 +48,9 @@ class DataDisks:
         self._directory = directory
         self.default_bytes = default_bytes
         self._making = asyncio.Lock()
+
+    def _image(self, name: str) -> Path:
+        return self._directory / f"{name}.ext4"
 
     def unavailable(self) -> str:
         """Return why this box has no such disks, in words; empty if it has. Blocking."""
@@ -83,7 +74,7 @@ class DataDisks:
         Raises:
             StartFailedError: The box is too full, or the disk could not be made.
         """
-        image = self._directory / f"{name}.ext4"
+        image = self._image(name)
         why_not, size = await asyncio.to_thread(
             lambda: (self.unavailable(), self.size(name))
         )
@@ -115,7 +106,7 @@ class DataDisks:
 
     async def _resize(self, image: Path, device: str, size: int, wanted: int) -> None:
         """Make the disk larger or smaller, as far as that can be done now."""
-        is_mounted = await asyncio.to_thread(_mount_point, device) is not None
+        is_mounted = device in await asyncio.to_thread(_mount_points)
         if is_mounted and wanted < size:
             log.info("data_disk_shrinks_later", image=image.name)
             return
@@ -138,7 +129,7 @@ class DataDisks:
 
     async def remove(self, name: str) -> None:
         """Remove the disk of volume ``name``; it may be gone already."""
-        image = self._directory / f"{name}.ext4"
+        image = self._image(name)
         if not await asyncio.to_thread(image.exists):
             return
         async with self._making:
@@ -147,20 +138,24 @@ class DataDisks:
             for path in (image.with_suffix(".disk"), image):
                 await asyncio.to_thread(path.unlink, missing_ok=True)
 
-    def use(self, name: str) -> DataUse | None:
-        """Return how full the disk of volume ``name`` is; ``None``: it has none, or nobody uses it. Blocking."""
-        image = self._directory / f"{name}.ext4"
-        device = _device_of(image) if image.exists() else None
-        place = _mount_point(device) if device else None
-        if place is None:
-            return None
-        found = os.statvfs(place)
-        size, free = found.f_blocks * found.f_frsize, found.f_bavail * found.f_frsize
-        return DataUse(size, size - free)
+    def uses(self, names: Iterable[str]) -> dict[str, DataUse]:
+        """Return how full the disks of these volumes are, but of those that nobody uses. Blocking."""
+        devices, places = _devices(), _mount_points()
+        found = {}
+        for name in names:
+            device = devices.get(str(self._image(name).resolve()), "")
+            if device in places:
+                seen = os.statvfs(places[device])
+                size, free = (
+                    seen.f_blocks * seen.f_frsize,
+                    seen.f_bavail * seen.f_frsize,
+                )
+                found[name] = DataUse(size, size - free)
+        return found
 
     def size(self, name: str) -> int | None:
         """Return how large the disk of volume ``name`` is; ``None``: it has none. Blocking."""
-        image = self._directory / f"{name}.ext4"
+        image = self._image(name)
         return image.stat().st_size if image.exists() else None
 
 
@@ -218,23 +213,27 @@ def _point(link: Path, device: str) -> None:
     new.rename(link)
 
 
-def _device_of(image: Path) -> str | None:
-    """Return the loop device that ``image`` is attached to."""
+def _devices() -> dict[str, str]:
+    """Return the loop device that each file is attached to."""
+    found = {}
     for backing in Path("/sys/block").glob("loop*/loop/backing_file"):
-        try:
-            found = backing.read_text().rstrip("\n")
-        except OSError:  # detached while we looked
-            continue
-        if found == str(image.resolve()):
-            return f"/dev/{backing.parent.parent.name}"
-    return None
+        with contextlib.suppress(OSError):  # detached while we looked
+            name = backing.parent.parent.name
+            found[backing.read_text().rstrip("\n")] = f"/dev/{name}"
+    return found
 
 
-def _mount_point(device: str) -> str | None:
-    """Return where a loop device is mounted."""
-    wanted = f"{_LOOP_MAJOR}:{device.removeprefix('/dev/loop')}"
-    for line in Path("/proc/self/mountinfo").read_text().splitlines():
-        fields = line.split()
-        if fields[2] == wanted:
-            return fields[4]
-    return None
+def _device_of(image: Path) -> str | None:
+    return _devices().get(str(image.resolve()))
+
+
+def _mount_points() -> dict[str, str]:
+    """Return where each loop device is mounted."""
+    lines = Path("/proc/self/mountinfo").read_text().splitlines()
+    fields = (line.split() for line in lines)
+    return {
+        f"/dev/loop{number}": place
+        for _, _, device, _, place, *_ in fields
+        for major, _, number in [device.partition(":")]
+        if major == _LOOP_MAJOR
+    }

@@ -32,7 +32,7 @@ from appliance.runtimes.docker_space import Space
 from appliance.runtimes.errors import EngineUnavailableError, StartFailedError
 from appliance.runtimes.frames import FrameReader
 from appliance.runtimes.hardening import EngineFacts, engine_facts
-from appliance.runtimes.isolation import Relaxation, unmet
+from appliance.runtimes.isolation import DataUse, Relaxation, unmet
 from appliance.runtimes.model import (
     ExecutorDescriptor,
     ExecutorEvent,
@@ -44,6 +44,7 @@ from appliance.runtimes.model import (
 )
 from appliance.runtimes.volumes import DockerVolumes, ImageMaker
 
+from appliance.runtimes.pressure import Pressure, pressures
 log = structlog.get_logger(__name__)
 
 RECONNECT_AFTER_S = 1.0
@@ -101,7 +102,16 @@ class DockerExecutor:
 
     async def _engine_facts(self) -> EngineFacts:
         async with self._engine.reach() as client:
+            data_unlimited_because=await self._space.unlimited_because(),
             return engine_facts(await client.system.info())
+
+    async def data_uses(self, server_ids: Collection[int]) -> Mapping[int, DataUse]:
+        """Return how full the /data of these servers is, but of those of which it cannot be seen."""
+        return await self._space.uses(server_ids)
+
+    async def pressures(self, container_ids: Collection[str]) -> Mapping[str, Pressure]:
+        """Return how often these containers were held back by their limits, but of those of which it cannot be seen."""
+        return await asyncio.to_thread(pressures, container_ids)
 
     async def check(self) -> str:
         """Return the engine's version in words."""

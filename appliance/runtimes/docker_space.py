@@ -3,7 +3,8 @@
 import asyncio
 import contextlib
 import json
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Collection
+from dataclasses import replace
 from http import HTTPStatus
 from itertools import islice
 from typing import Any
@@ -19,6 +20,7 @@ from appliance.infra.docker import Engine, is_missing, words
 from appliance.runtimes.container import DATA, DEFAULT_UID, ImageFacts, data_mount
 from appliance.runtimes.errors import ImageMissingError, StartFailedError
 from appliance.runtimes.networks import network_config, network_name
+from appliance.runtimes.isolation import DataUse
 from appliance.runtimes.data_disks import DataDisks
 from appliance.runtimes.subnets import free_subnets
 from appliance.runtimes.users import image_account
@@ -146,6 +148,25 @@ class Space:
         """Tell whether the volume is one with a size, or can become one: one that is a directory stays it."""
         if found is not None:
             return bool((found.get("Options") or {}).get("device"))
+        return await self._sees_our_files()
+
+    async def unlimited_because(self) -> str:
+        """Return why new volumes have no size that holds; empty: they have."""
+        if self._disks is None:
+            return "it was turned off"
+        if why := await asyncio.to_thread(self._disks.unavailable):
+            return why
+        return "" if await self._sees_our_files() else "the engine is on another box"
+
+    async def uses(self, server_ids: Collection[int]) -> dict[int, DataUse]:
+        """Return how full the volumes of these servers are, but of those that have no size or are not used."""
+        if self._disks is None:
+            return {}
+        names = {self.name(server_id): server_id for server_id in server_ids}
+        found = await asyncio.to_thread(self._disks.uses, names)
+        return {names[name]: use for name, use in found.items()}
+
+    async def _sees_our_files(self) -> bool:
         async with self._engine.reach() as client:
             root = (await client.system.info()).get("DockerRootDir", "")
         # Where we see the engine's own directory, it sees our files and devices: neither

@@ -61,6 +61,19 @@ class Isolation:
     relaxations: tuple[Relaxation, ...] = ()
 
 
+@dataclass(frozen=True)
+class DataUse:
+    """What lies in a server's ``/data``."""
+
+    size_bytes: int
+    used_bytes: int
+
+    @property
+    def is_full(self) -> bool:
+        """Whether next to nothing is left."""
+        return self.size_bytes - self.used_bytes < self.size_bytes // 100
+
+
 def problems(isolation: Isolation) -> dict[str, str]:
     """Return what is wrong, by field."""
     found = {}

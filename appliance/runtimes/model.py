@@ -127,3 +127,5 @@ class ExecutorDescriptor:
     name: str
     capabilities: frozenset[str]
     isolation_tiers: frozenset[str]
+    #: Why nothing holds what lies in a server's /data within its limit; empty: it is held.
+    data_unlimited_because: str = ""

@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager
 from typing import Protocol
 
+from appliance.runtimes.isolation import DataUse
 from appliance.runtimes.model import (
     ExecutorDescriptor,
     ExecutorEvent,
@@ -12,6 +13,7 @@ from appliance.runtimes.model import (
     LogLine,
     SessionContainer,
 )
+from appliance.runtimes.pressure import Pressure
 from appliance.runtimes.volume_model import (
     Entry,
     Incoming,
@@ -38,6 +40,14 @@ class Executor(Protocol):
 
     async def describe(self) -> ExecutorDescriptor:
         """Return what this executor can do, as its engine says now."""
+        ...
+
+    async def data_uses(self, server_ids: Collection[int]) -> Mapping[int, DataUse]:
+        """Return how full the /data of these servers is, but of those of which it cannot be seen."""
+        ...
+
+    async def pressures(self, container_ids: Collection[str]) -> Mapping[str, Pressure]:
+        """Return how often these containers were held back by their limits, but of those of which it cannot be seen."""
         ...
 
     async def check(self) -> str:

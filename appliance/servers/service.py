@@ -20,6 +20,7 @@ from appliance.jobs.queue import cancel_running_in_lane, enqueue
 from appliance.observability.usage import UsageMetric, usage_of
 from appliance.runtimes.model import (
     SessionContainer,
+from appliance.runtimes.isolation import Isolation
 )
 from appliance.runtimes.ports import Executor
 from appliance.servers import manifest_store, store
@@ -53,6 +54,12 @@ from appliance.sources.keeper import SourceKeeper
 from appliance.sources.model import PackageSource, Source
 
 RECONCILE = "servers.reconcile"
+from appliance.servers.relaxing import (
+    needs_more_than_every_box_has,
+    require_may_relax,
+    require_possible,
+    told,
+)
 REFRESH = "servers.refresh_manifest"
 #: Until the gateway has read what changed.
 GATEWAY_READS_WITHIN = timedelta(seconds=1)
@@ -237,7 +244,8 @@ class ServerService:
         """
         owner_id = require_may_create(principal)
         name = check_name(new.name) if new.name else name_from_source(new.source)
-        check_config(new.config)
+        await self._check(new.config)
+        require_may_relax(principal, Isolation(), new.config.isolation)
         key = new_key(KEY_PREFIX)
         values = await self._secrets.place(name, new.secrets)
 
@@ -340,9 +348,11 @@ class ServerService:
                 _deploy_with(found, config, principal, Trigger.CONFIGURE)
             else:
                 store.set_config(found.id, config_as_dict(config))
+            require_may_relax(principal, found.config.isolation, config.isolation)
                 if config.tools != found.config.tools:
                     _read_again(found.id)
-            record_write(principal, action, found)
+            changed = told(found.config.isolation, config.isolation)
+            record_write(principal, action, found, changed)
             return self._view(store.get(found.id))
 
         return await self._database.run(write)
@@ -351,6 +361,11 @@ class ServerService:
         self, principal: Principal, server: int | str, settings: Mapping[str, str]
     ) -> ServerView:
         """Give a server settings, and redeploy it; the rest of its configuration stays.
+    async def _check(self, config: ServerConfig) -> None:
+        check_config(config)
+        if needs_more_than_every_box_has(config.isolation):
+            require_possible(config.isolation, await self._executor.describe())
+
 
         What is secret by its name, or was a secret before, is kept as such; the rest is added to the environment.
 

@@ -20,6 +20,8 @@ from appliance.output.service import OutputService
 from appliance.registry.upkeep import RegistryUpkeep
 from appliance.servers.catalog import Catalog
 from appliance.servers.checks.service import HealthService
+from appliance.servers.isolating.service import IsolationService
+from appliance.servers.secret_settings import ServerSecrets
 from appliance.servers.service import ServerService
 from appliance.servers.sources import ServerSources
 from appliance.servers.webhooks import WebhookService
@@ -46,6 +48,8 @@ class Services:
     servers: ServerService
     sources: ServerSources
     webhooks: WebhookService
+    secrets: ServerSecrets
+    isolation: IsolationService
     bundles: BundleService
     catalog: Catalog
     ledger: LedgerService
@@ -81,6 +85,8 @@ def make_app(
     app[keys.SERVERS] = services.servers
     app[keys.SOURCES] = services.sources
     app[keys.WEBHOOKS] = services.webhooks
+    app[keys.SECRETS] = services.secrets
+    app[keys.ISOLATION] = services.isolation
     app[keys.BUNDLES] = services.bundles
     app[keys.CATALOG] = services.catalog
     app[keys.LEDGER] = services.ledger

@@ -19,6 +19,8 @@ from appliance.output.service import OutputService
 from appliance.registry.upkeep import RegistryUpkeep
 from appliance.servers.catalog import Catalog
 from appliance.servers.checks.service import HealthService
+from appliance.servers.isolating.service import IsolationService
+from appliance.servers.secret_settings import ServerSecrets
 from appliance.servers.service import ServerService
 from appliance.servers.sources import ServerSources
 from appliance.servers.webhooks import WebhookService
@@ -35,6 +37,7 @@ SERVERS = web.AppKey("servers", ServerService)
 SOURCES = web.AppKey("sources", ServerSources)
 WEBHOOKS = web.AppKey("webhooks", WebhookService)
 REGISTRY = web.AppKey("registry", RegistryUpkeep)
+ISOLATION = web.AppKey("isolation", IsolationService)
 INVOCATIONS = web.AppKey("invocations", InvocationService)
 BUNDLES = web.AppKey("bundles", BundleService)
 CHECKS = web.AppKey("checks", HealthService)

@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 
 from appliance.infra.docker import Engine
-from appliance.runtimes.data_disks import DataDisks, DataUse
+from appliance.runtimes.data_disks import DataDisks
 from appliance.runtimes.docker import DockerExecutor
-from appliance.runtimes.isolation import Isolation
+from appliance.runtimes.isolation import DataUse, Isolation
 from appliance.runtimes.model import InstanceSpec, InstanceState, Transport
 from tests.engine import SUBNET_POOL, Box, docker
 
@@ -110,7 +110,7 @@ async def test_who_fills_data_fills_what_is_theirs_and_no_more(
 
 
 async def test_a_disk_takes_another_size_when_nobody_uses_it(
-    executor: DockerExecutor, spec: InstanceSpec, disks: DataDisks
+    executor: DockerExecutor, spec: InstanceSpec
 ) -> None:
     async def started(size: int, deployment: int) -> DataUse:
         wait = ("python3", "-c", "import signal; signal.pause()")
@@ -122,9 +122,7 @@ async def test_a_disk_takes_another_size_when_nobody_uses_it(
                 isolation=Isolation(data_bytes=size),
             )
         )
-        found = await asyncio.to_thread(disks.use, executor._space.name(1))
-        assert found is not None
-        return found
+        return (await executor.data_uses([1]))[1]
 
     first = await started(32 * MIB, 11)
     await executor.remove("mcp-one-11")

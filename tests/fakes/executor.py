@@ -1,9 +1,9 @@
 """An executor on which nothing runs: for tests of what people ask for, not of what becomes of it."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Collection, Mapping
 from datetime import UTC, datetime
 
-from appliance.runtimes.isolation import Tier
+from appliance.runtimes.isolation import DataUse, Tier
 from appliance.runtimes.model import (
     ExecutorDescriptor,
     ExecutorEvent,
@@ -12,6 +12,7 @@ from appliance.runtimes.model import (
     LogLine,
     SessionContainer,
 )
+from appliance.runtimes.pressure import Pressure
 
 PRINTED = [
     LogLine(
@@ -41,6 +42,12 @@ class IdleExecutor:
 
     async def describe(self) -> ExecutorDescriptor:
         return ExecutorDescriptor(self.name, frozenset(), frozenset({Tier.STANDARD}))
+
+    async def data_uses(self, server_ids: Collection[int]) -> Mapping[int, DataUse]:
+        return {item: DataUse(1000, 999) for item in server_ids}
+
+    async def pressures(self, container_ids: Collection[str]) -> Mapping[str, Pressure]:
+        return dict.fromkeys(container_ids, Pressure(processes=3))
 
     async def check(self) -> str:
         return "idle"

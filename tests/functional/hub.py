@@ -34,6 +34,10 @@ from appliance.registry.upkeep import RegistryUpkeep
 from appliance.servers.access import visible_id
 from appliance.servers.catalog import Catalog
 from appliance.servers.mcp import McpClient
+from appliance.servers.checks.check import Checker
+from appliance.servers.checks.service import HealthService
+from appliance.servers.checks.watch import HealthWatch
+from appliance.servers.isolating.service import IsolationService
 from appliance.servers.places import changed_place, seen_place
 from appliance.servers.service import ServerService
 from appliance.servers.sources import ServerSources
@@ -109,9 +113,11 @@ def services_for(
     keeper = SourceKeeper(database, settings)
     servers = ServerService(
         database,
-        IdleExecutor(),
+        executor,
         builds,
         mcp,
+    executor = IdleExecutor()
+    secrets = secrets_in(settings.data_dir, database)
         keeper=keeper,
         gateway_public_url=gateway_url,
     )
@@ -126,6 +132,13 @@ def services_for(
         bundles=BundleService(database, mcp, gateway_public_url=gateway_url),
         catalog=Catalog(database, site(settings.public_url, gateway_url)),
         ledger=ledger,
+        isolation=IsolationService(
+            database,
+            servers,
+            executor,
+            data_limit_bytes=settings.server_data_limit_bytes,
+        ),
+        secrets=ServerSecrets(database, secrets),
         evidence=evidence_for(database, settings, ledger),
         registry=RegistryUpkeep(
             database,

@@ -31,6 +31,7 @@ from appliance.runtimes.docker import DockerExecutor
 from appliance.servers import store
 from appliance.servers.access import visible_id
 from appliance.servers.catalog import Catalog
+from appliance.servers.isolating.service import IsolationService
 from appliance.servers.mcp import McpClient
 from appliance.servers.model import Deployment, NewServer, Status
 from appliance.servers.service import ServerService, ServerView
@@ -176,7 +177,11 @@ async def hub(database: Database, **settings: Any) -> AsyncIterator[Hub]:
         mcp = McpClient(session, chosen.mcp_gateway_url, "mcpi_test")
         servers = ServerService(
             database,
-            DockerExecutor(engine, owner=OWNER, subnet_pool=chosen.server_subnet_pool),
+        executor = DockerExecutor(
+            engine, owner=OWNER, subnet_pool=chosen.server_subnet_pool
+        )
+        secrets = secrets_in(chosen.data_dir, database)
+            executor,
             builds,
             mcp,
             keeper=keeper,
@@ -191,6 +196,13 @@ async def hub(database: Database, **settings: Any) -> AsyncIterator[Hub]:
             webhooks=WebhookService(
                 database, chosen.jwt_secret.get_secret_value().encode()
             ),
+            isolation=IsolationService(
+                database,
+                servers,
+                executor,
+                data_limit_bytes=chosen.server_data_limit_bytes,
+            ),
+            secrets=ServerSecrets(database, secrets),
             bundles=BundleService(
                 database, mcp, gateway_public_url="http://gateway.example.org:4444"
             ),

@@ -28,6 +28,7 @@ from appliance.sources.credentials import checked_credential
 from appliance.sources.entry import Entry
 from appliance.sources.spec import KINDS, parse_source
 from appliance.web.api.health_bodies import HealthBody
+from appliance.web.api.isolation_bodies import IsolationBody
 from appliance.web.parsing import Input
 
 #: Fields that each decide where a server comes from.
@@ -158,6 +159,11 @@ class ConfigBody(Input):
         json_schema_extra={"pattern": PATH_PATTERN},
     )
 
+    isolation: IsolationBody = Field(
+        default_factory=IsolationBody,
+        description="How far the server is kept apart, and what it may use besides CPU and memory.",
+    )
+
     def config(self) -> ServerConfig:
         """Return the configuration; the service checks its values."""
         return ServerConfig(
@@ -173,6 +179,7 @@ class ConfigBody(Input):
             listed=self.listed,
             trace_bodies=self.trace_bodies,
             limits=self.limits.limits(),
+            isolation=self.isolation.isolation(),
             entry=self.entry,
             dockerfile=self.dockerfile,
             health=self.health.policy(),

@@ -15,7 +15,7 @@ from appliance.core.errors import NotFoundError
 from appliance.jobs.announcements import PROGRESS, STATE
 from appliance.observability.events import Event
 from appliance.web.keys import EVENTS, SERVERS
-from appliance.web.pages import activity, servers, webhooks
+from appliance.web.pages import activity, isolation, servers, webhooks
 from appliance.web.pages.live_logs import build_lines, output_lines
 from appliance.web.render import block, partial
 from appliance.web.requests import (
@@ -271,6 +271,11 @@ TABS: dict[str, Render] = {
         "pages/servers/webhook.html",
         "webhook_deliveries",
         context=webhooks.webhook_context,
+    ),
+    "isolation": _tab(
+        "pages/servers/isolation.html",
+        "isolation_now",
+        context=isolation.isolation_context,
     ),
     "created": _created,
 }

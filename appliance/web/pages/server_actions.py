@@ -176,10 +176,16 @@ async def configure(request: web.Request) -> web.Response:
     form = await read_form(request)
     context = await config_context(request)
     try:
+        now = context["view"].server.config
         config = replace(
             server_form.read_config(form),
-            # It has a page of its own.
-            dockerfile=context["view"].server.config.dockerfile,
+            # They have pages of their own.
+            dockerfile=now.dockerfile,
+            health=now.health,
+            deploys=now.deploys,
+            pinning=now.pinning,
+            isolation=now.isolation,
+            egress=now.egress,
         )
         view = await request.app[SERVERS].configure(
             principal_of(request), server_of(request), config
