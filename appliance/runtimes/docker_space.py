@@ -18,10 +18,12 @@ from appliance.core import labels
 from appliance.infra.archive import directory_entry, read_file
 from appliance.infra.docker import Engine, is_missing, words
 from appliance.runtimes.container import DATA, DEFAULT_UID, ImageFacts, data_mount
+from appliance.runtimes.data_disks import DataDisks
 from appliance.runtimes.errors import ImageMissingError, StartFailedError
 from appliance.runtimes.networks import network_config, network_name
 from appliance.runtimes.isolation import DataUse
-from appliance.runtimes.data_disks import DataDisks
+from appliance.runtimes.networks import network_config, network_name
+from appliance.runtimes.secret_entry import IMAGE_SHELL, ImageProgram
 from appliance.runtimes.subnets import free_subnets
 from appliance.runtimes.users import image_account
 
@@ -49,11 +51,11 @@ class Space:
             subnet_pool: Range that networks are cut from.
             disks: Makes volumes that have a size; ``None``: volumes are directories.
         """
+        self._disks = disks
         self._engine = engine
         self._owner = owner
         self._pool = subnet_pool
         # Choosing a subnet and taking it are two calls; between them nobody else here
-        self._disks = disks
         # may choose.
         self._choosing = asyncio.Lock()
 
@@ -199,6 +201,8 @@ class Space:
                 await _remove_helper(helper)
             await _unless_missing(
                 aiodocker.volumes.DockerVolume(client, self.name(server_id)).delete()
+        if self._disks:
+            await self._disks.remove(self.name(server_id))
             )
 
     async def image_facts(
@@ -211,8 +215,6 @@ class Space:
             volume: The server's.
             may_be_root: Whether a user of the image's that is root stays so.
 
-        if self._disks:
-            await self._disks.remove(self.name(server_id))
         Raises:
             ImageMissingError: It is not on this box.
         """

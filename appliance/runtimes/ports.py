@@ -1,6 +1,6 @@
 """The ports of what runs instances: the contracts that ``tests/contract`` holds every implementation to."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Collection, Mapping
 from contextlib import AbstractAsyncContextManager
 from typing import Protocol
 

@@ -340,7 +340,7 @@ class ServerService:
         Raises:
             InvalidError: The configuration is wrong.
         """
-        check_config(config)
+        await self._check(config)
 
         def write() -> ServerView:
             found = writable_server(principal, server)
