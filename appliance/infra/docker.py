@@ -43,6 +43,7 @@ class Engine:
         self._connections = connections
         self._client: aiodocker.Docker | None = None
         self._connector: aiohttp.BaseConnector | None = None
+        self._is_closed = False
 
     async def address(self) -> str:
         """Return the engine's address; programs meet the same engine with it as their ``DOCKER_HOST``.
@@ -62,6 +63,8 @@ class Engine:
             EngineUnavailableError: No engine's socket was found on this box.
         """
         address = await self.address()
+        if self._is_closed:
+            raise _unreachable("the connection was closed")
         if self._client is None:
             scheme, _, path = address.partition("://")
             if scheme == "unix" and self._connections != CONNECTIONS:
@@ -120,7 +123,8 @@ class Engine:
                 yield response.content
 
     async def close(self) -> None:
-        """Close every connection."""
+        """Close every connection, for good: what still wants to ask finds the engine away."""
+        self._is_closed = True
         if self._client is not None:
             await self._client.close()
             self._client = None
