@@ -78,25 +78,31 @@ from appliance.registry.upkeep import RegistryUpkeep
 from appliance.runtimes.data_disks import DataDisks
 from appliance.runtimes.docker import DockerExecutor
 from appliance.runtimes.docker_printing import DockerPrinters
+from appliance.secrets.errors import MasterKeyError, VaultAwayError
+from appliance.secrets.room import kept_up, make_secrets, memory_files
+from appliance.secrets.room import sweep as sweep_memory
+from appliance.secrets.rotation import REWRAP
+from appliance.secrets.service import SecretService
 from appliance.servers.access import visible_id
 from appliance.servers.catalog import Catalog
 from appliance.servers.checks.check import Checker
 from appliance.servers.checks.service import HealthService
 from appliance.servers.checks.watch import EVERY_S as HEALTH_EVERY_S
 from appliance.servers.checks.watch import HealthWatch
+from appliance.servers.isolating.service import IsolationService
+from appliance.servers.isolating.watch import EVERY_S as LIMITS_EVERY_S
+from appliance.servers.isolating.watch import LimitWatch
 from appliance.servers.mcp import McpClient
 from appliance.servers.places import changed_place, seen_place
 from appliance.servers.reconciler import Reconciler
 from appliance.servers.references import DeploymentReferences
 from appliance.servers.refresh import EVERY_S as REFRESH_EVERY_S
-from appliance.servers.isolating.service import IsolationService
-from appliance.servers.isolating.watch import EVERY_S as LIMITS_EVERY_S
-from appliance.servers.isolating.watch import LimitWatch
 from appliance.servers.refresh import (
     RefreshSweep,
     RefreshTask,
     watch_changes,
 )
+from appliance.servers.secret_settings import ServerSecrets
 from appliance.servers.service import RECONCILE, REFRESH, ServerService
 from appliance.servers.sources import ServerSources
 from appliance.servers.steps import Steps
@@ -205,8 +211,15 @@ async def make_hub(  # noqa: PLR0915 - one object after another, which is the po
     disks = DataDisks(
         settings.data_disks_dir, default_bytes=settings.server_data_limit_bytes
     )
+    memory = await asyncio.to_thread(memory_files, settings)
+    secret_service = make_secrets(database, settings, memory, session)
     executor = DockerExecutor(
-        engine, owner=owner, subnet_pool=settings.server_subnet_pool, disks=disks
+        engine,
+        owner=owner,
+        subnet_pool=settings.server_subnet_pool,
+        disks=disks,
+        memory=memory,
+        hiding=secret_service.redactor,
     )
     keeper = CredentialKeeper(database, settings, host=registry_host(settings.registry))
     registry = RegistryService(database, engine, settings, owner=owner, keeper=keeper)
@@ -253,13 +266,19 @@ async def make_hub(  # noqa: PLR0915 - one object after another, which is the po
         builds,
         mcp,
         keeper=source_keeper,
+        secrets=secret_service,
         gateway_public_url=public_url,
     )
     sources = ServerSources(database, servers, source_keeper)
     webhooks = WebhookService(database, secret)
     bundles = BundleService(database, mcp, gateway_public_url=public_url)
     steps = Steps(
-        database, executor, builds, mcp, start_timeout_s=settings.start_timeout
+        database,
+        executor,
+        builds,
+        mcp,
+        secrets=secret_service,
+        start_timeout_s=settings.start_timeout,
     )
     invocations = InvocationService(
         database,
@@ -296,6 +315,7 @@ async def make_hub(  # noqa: PLR0915 - one object after another, which is the po
         REFRESH: RefreshTask(database, mcp),
         REDEPLOY: WebhookRedeploy(database),
         ATTEST: AttestTask(evidence),
+        REWRAP: secret_service.rotation,
     }
     if registry.is_configured:
         handlers[CHECK] = CheckTask(keeper, registry.client())
@@ -304,6 +324,7 @@ async def make_hub(  # noqa: PLR0915 - one object after another, which is the po
     worker = JobWorker(database, handlers, concurrency=JOBS_AT_ONCE, metrics=metrics)
     clock = Clock(database, metrics=metrics)
     clock.every(SWEEP_EVERY_S, "servers.sweep", sweep)
+    clock.every(LIMITS_EVERY_S, "servers.limits", LimitWatch(database, executor))
     clock.every(HEALTH_EVERY_S, "servers.check_health", checks.watch.tick)
     clock.every(PRUNE_EVERY_S, "servers.prune_history", checks.prune)
     clock.every(REFRESH_EVERY_S, "servers.refresh_manifests", RefreshSweep(database))
@@ -322,9 +343,12 @@ async def make_hub(  # noqa: PLR0915 - one object after another, which is the po
     clock.every(LEDGER_CHECK_EVERY_S, "artifacts.check_chain", ledger.check)
     clock.every(PRUNE_EVERY_S, "webhooks.prune", webhooks.prune)
     clock.every(PRUNE_EVERY_S, "builds.prune", builds.prune)
+    clock.every(PRUNE_EVERY_S, "secrets.prune", secret_service.prune)
+    clock.every(
+        PRUNE_EVERY_S, "secrets.sweep", partial(sweep_memory, secret_service, executor)
+    )
 
     readiness = Readiness(
-    clock.every(LIMITS_EVERY_S, "servers.limits", LimitWatch(database, executor))
         {
             "database": _say(database.ping, "Postgres answers."),
             "migrations": _migrations_check(migration_problem),
@@ -338,6 +362,7 @@ async def make_hub(  # noqa: PLR0915 - one object after another, which is the po
             ),
             "ledger": _ledger_check(ledger),
             "registry": registry_check(upkeep),
+            "secrets": secrets_check(secret_service),
             "worker": _worker_check(worker),
             "clock": _clock_check(clock),
         }
@@ -348,6 +373,13 @@ async def make_hub(  # noqa: PLR0915 - one object after another, which is the po
         servers=servers,
         sources=sources,
         webhooks=webhooks,
+        secrets=ServerSecrets(database, secret_service),
+        isolation=IsolationService(
+            database,
+            servers,
+            executor,
+            data_limit_bytes=settings.server_data_limit_bytes,
+        ),
         bundles=bundles,
         catalog=Catalog(database, site(settings.public_url, public_url)),
         ledger=ledger,
@@ -373,20 +405,14 @@ async def make_hub(  # noqa: PLR0915 - one object after another, which is the po
                 watch_executor(
                     executor.events(), database, sweep, checks.watch.look_at
                 ),
-        secrets=ServerSecrets(database, secret_service),
-        isolation=IsolationService(
-            database,
-            servers,
-            executor,
-            data_limit_bytes=settings.server_data_limit_bytes,
-        ),
                 name="executor-events",
             ),
             asyncio.create_task(watch_changes(database), name="manifest-changes"),
             *output.start(events),
         ]
         log.info("hub.started", port=settings.bind_port)
-        yield
+        async with kept_up(secret_service):
+            yield
         for watcher in watchers:
             watcher.cancel()
         for watcher in watchers:
@@ -462,6 +488,18 @@ def registry_check(upkeep: RegistryUpkeep) -> Callable[[], Awaitable[str]]:
         if health.rotation_recommended:
             raise DegradedError(told)
         return told
+
+    return check
+
+
+def secrets_check(secrets: SecretService) -> Callable[[], Awaitable[str]]:
+    """Return what tells whether secrets can be had; what runs has its own, so the hub is degraded without."""
+
+    async def check() -> str:
+        try:
+            return await secrets.check()
+        except (VaultAwayError, MasterKeyError) as error:
+            raise DegradedError(error.reason) from error
 
     return check
 

@@ -6,7 +6,7 @@ place, in hexadecimal. A text may have been cut in the middle of a value, so its
 
 import base64
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from urllib.parse import quote, quote_plus
 
 HIDDEN = "[redacted]"
@@ -60,7 +60,7 @@ def hide_everything(text: str) -> str:
     return HIDDEN if text else text
 
 
-def in_all(value: object, hide: "KnownValues") -> object:
+def in_all(value: object, hide: Callable[[str], str]) -> object:
     """Return ``value``, made of what JSON knows, without the values: texts, names of members, and all within."""
     if isinstance(value, str):
         return hide(value)

@@ -1,6 +1,9 @@
 """Which names stand for secrets, by the words in them. Pure."""
 
 import re
+from collections.abc import Collection, Mapping
+
+from pydantic import SecretStr
 
 _SECRET = re.compile(
     r"pass(word|wd|phrase|code)|secret|token|authorization|cookie|api[-_ ]?key|private[-_]?key|access[-_]?key"
@@ -22,3 +25,19 @@ def looks_secret(name: str) -> bool:
     [True, False, False]
     """
     return bool(_SECRET.search(name)) and not _HARMLESS.search(name)
+
+
+def sorted_out(
+    settings: Mapping[str, str], known: Collection[str] = ()
+) -> tuple[dict[str, SecretStr], dict[str, str]]:
+    """Return the secret ones among settings, and the others.
+
+    Args:
+        settings: By name.
+        known: Names of what is secret already.
+    """
+    secret = {name for name in settings if name in known or looks_secret(name)}
+    return (
+        {name: SecretStr(settings[name]) for name in settings if name in secret},
+        {name: settings[name] for name in settings if name not in secret},
+    )

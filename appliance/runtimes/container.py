@@ -4,18 +4,21 @@ What keeps it in its place is ``hardening``'s.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from appliance.core import labels
+from appliance.runtimes import secret_entry
 from appliance.runtimes.hardening import EngineFacts, hardening
 from appliance.runtimes.model import InstanceSpec, Transport
 from appliance.runtimes.networks import attachment
+from appliance.runtimes.secret_entry import ImageProgram, SecretPlaces
 
 #: Who runs in containers whose image does not say, or says root.
 DEFAULT_UID = 10001
 DATA = "/data"
 DEFAULT_ENGINE = EngineFacts()
+NO_SECRETS = SecretPlaces()
 
 #: Small, and never a brake: a server that prints faster than the disk writes loses log
 #: lines, not time.
@@ -47,9 +50,10 @@ class ImageFacts:
     volume_is_ready: bool
     #: Variables that the image sets, by name.
     environment: Mapping[str, str]
+    program: ImageProgram = field(default_factory=ImageProgram)
 
 
-def container_config(
+def container_config(  # noqa: PLR0913 - what a container is made of
     spec: InstanceSpec,
     image: ImageFacts,
     *,
@@ -57,6 +61,7 @@ def container_config(
     network: str,
     volume: str,
     engine: EngineFacts = DEFAULT_ENGINE,
+    secrets: SecretPlaces = NO_SECRETS,
 ) -> dict[str, Any]:
     """Return the body of ``POST /containers/create``.
 
@@ -67,6 +72,10 @@ def container_config(
         owner: This installation's id.
         network: Name of the server's own network.
         volume: Name of the server's volume, mounted at ``/data``.
+        secrets: Where on this box what its secrets need is.
+
+    Raises:
+        StartFailedError: Its secrets cannot reach it in the way that was asked for.
     """
     speaks_http = spec.transport is not Transport.STDIO
     port = f"{spec.port}/tcp"
@@ -87,12 +96,14 @@ def container_config(
         "HostConfig": host_config(
             spec,
             network=network,
-            mount=data_mount(volume, is_ready=image.volume_is_ready),
+            mounts=[
+                data_mount(volume, is_ready=image.volume_is_ready),
+                *secret_entry.mounts(spec.secrets, image.program, secrets),
+            ],
             engine=engine,
         ),
+        **secret_entry.entry(spec.secrets, image.program, spec.arguments),
     }
-    if spec.arguments:
-        config["Cmd"] = list(spec.arguments)
     if speaks_http:
         # Told, not published: the gateway reaches it on the server's own network.
         config["ExposedPorts"] = {port: {}}
@@ -100,12 +111,16 @@ def container_config(
 
 
 def host_config(
-    spec: InstanceSpec, *, network: str, mount: dict[str, Any], engine: EngineFacts
+    spec: InstanceSpec,
+    *,
+    network: str,
+    mounts: list[dict[str, Any]],
+    engine: EngineFacts,
 ) -> dict[str, Any]:
     """Return the part that keeps the container in its place and within its limits."""
     return {
         **hardening(spec.isolation, engine),
-        "Mounts": [mount],
+        "Mounts": mounts,
         "Memory": spec.limits.memory_bytes,
         # Equal to Memory: no swap on top.
         "MemorySwap": spec.limits.memory_bytes,

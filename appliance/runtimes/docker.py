@@ -6,6 +6,7 @@ import json
 import math
 from collections.abc import AsyncGenerator, Callable, Collection, Mapping
 from contextlib import aclosing
+from dataclasses import replace
 from http import HTTPStatus
 from typing import Any
 
@@ -14,16 +15,17 @@ import structlog
 
 from appliance.core import labels
 from appliance.infra.docker import CONTROL_TIMEOUT_S, Engine, is_missing, words
+from appliance.infra.memory_files import MemoryFiles
 from appliance.runtimes import inspection
 from appliance.runtimes.container import container_config
-from appliance.runtimes.docker_sessions import (
-    is_sessions,
 from appliance.runtimes.data_disks import DataDisks
 from appliance.runtimes.docker_secrets import (
     ContainerSecrets,
     Hiding,
     hide_nothing,
 )
+from appliance.runtimes.docker_sessions import (
+    is_sessions,
     session,
     sessions_of,
     stop_all,
@@ -42,9 +44,9 @@ from appliance.runtimes.model import (
     LogLine,
     SessionContainer,
 )
+from appliance.runtimes.pressure import Pressure, pressures
 from appliance.runtimes.volumes import DockerVolumes, ImageMaker
 
-from appliance.runtimes.pressure import Pressure, pressures
 log = structlog.get_logger(__name__)
 
 RECONNECT_AFTER_S = 1.0
@@ -53,7 +55,7 @@ TWIN_TRIES = 30
 TWIN_PAUSE_S = 0.1
 #: Containers that are looked into at once.
 INSPECTIONS = 8
-_EVENTS = ["start", "die", "oom", "destroy"]
+_EVENTS = ["start", "die", "oom", "destroy", "pause", "unpause"]
 
 
 class DockerExecutor:
@@ -63,11 +65,11 @@ class DockerExecutor:
         engine: The door to the engine; the caller closes it.
         owner: This installation's id. What carries another is never touched.
         subnet_pool: Range that servers' networks are cut from.
-    """
-
         disks: Gives each server's ``/data`` a size; ``None``: it is a directory.
         memory: Where secrets lie in memory; ``None``: there is nowhere.
         hiding: What keeps secrets out of what servers print.
+    """
+
     name = "docker"
 
     def __init__(
@@ -81,6 +83,8 @@ class DockerExecutor:
         hiding: Hiding = hide_nothing,
     ) -> None:
         """Keep the parts; nothing is connected yet."""
+        self._secrets = ContainerSecrets(memory)
+        self._hiding = hiding
         self._engine = engine
         self._owner = owner
         self._space = Space(engine, owner=owner, subnet_pool=subnet_pool, disks=disks)
@@ -98,12 +102,8 @@ class DockerExecutor:
             name=self.name,
             capabilities=facts.capabilities | {"image-build", "volumes", "logs"},
             isolation_tiers=facts.tiers,
-        )
-
-    async def _engine_facts(self) -> EngineFacts:
-        async with self._engine.reach() as client:
             data_unlimited_because=await self._space.unlimited_because(),
-            return engine_facts(await client.system.info())
+        )
 
     async def data_uses(self, server_ids: Collection[int]) -> Mapping[int, DataUse]:
         """Return how full the /data of these servers is, but of those of which it cannot be seen."""
@@ -112,6 +112,10 @@ class DockerExecutor:
     async def pressures(self, container_ids: Collection[str]) -> Mapping[str, Pressure]:
         """Return how often these containers were held back by their limits, but of those of which it cannot be seen."""
         return await asyncio.to_thread(pressures, container_ids)
+
+    async def _engine_facts(self) -> EngineFacts:
+        async with self._engine.reach() as client:
+            return engine_facts(await client.system.info())
 
     async def check(self) -> str:
         """Return the engine's version in words."""
@@ -136,6 +140,7 @@ class DockerExecutor:
             # Its disk is attached anew where the box was restarted.
             await self._ensure_volume(spec)
         if inspection.instance(found).state is not InstanceState.RUNNING:
+            await self._secrets.fill(spec, found)
             await self._start_container(spec, found)
             started = await self._inspect(spec.name)
             if started is None:
@@ -168,6 +173,7 @@ class DockerExecutor:
             network=network,
             volume=volume,
             engine=facts,
+            secrets=await self._secrets.prepare(spec),
         )
         async with self._engine.reach() as client:
             try:
@@ -181,17 +187,17 @@ class DockerExecutor:
             found: dict[str, Any] = await container.show()
         return found
 
+    async def _ensure_volume(self, spec: InstanceSpec) -> str:
+        return await self._space.ensure_volume(
+            spec.server_id, data_bytes=spec.isolation.data_bytes
+        )
+
     async def _made_by_another(self, spec: InstanceSpec) -> dict[str, Any]:
         """Return the container that another call of the same job is just making; its name is taken before it shows."""
         for _ in range(TWIN_TRIES):
             if found := await self._inspect(spec.name):
                 return found
             await asyncio.sleep(TWIN_PAUSE_S)
-    async def _ensure_volume(self, spec: InstanceSpec) -> str:
-        return await self._space.ensure_volume(
-            spec.server_id, data_bytes=spec.isolation.data_bytes
-        )
-
         raise StartFailedError(
             f"The engine says that {spec.name} exists, and does not show it.",
             hint="Start it again.",
@@ -235,12 +241,14 @@ class DockerExecutor:
             await _delete(client.containers.container(self._container_name(name)))
             for container in await sessions_of(client, self._owner, instance=name):
                 await _delete(container)
+        await self._secrets.remove(name)
 
     async def remove_server(self, server_id: int) -> None:
         """Remove every instance, the network, the volume and the built images of a server."""
         async with self._engine.reach() as client:
             for container in await self._list(client, server_id):
                 await _delete(container)
+                await self._secrets.remove(container["Labels"][labels.INSTANCE])
             # A hub that was killed right after a build may not have written down what it built.
             wanted = [f"{labels.OWNER}={self._owner}", f"{labels.SERVER}={server_id}"]
             built = await client.images.list(filters={"label": wanted})
@@ -323,15 +331,23 @@ class DockerExecutor:
         }
         reader = FrameReader()
         try:
+            hide = await self._hiding_of(name)
             async with self._engine.stream(
                 f"containers/{self._container_name(name)}/logs", params
             ) as body:
                 async for chunk in body.iter_any():
                     for line in reader.feed(chunk):
-                        yield line
+                        yield replace(line, text=hide(line.text))
         except aiodocker.DockerError as error:
             if not is_missing(error):
                 raise
+
+    async def _hiding_of(self, name: str) -> Callable[[str], str]:
+        """Return what hides an instance's secrets in what it prints."""
+        found = await self._inspect(name)
+        if found is None:
+            return str
+        return await self._hiding(inspection.instance(found).server_id)
 
     async def events(self) -> AsyncGenerator[ExecutorEvent]:
         """Yield what happens to instances, for ever; every connection begins with ``reconnected``."""

@@ -7,20 +7,19 @@ from collections.abc import Awaitable, Collection
 from dataclasses import replace
 from http import HTTPStatus
 from itertools import islice
-from typing import Any
 from pathlib import Path
+from typing import Any
 
 import aiodocker
 import aiodocker.networks
 import aiodocker.volumes
 
 from appliance.core import labels
-from appliance.infra.archive import directory_entry, read_file
+from appliance.infra.archive import directory_entry, has_file, read_file
 from appliance.infra.docker import Engine, is_missing, words
 from appliance.runtimes.container import DATA, DEFAULT_UID, ImageFacts, data_mount
 from appliance.runtimes.data_disks import DataDisks
 from appliance.runtimes.errors import ImageMissingError, StartFailedError
-from appliance.runtimes.networks import network_config, network_name
 from appliance.runtimes.isolation import DataUse
 from appliance.runtimes.networks import network_config, network_name
 from appliance.runtimes.secret_entry import IMAGE_SHELL, ImageProgram
@@ -51,8 +50,8 @@ class Space:
             subnet_pool: Range that networks are cut from.
             disks: Makes volumes that have a size; ``None``: volumes are directories.
         """
-        self._disks = disks
         self._engine = engine
+        self._disks = disks
         self._owner = owner
         self._pool = subnet_pool
         # Choosing a subnet and taking it are two calls; between them nobody else here
@@ -136,7 +135,6 @@ class Space:
                 await client.volumes.create(config)
         return name
 
-    async def remove_network(self, server_id: int) -> None:
     async def _volume(self, name: str) -> dict[str, Any] | None:
         async with self._engine.reach() as client:
             try:
@@ -175,6 +173,7 @@ class Space:
         # of us is in a container, and it is on this box.
         return await asyncio.to_thread(Path(root or "/nowhere").is_dir)
 
+    async def remove_network(self, server_id: int) -> None:
         """Remove the server's network; it may be gone already."""
         async with self._engine.reach() as client:
             await self._remove_former_network(client, server_id)
@@ -201,9 +200,9 @@ class Space:
                 await _remove_helper(helper)
             await _unless_missing(
                 aiodocker.volumes.DockerVolume(client, self.name(server_id)).delete()
+            )
         if self._disks:
             await self._disks.remove(self.name(server_id))
-            )
 
     async def image_facts(
         self, reference: str, volume: str, *, may_be_root: bool = False
@@ -230,6 +229,9 @@ class Space:
                 raise
         config = found.get("Config") or {}
         variables = dict(item.partition("=")[::2] for item in config.get("Env") or [])
+        program = ImageProgram(
+            tuple(config.get("Entrypoint") or ()), tuple(config.get("Cmd") or ())
+        )
         if labels.BASE in (config.get("Labels") or {}):
             # Our own base has /data with the right owner, which the engine copies into
             # an empty volume.
@@ -240,8 +242,9 @@ class Space:
                 has_own_user=False,
                 volume_is_ready=False,
                 environment=variables,
+                program=program,
             )
-        account = await self._prepare(
+        account, has_shell = await self._prepare(
             found["Id"], str(config.get("User") or ""), volume, may_be_root=may_be_root
         )
         uid, gid = account or (DEFAULT_UID, DEFAULT_UID)
@@ -252,12 +255,15 @@ class Space:
             has_own_user=account is not None,
             volume_is_ready=True,
             environment=variables,
+            program=replace(program, has_shell=has_shell),
         )
 
     async def _prepare(
         self, image_id: str, user: str, volume: str, *, may_be_root: bool
-    ) -> tuple[int, int] | None:
+    ) -> tuple[tuple[int, int] | None, bool]:
         """Find out who a strange image runs as and give that user the volume, without running anything of it.
+
+        Return (uid, gid), and whether it has a shell.
 
         A container is made of the image with the volume in it and never started: the
         engine reads files from it, and unpacks a tar with one directory over ``/data``,
@@ -280,13 +286,14 @@ class Space:
                     user, passwd.decode(errors="replace"), may_be_root=may_be_root
                 )
                 uid, gid = account or (DEFAULT_UID, DEFAULT_UID)
+                has_shell = await has_file(self._engine, helper.id, IMAGE_SHELL)
                 await helper.put_archive(
                     "/", directory_entry(DATA.strip("/"), uid=uid, gid=gid, mode=0o750)
                 )
             finally:
                 with contextlib.suppress(aiodocker.DockerError):
                     await asyncio.shield(helper.delete(force=True))
-        return account
+        return account, has_shell
 
 
 async def _remove_helper(helper: Any) -> None:

@@ -14,8 +14,8 @@ from appliance.runtimes.model import SecretValue
 
 #: Where values lie in a container.
 DIRECTORY = "/run/secrets"
-#: Where a shell is mounted into images that have none.
-SHELL = "/run/mcp-host-shell"
+#: Where a shell is mounted into images that have none; busybox goes by the name that it is called by.
+SHELL = "/run/mcp-host/busybox"
 IMAGE_SHELL = "/bin/sh"
 #: Only what every POSIX shell has built in: an image may have nothing else. ``read`` ends at a line's end, and at the end of
 #: the file with what came after the last one.

@@ -1,8 +1,7 @@
 """Secrets for whoever starts servers, and for whoever passes on what they print."""
 
 import asyncio
-from collections.abc import Callable, Iterable
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Mapping
 from datetime import timedelta
 from weakref import WeakValueDictionary
 
@@ -19,6 +18,7 @@ from appliance.secrets import store
 from appliance.secrets.errors import MasterKeyError, VaultAwayError
 from appliance.secrets.keeping import SecretKeeper
 from appliance.secrets.model import Delivery, Keeper, VaultPlace
+from appliance.secrets.naming import check_name, check_value
 from appliance.secrets.rotation import MasterKeyRotation
 from appliance.secrets.store import Kept
 from appliance.secrets.vault import Vault
@@ -104,6 +104,55 @@ class SecretService:
                 )
             self._fetched[kept.vault] = await self.vault.read(kept.vault)
         return self._fetched[kept.vault]
+
+    # -- for those who set them
+
+    async def place(
+        self,
+        server_name: str,
+        values: Mapping[str, SecretStr],
+        *,
+        server_id: int | None = None,
+    ) -> dict[str, str | VaultPlace]:
+        """Return what ``keeper.put`` takes for these values: themselves, or where in Vault they were put.
+
+        What is put into Vault before a transaction that fails is referred to by nothing.
+
+        Args:
+            server_name: Whose they are.
+            values: By name.
+            server_id: ``None``: the server is not there yet.
+
+        Raises:
+            SecretInvalidError: A name or a value is not right.
+            VaultAwayError: Vault does not answer.
+        """
+        plain = {name: value.get_secret_value() for name, value in values.items()}
+        for name, value in plain.items():
+            check_name(name)
+            check_value(value)
+        if self.vault is None or not plain:
+            return dict(plain)
+        before = await self._vault_paths(server_id)
+        found: dict[str, str | VaultPlace] = {}
+        for name, value in plain.items():
+            path = before.get(name) or self.vault.new_path(server_name, name)
+            place = await self.vault.write(path, value)
+            self._fetched[place] = value
+            found[name] = place
+        return found
+
+    async def _vault_paths(self, server_id: int | None) -> dict[str, str]:
+        if server_id is None:
+            return {}
+        kept = await self._database.run(store.current, server_id)
+        return {item.place.name: item.vault.path for item in kept if item.vault}
+
+    async def forget_server(self, server_id: int) -> None:
+        """Remove from Vault what a server that is deleted had there, as far as Vault answers."""
+        kept = await self._database.run(store.remembered, server_id)
+        for path in {item.vault.path for item in kept if item.vault}:
+            await self.forget_in_vault(path)
 
     # -- for those who show what servers print
 
@@ -200,5 +249,7 @@ class SecretService:
     async def forget_in_vault(self, path: str) -> None:
         """Remove a secret from Vault, as far as Vault is there; it is of no use to anybody any more."""
         if self.vault is not None:
-            with suppress(VaultAwayError):
+            try:
                 await self.vault.remove(path)
+            except VaultAwayError as error:
+                log.warning("vault_value_left", path=path, reason=error.reason)

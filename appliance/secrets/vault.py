@@ -1,6 +1,7 @@
 """Vault: values in its KV engine (version 2), by token or AppRole; the token is renewed while it may be."""
 
 import asyncio
+import secrets
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -64,10 +65,6 @@ class VaultAccess:
             namespace=settings.vault_namespace,
         )
 
-    def path(self, server_id: int, name: str) -> str:
-        """Return where a secret of a server is put."""
-        return f"{self.prefix}/servers/{server_id}/{name}"
-
 
 @dataclass
 class _Token:
@@ -98,13 +95,17 @@ class Vault:
         """Where it is."""
         return self._access.address
 
-    async def write(self, server_id: int, name: str, value: str) -> VaultPlace:
+    def new_path(self, server_name: str, name: str) -> str:
+        """Return where a secret is put that is new; no server gets where another one's was, be they of one name."""
+        mark = secrets.token_hex(4)
+        return f"{self._access.prefix}/{server_name}/{name}-{mark}"
+
+    async def write(self, path: str, value: str) -> VaultPlace:
         """Put a value there, as a new version, and return where it is.
 
         Raises:
             VaultAwayError: It does not answer, or does not let us.
         """
-        path = self._access.path(server_id, name)
         body = {"data": {"value": value}}
         found = await self._call("POST", f"{self._access.mount}/data/{path}", body)
         return VaultPlace(path, int(found["data"]["version"]))

@@ -4,10 +4,11 @@ import asyncio
 import json
 import socket
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import aiohttp
 from aiohttp.abc import ResolveResult
+from pydantic import SecretStr
 
 from appliance.runtimes.model import Transport
 from appliance.servers.errors import EntryUnreachableError
@@ -86,10 +87,18 @@ async def _bounded(response: aiohttp.ClientResponse) -> bytes:
     return bytes(found)
 
 
-def hosted(
-    option: Option, inputs: Mapping[str, str], config: ServerConfig
-) -> tuple[Source, ServerConfig]:
-    """Return source and configuration of a server made of an entry; what ``config`` says itself wins. Pure.
+@dataclass(frozen=True)
+class Hosted:
+    """What an entry comes to."""
+
+    source: Source
+    config: ServerConfig
+    #: Variables that the entry calls secret; they are not in the configuration.
+    secrets: dict[str, SecretStr]
+
+
+def hosted(option: Option, inputs: Mapping[str, str], config: ServerConfig) -> Hosted:
+    """Return what a server is made of; what ``config`` says itself wins. Pure.
 
     Raises:
         InvalidError: It cannot be hosted here, or something that it asks for is missing; names ``inputs.<name>``.
@@ -101,14 +110,20 @@ def hosted(
     filled = option.fill({**known, **inputs})
     spoken = Transport(filled.transport) if filled.transport else None
     is_default_path = config.path == ServerConfig.path
-    return filled.source, replace(
+    environment = {**filled.environment, **config.environment}
+    secret = {
+        name: SecretStr(environment.pop(name))
+        for name in filled.secrets & environment.keys()
+    }
+    made = replace(
         config,
         arguments=(*filled.arguments, *config.arguments),
-        environment={**filled.environment, **config.environment},
+        environment=environment,
         transport=config.transport or spoken,
         port=config.port or filled.port,
         path=filled.path if filled.path and is_default_path else config.path,
     )
+    return Hosted(filled.source, made, secret)
 
 
 def parse_entry(text: bytes | str) -> Entry:

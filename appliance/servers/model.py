@@ -1,9 +1,12 @@
 """What a hosted server is."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
+
+from pydantic import SecretStr
 
 from appliance.core.egress import EgressPolicy
 from appliance.runtimes.isolation import Isolation
@@ -202,3 +205,5 @@ class NewServer:
     config: ServerConfig = ServerConfig()
     #: With what the source is fetched, where it is private.
     credential: Credential | None = None
+    #: What it gets and nobody else may see, by name.
+    secrets: Mapping[str, SecretStr] = field(default_factory=dict)

@@ -15,14 +15,18 @@ from appliance.builds.service import BuildService, BuildView
 from appliance.core.clock import now
 from appliance.core.errors import InvalidError
 from appliance.core.ids import key_hash, new_key
+from appliance.core.known_values import in_all
+from appliance.core.secret_names import sorted_out
 from appliance.infra.database import Database
 from appliance.jobs.queue import cancel_running_in_lane, enqueue
 from appliance.observability.usage import UsageMetric, usage_of
+from appliance.runtimes.isolation import Isolation
 from appliance.runtimes.model import (
     SessionContainer,
-from appliance.runtimes.isolation import Isolation
 )
 from appliance.runtimes.ports import Executor
+from appliance.secrets import store as secret_store
+from appliance.secrets.service import SecretService
 from appliance.servers import manifest_store, store
 from appliance.servers.access import record_write, visible_server, writable_server
 from appliance.servers.config import (
@@ -50,16 +54,16 @@ from appliance.servers.model import (
     ServerConfig,
     Status,
 )
-from appliance.sources.keeper import SourceKeeper
-from appliance.sources.model import PackageSource, Source
-
-RECONCILE = "servers.reconcile"
 from appliance.servers.relaxing import (
     needs_more_than_every_box_has,
     require_may_relax,
     require_possible,
     told,
 )
+from appliance.sources.keeper import SourceKeeper
+from appliance.sources.model import PackageSource, Source
+
+RECONCILE = "servers.reconcile"
 REFRESH = "servers.refresh_manifest"
 #: Until the gateway has read what changed.
 GATEWAY_READS_WITHIN = timedelta(seconds=1)
@@ -100,7 +104,7 @@ class ServerService:
     ``ForbiddenError``. A server is named by its id or its name.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - what it calls
         self,
         database: Database,
         executor: Executor,
@@ -344,11 +348,11 @@ class ServerService:
 
         def write() -> ServerView:
             found = writable_server(principal, server)
+            require_may_relax(principal, found.config.isolation, config.isolation)
             if changes_what_runs(found.config, config):
                 _deploy_with(found, config, principal, Trigger.CONFIGURE)
             else:
                 store.set_config(found.id, config_as_dict(config))
-            require_may_relax(principal, found.config.isolation, config.isolation)
                 if config.tools != found.config.tools:
                     _read_again(found.id)
             changed = told(found.config.isolation, config.isolation)
@@ -357,15 +361,15 @@ class ServerService:
 
         return await self._database.run(write)
 
-    async def provide(
-        self, principal: Principal, server: int | str, settings: Mapping[str, str]
-    ) -> ServerView:
-        """Give a server settings, and redeploy it; the rest of its configuration stays.
     async def _check(self, config: ServerConfig) -> None:
         check_config(config)
         if needs_more_than_every_box_has(config.isolation):
             require_possible(config.isolation, await self._executor.describe())
 
+    async def provide(
+        self, principal: Principal, server: int | str, settings: Mapping[str, str]
+    ) -> ServerView:
+        """Give a server settings, and redeploy it; the rest of its configuration stays.
 
         What is secret by its name, or was a secret before, is kept as such; the rest is added to the environment.
 
@@ -379,7 +383,7 @@ class ServerService:
             return found, {item.name for item in secret_store.of_server(found.id)}
 
         found, known = await self._database.run(look)
-        secret, plain = _sorted_out(settings, known)
+        secret, plain = sorted_out(settings, known)
         values = await self._secrets.place(found.name, secret, server_id=found.id)
 
         def write() -> ServerView:
@@ -452,14 +456,17 @@ class ServerService:
             return found
 
         found = await self._database.run(check)
+        hide = await self._secrets.redactor(found.id)
         try:
-            return await self._mcp.call_tool(
+            answer = await self._mcp.call_tool(
                 found.name, tool, arguments, timeout_s=timeout_s
             )
         except McpCallError as error:
+            error.detail = hide(error.detail)
             if error.rpc_code != INVALID_PARAMS:
                 raise
             raise CallRefusedError(error.detail, hint=error.hint) from error
+        return {name: in_all(value, hide) for name, value in answer.items()}
 
     # -- inside
 

@@ -4,6 +4,7 @@ import asyncio
 import itertools
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 
 import structlog
 
@@ -15,6 +16,7 @@ from appliance.infra.database import Database
 from appliance.observability.usage import record_usage
 from appliance.runtimes.model import Instance, InstanceState, LogLine
 from appliance.runtimes.ports import Executor
+from appliance.secrets.service import SecretService
 from appliance.servers import crashes, lifecycle, second_attempt, store, wording
 from appliance.servers.deploys.model import Trigger
 from appliance.servers.facts import Facts
@@ -59,9 +61,11 @@ class Steps:
         builds: BuildService,
         mcp: McpClient,
         *,
+        secrets: SecretService,
         start_timeout_s: float,
     ) -> None:
         """Keep the collaborators."""
+        self._secrets = secrets
         self._database = database
         self._executor = executor
         self._builds = builds
@@ -131,6 +135,7 @@ class Steps:
         await self._status(server.id, Status.STOPPING, "The server is being deleted.")
         await self._database.run(store.forget_instances, server.id)
         images = await self._database.run(store.images_of, server.id)
+        await self._secrets.forget_server(server.id)
         await self._executor.remove_server(server.id)
         for image in images:
             await self._executor.remove_image(image)
@@ -187,8 +192,11 @@ class Steps:
             )
             return
         try:
-            instance = await self._executor.start(instance_spec(server, deployment))
-        except UnavailableError:
+            spec = instance_spec(server, deployment)
+            values = await self._secrets.of_instance(server.id)
+            instance = await self._executor.start(replace(spec, secrets=values))
+        except UnavailableError as error:
+            await self._status(server.id, Status.STARTING, error.reason)
             raise
         except DomainError as error:
             if deployment.state is DeploymentState.PENDING:

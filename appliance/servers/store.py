@@ -9,6 +9,7 @@ from peewee import Case, IntegrityError, fn
 from appliance.artifacts.model import ServerFacts
 from appliance.artifacts.records import default_type
 from appliance.core.clock import now
+from appliance.infra.database import proxy
 from appliance.observability.events import publish_in_transaction
 from appliance.runtimes.model import Transport
 from appliance.servers import manifest_store
@@ -54,7 +55,8 @@ def _server(row: ServerRow) -> Server:
     )
 
 
-def _deployment(row: DeploymentRow) -> Deployment:
+def deployment_of(row: DeploymentRow) -> Deployment:
+    """Return a row as a model object."""
     return Deployment(
         id=row.id,
         server_id=row.server_id,
@@ -291,7 +293,7 @@ def add_deployment(  # noqa: PLR0913 - each says something of its own
         created_at=now(),
     )
     publish_in_transaction("server.deployment", server.id, {"number": row.number})
-    return _deployment(row)
+    return deployment_of(row)
 
 
 def cancel_pending(server_id: int, reason: str) -> None:
@@ -318,7 +320,7 @@ def deployments(server_id: int, *, limit: int = 20) -> list[Deployment]:
         .order_by(DeploymentRow.number.desc())
         .limit(limit)
     )
-    return [_deployment(row) for row in rows]
+    return [deployment_of(row) for row in rows]
 
 
 def deployment_in(server_id: int, *states: DeploymentState) -> Deployment | None:
@@ -327,7 +329,7 @@ def deployment_in(server_id: int, *states: DeploymentState) -> Deployment | None
     if states:
         rows = rows.where(DeploymentRow.state.in_([state.value for state in states]))
     row = rows.order_by(DeploymentRow.number.desc()).first()
-    return _deployment(row) if row else None
+    return deployment_of(row) if row else None
 
 
 def deployments_in(
@@ -340,7 +342,7 @@ def deployments_in(
     newest = rows.distinct(DeploymentRow.server_id).order_by(
         DeploymentRow.server_id, DeploymentRow.number.desc()
     )
-    return {row.server_id: _deployment(row) for row in newest}
+    return {row.server_id: deployment_of(row) for row in newest}
 
 
 def get_deployment(deployment_id: int) -> Deployment:
@@ -352,7 +354,7 @@ def get_deployment(deployment_id: int) -> Deployment:
     row = DeploymentRow.get_or_none(DeploymentRow.id == deployment_id)
     if row is None:
         raise ServerNotFoundError(f"There is no deployment {deployment_id}.")
-    return _deployment(row)
+    return deployment_of(row)
 
 
 def deployments_referred() -> list[int]:
@@ -440,6 +442,15 @@ def set_config(server_id: int, config: Mapping[str, Any]) -> Server:
     ).execute()
     health_store.pace(server_id, config)
     return get(server_id)
+
+
+def forget_environment(server_id: int, names: Sequence[str]) -> None:
+    """Take variables from the configurations of all deployments: their values are secret from now on."""
+    for name in names:
+        proxy.execute_sql(
+            "UPDATE deployments SET config = config #- ARRAY['environment', %s] WHERE server_id = %s",
+            (name, server_id),
+        )
 
 
 def set_source(server_id: int, source: Source) -> Server:
@@ -598,10 +609,12 @@ def promote(
         .execute()
     )
     if went_live:
+        is_taken_back = deployment.trigger is Trigger.AUTOMATIC_ROLLBACK
+        state = (
+            DeploymentState.ROLLED_BACK if is_taken_back else DeploymentState.SUPERSEDED
+        )
         superseded = (
-            DeploymentRow.update(
-                state=DeploymentState.SUPERSEDED.value, finished_at=now()
-            )
+            DeploymentRow.update(state=state.value, finished_at=now())
             .where(
                 DeploymentRow.server_id == deployment.server_id,
                 DeploymentRow.id != deployment.id,
@@ -612,6 +625,13 @@ def promote(
         )
         leave([row.id for row in superseded], drain_s)
         route_to(deployment.server_id, deployment.id)
+        # Whatever crashed before was another version.
+        ServerRow.update(crashes=0, last_crash_at=None).where(
+            ServerRow.id == deployment.server_id
+        ).execute()
+        publish_in_transaction(
+            "server.deployment", deployment.server_id, {"number": deployment.number}
+        )
     if went_live or deployment.state is DeploymentState.LIVE:
         manifest_store.keep(deployment.id, manifest)
     return went_live

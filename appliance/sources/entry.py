@@ -38,6 +38,8 @@ class Filled:
     source: Source
     arguments: tuple[str, ...]
     environment: dict[str, str]
+    #: Variables of it that the entry calls secret, or that hold what it calls so.
+    secrets: frozenset[str]
     #: ``None``: as the image or the sources say.
     transport: str | None
     port: int | None
@@ -89,9 +91,21 @@ class Option:
             if (value := _value(str(spec["name"]), spec, inputs)) is not None
         }
         port, path = self._port_and_path(inputs)
+        secret = {
+            name
+            for name, spec in self._variables()
+            if any(question.is_secret for question in _questions(name, spec))
+            or bool(spec.get("isSecret"))
+        }
         return Filled(
-            parse_source(self.source), tuple(arguments), environment, self.transport, port, path
-        )  # fmt: skip
+            source=parse_source(self.source),
+            arguments=tuple(arguments),
+            environment=environment,
+            secrets=frozenset(secret),
+            transport=self.transport,
+            port=port,
+            path=path,
+        )
 
     def _check(self, inputs: Mapping[str, str]) -> None:
         problems: dict[str, str] = {}
@@ -113,9 +127,12 @@ class Option:
                 fields=problems,
             )
 
-    def _inputs(self) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    def _variables(self) -> Iterator[tuple[str, Mapping[str, Any]]]:
         for spec in self.variables:
             yield str(spec["name"]), spec
+
+    def _inputs(self) -> Iterator[tuple[str, Mapping[str, Any]]]:
+        yield from self._variables()
         for number, spec in enumerate(self.arguments):
             yield _key(spec, number), spec
 

@@ -67,7 +67,7 @@ class Services:
     heartbeat_s: float = 15.0
 
 
-def make_app(
+def make_app(  # noqa: PLR0915 - one key after another
     services: Services,
     *,
     setups: Sequence[Setup] = (),

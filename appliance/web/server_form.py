@@ -10,6 +10,8 @@ from pydantic import SecretStr
 from appliance.artifacts.wellknown import WellKnown
 from appliance.core.errors import InvalidError
 from appliance.runtimes.model import Transport
+from appliance.secrets.naming import check_name as check_secret_name
+from appliance.secrets.naming import check_value as check_secret_value
 from appliance.servers.call_limits import BOUNDS
 from appliance.servers.config import check_config, check_name, parse_memory
 from appliance.servers.entries import hosted
@@ -30,6 +32,8 @@ SOURCE_FIELDS = {
 }
 #: Ways into a private repository; never shown again.
 CREDENTIALS = ("git_token", "git_user", "deploy_key")
+#: Never shown again, either.
+SECRETS = "secrets"
 #: Stands before the name of what a registry's entry asks for.
 INPUT = "input."
 FETCHED = (("", "Left alone"), ("yes", "Fetched"))
@@ -123,7 +127,9 @@ def new_server(form: Mapping[str, str], entry: Entry | None = None) -> NewServer
     """
     problems: dict[str, str] = {}
     config = _collect(problems, lambda: read_config(form))
+    secrets = _secrets(form, problems)
     source: Source | None
+    made = None
     if entry is None:
         source = _collect(problems, lambda: parse_source(_source_data(form)))
     else:
@@ -131,7 +137,8 @@ def new_server(form: Mapping[str, str], entry: Entry | None = None) -> NewServer
             problems,
             lambda: hosted(entry.option(), _inputs(form), config or _DEFAULT),
         )
-        source, config = made if made and config else (None, config)
+        source = made.source if made and config else None
+        config = made.config if made else config
     credential = _collect(problems, lambda: _credential(form, source))
     name = form.get("name", "").strip()
     if name:
@@ -149,7 +156,20 @@ def new_server(form: Mapping[str, str], entry: Entry | None = None) -> NewServer
         server_type=server_type or None,
         config=config,
         credential=credential,
+        secrets={**(made.secrets if made else {}), **secrets},
     )
+
+
+def _secrets(form: Mapping[str, str], problems: dict[str, str]) -> dict[str, SecretStr]:
+    """Return the lines of the control for secrets; they are not told again in what is wrong with them."""
+    found = _pairs(form, SECRETS, problems)
+    for name, value in found.items():
+        try:
+            check_secret_name(name)
+            check_secret_value(value)
+        except InvalidError as error:
+            problems[SECRETS] = f"{name}: {'; '.join(error.fields.values())}"
+    return {name: SecretStr(value) for name, value in found.items()}
 
 
 def _credential(form: Mapping[str, str], source: Source | None) -> Credential | None:
@@ -181,7 +201,7 @@ def read_config(form: Mapping[str, str]) -> ServerConfig:
     """
     problems: dict[str, str] = {}
     arguments = _arguments(form, problems)
-    environment = _environment(form, problems)
+    environment = _pairs(form, "environment", problems)
     memory = _collect(
         problems,
         lambda: parse_memory(form.get("memory_limit") or _DEFAULT.memory_limit_bytes),
@@ -329,17 +349,20 @@ def _source_data(form: Mapping[str, str]) -> dict[str, str | bool]:
     }
 
 
-def _environment(form: Mapping[str, str], problems: dict[str, str]) -> dict[str, str]:
+def _pairs(
+    form: Mapping[str, str], control: str, problems: dict[str, str]
+) -> dict[str, str]:
+    """Return the lines of a control that has a name and a value in each."""
     found: dict[str, str] = {}
-    for number, line in _lines(form, "environment"):
+    for number, line in _lines(form, control):
         name, mark, value = line.partition("=")
         if not mark:
-            problems["environment"] = f"line {number}: write NAME=value"
+            problems[control] = f"line {number}: write NAME=value"
             continue
         try:
             found[name.strip()] = _unquoted(value)
         except ValueError as error:
-            problems["environment"] = f"line {number}: {error}"
+            problems[control] = f"line {number}: {error}"
     return found
 
 

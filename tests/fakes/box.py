@@ -17,6 +17,7 @@ from appliance.runtimes.model import (
     InstanceSpec,
     InstanceState,
     LogLine,
+    SecretValue,
 )
 from appliance.servers.mcp import Manifest, McpUnavailableError
 from appliance.servers.traffic import Traffic
@@ -70,6 +71,8 @@ class MemoryExecutor(IdleExecutor):
     def __init__(self, mortal: Mortal) -> None:
         self.mortal = mortal
         self.there: dict[str, Instance] = {}
+        #: What each start was given.
+        self.secrets: list[tuple[SecretValue, ...]] = []
         self.starts = 0
         self.serial = 0
         #: What the next started instance does.
@@ -85,6 +88,7 @@ class MemoryExecutor(IdleExecutor):
 
     async def start(self, spec: InstanceSpec) -> Instance:
         async def start() -> Instance:
+            self.secrets.append(spec.secrets)
             found = self.there.get(spec.name)
             if found is None or found.state is InstanceState.EXITED:
                 self.serial += 1

@@ -28,19 +28,22 @@ from appliance.jobs.queue import JobQueue
 from appliance.observability.audit import AuditTrail
 from appliance.observability.events import EventLog
 from appliance.observability.metrics import Metrics
+from appliance.output.room import Output
 from appliance.registry.credentials import CredentialKeeper
 from appliance.registry.model import registry_host
 from appliance.registry.upkeep import RegistryUpkeep
 from appliance.servers.access import visible_id
 from appliance.servers.catalog import Catalog
-from appliance.servers.mcp import McpClient
 from appliance.servers.checks.check import Checker
 from appliance.servers.checks.service import HealthService
 from appliance.servers.checks.watch import HealthWatch
 from appliance.servers.isolating.service import IsolationService
+from appliance.servers.mcp import McpClient
 from appliance.servers.places import changed_place, seen_place
+from appliance.servers.secret_settings import ServerSecrets
 from appliance.servers.service import ServerService
 from appliance.servers.sources import ServerSources
+from appliance.servers.store import all_ids
 from appliance.servers.store import facts as server_facts
 from appliance.servers.webhooks import WebhookService
 from appliance.settings import Settings, load_settings
@@ -48,7 +51,9 @@ from appliance.sources.keeper import SourceKeeper
 from appliance.web.app import Services
 from appliance.web.health import Check, Readiness
 from tests.fakes.executor import IdleExecutor
+from tests.fakes.printers import FakePrinters
 from tests.fakes.volumes import LocalVolumes
+from tests.harness.secrets import secrets_in
 
 PASSWORD = "a long enough password"
 NO_GATEWAY = "http://127.0.0.1:5500"
@@ -111,14 +116,15 @@ def services_for(
     mcp = McpClient(session, gateway_url, "mcpi_test")
     ledger = LedgerService(database, servers=server_facts, targets=())
     keeper = SourceKeeper(database, settings)
+    executor = IdleExecutor()
+    secrets = secrets_in(settings.data_dir, database)
     servers = ServerService(
         database,
         executor,
         builds,
         mcp,
-    executor = IdleExecutor()
-    secrets = secrets_in(settings.data_dir, database)
         keeper=keeper,
+        secrets=secrets,
         gateway_public_url=gateway_url,
     )
     return Services(
@@ -126,12 +132,6 @@ def services_for(
         accounts=AccountService(database, open_registration=settings.open_registration),
         servers=servers,
         sources=ServerSources(database, servers, keeper),
-        webhooks=WebhookService(
-            database, settings.jwt_secret.get_secret_value().encode()
-        ),
-        bundles=BundleService(database, mcp, gateway_public_url=gateway_url),
-        catalog=Catalog(database, site(settings.public_url, gateway_url)),
-        ledger=ledger,
         isolation=IsolationService(
             database,
             servers,
@@ -139,11 +139,24 @@ def services_for(
             data_limit_bytes=settings.server_data_limit_bytes,
         ),
         secrets=ServerSecrets(database, secrets),
+        webhooks=WebhookService(
+            database, settings.jwt_secret.get_secret_value().encode()
+        ),
+        bundles=BundleService(database, mcp, gateway_public_url=gateway_url),
+        catalog=Catalog(database, site(settings.public_url, gateway_url)),
+        ledger=ledger,
         evidence=evidence_for(database, settings, ledger),
         registry=RegistryUpkeep(
             database,
             settings,
             CredentialKeeper(database, settings, host=registry_host(settings.registry)),
+        ),
+        checks=HealthService(
+            database,
+            servers,
+            HealthWatch(
+                database, Checker(session, gateway_url, "mcpi_test", IdleExecutor())
+            ),
         ),
         invocations=InvocationService(
             database,
@@ -152,6 +165,7 @@ def services_for(
             bundles=bundle_names,
             keep_days=30,
         ),
+        output=output_for(database, settings).service,
         files=FileService(
             database,
             LocalVolumes(settings.data_dir / "volumes"),
@@ -165,6 +179,19 @@ def services_for(
         audit=AuditTrail(database),
         metrics=Metrics(),
         readiness=Readiness(checks or {}, fresh_for_s=0),
+    )
+
+
+def output_for(
+    database: Database, settings: Settings, printers: FakePrinters | None = None
+) -> Output:
+    """Return what keeps servers' output, of containers that print what a test says."""
+    return Output(
+        database,
+        settings,
+        printers or FakePrinters(),
+        visible=visible_id,
+        servers=all_ids,
     )
 
 

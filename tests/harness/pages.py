@@ -34,6 +34,7 @@ from appliance.servers.catalog import Catalog
 from appliance.servers.isolating.service import IsolationService
 from appliance.servers.mcp import McpClient
 from appliance.servers.model import Deployment, NewServer, Status
+from appliance.servers.secret_settings import ServerSecrets
 from appliance.servers.service import ServerService, ServerView
 from appliance.servers.sources import ServerSources
 from appliance.servers.webhooks import WebhookService
@@ -43,7 +44,8 @@ from appliance.sources.spec import parse_source
 from appliance.web.app import Services, make_app
 from appliance.web.health import Check, Readiness
 from appliance.web.pages import install
-from tests.functional.hub import evidence_for
+from tests.functional.hub import evidence_for, output_for
+from tests.harness.secrets import secrets_in
 
 ADMIN = "ada@example.org"
 PASSWORD = "correct horse battery staple"
@@ -175,16 +177,17 @@ async def hub(database: Database, **settings: Any) -> AsyncIterator[Hub]:
     async with aiohttp.ClientSession() as session:
         keeper = SourceKeeper(database, chosen)
         mcp = McpClient(session, chosen.mcp_gateway_url, "mcpi_test")
-        servers = ServerService(
-            database,
         executor = DockerExecutor(
             engine, owner=OWNER, subnet_pool=chosen.server_subnet_pool
         )
         secrets = secrets_in(chosen.data_dir, database)
+        servers = ServerService(
+            database,
             executor,
             builds,
             mcp,
             keeper=keeper,
+            secrets=secrets,
             gateway_public_url="http://gateway.example.org:4444",
         )
         ledger = LedgerService(database, servers=store.facts, targets=())
@@ -193,9 +196,6 @@ async def hub(database: Database, **settings: Any) -> AsyncIterator[Hub]:
             accounts=accounts,
             servers=servers,
             sources=ServerSources(database, servers, keeper),
-            webhooks=WebhookService(
-                database, chosen.jwt_secret.get_secret_value().encode()
-            ),
             isolation=IsolationService(
                 database,
                 servers,
@@ -203,6 +203,9 @@ async def hub(database: Database, **settings: Any) -> AsyncIterator[Hub]:
                 data_limit_bytes=chosen.server_data_limit_bytes,
             ),
             secrets=ServerSecrets(database, secrets),
+            webhooks=WebhookService(
+                database, chosen.jwt_secret.get_secret_value().encode()
+            ),
             bundles=BundleService(
                 database, mcp, gateway_public_url="http://gateway.example.org:4444"
             ),
@@ -221,6 +224,7 @@ async def hub(database: Database, **settings: Any) -> AsyncIterator[Hub]:
                 bundles=bundle_names,
                 keep_days=30,
             ),
+            output=output_for(database, chosen).service,
             jobs=JobQueue(database),
             events=events,
             audit=AuditTrail(database),

@@ -3,6 +3,7 @@
 import asyncio
 from dataclasses import dataclass
 from datetime import date
+from pathlib import Path
 from typing import Any, cast
 
 import pytest
@@ -15,6 +16,7 @@ from appliance.core.clock import now
 from appliance.infra.database import Database
 from appliance.observability.usage import usage_of
 from appliance.runtimes.model import InstanceState
+from appliance.secrets.service import SecretService
 from appliance.servers import crashes, store
 from appliance.servers.health.model import HealthState
 from appliance.servers.health.tables import HealthRow
@@ -36,6 +38,7 @@ from tests.fakes.box import (
     Mortal,
     MortalDatabase,
 )
+from tests.harness.secrets import secrets_in
 
 TIME = NewServer(PackageSource(Ecosystem.PYPI, "mcp-server-time"), name="time")
 
@@ -51,6 +54,7 @@ class Box:
     builds: MemoryBuilds
     mcp: MemoryMcp
     traffic: MemoryTraffic
+    secrets: SecretService
     server_id: int = 0
 
     async def create(self) -> None:
@@ -68,6 +72,7 @@ class Box:
             self.executor,
             cast("BuildService", self.builds),
             cast("McpClient", self.mcp),
+            secrets=self.secrets,
             start_timeout_s=0.2,
         )
         traffic = cast("GatewayTraffic", self.traffic)
@@ -94,7 +99,7 @@ class Box:
 
 
 @pytest.fixture
-async def box(database: Database) -> Box:
+async def box(database: Database, tmp_path: Path) -> Box:
     accounts = AccountService(database)
     user = await accounts.register("ada@example.org", "a long enough password")
     accounts.close()
@@ -102,12 +107,14 @@ async def box(database: Database) -> Box:
     executor = MemoryExecutor(mortal)
     builds, mcp = MemoryBuilds(mortal), MemoryMcp(mortal, executor)
     settings = await asyncio.to_thread(load_settings, jwt_secret="s" * 32)
+    secrets = secrets_in(tmp_path, database)
     service = ServerService(
         database,
         executor,
         cast("BuildService", builds),
         cast("McpClient", mcp),
         keeper=SourceKeeper(database, settings),
+        secrets=secrets,
         gateway_public_url="http://gateway",
     )
     principal = Principal(user.id, user.email, Role.ADMIN, "session")
@@ -119,6 +126,7 @@ async def box(database: Database) -> Box:
         builds,
         mcp,
         MemoryTraffic(mortal),
+        secrets,
     )
     await made.create()
     return made
@@ -358,7 +366,10 @@ async def test_a_setting_that_was_missing_is_given_and_the_server_runs(
     await box.assert_runs_once()
     view = await box.service.get(box.principal, "time")
     assert view.missing_settings == ()
-    assert view.server.config.environment == {"WEATHER_API_KEY": "sunny"}
+    # Secret by its name: it is nowhere in the configuration, and the instance got it.
+    assert view.server.config.environment == {}
+    (given,) = box.executor.secrets[-1]
+    assert (given.name, given.value.get_secret_value()) == ("WEATHER_API_KEY", "sunny")
 
 
 async def test_a_server_that_never_answers_fails_and_is_removed(box: Box) -> None:

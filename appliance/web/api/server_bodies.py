@@ -263,6 +263,11 @@ class NewServerBody(ConfigBody):
         {},
         description="What the entry asks for, by name; variables may be in `environment` instead.",
     )
+    secrets: dict[str, SecretStr] = Field(
+        {},
+        description="Values that the server gets as `environment`, kept sealed and never shown; see `/secrets`.",
+        json_schema_extra={"propertyNames": {"pattern": VARIABLE_PATTERN}},
+    )
     image: str | None = Field(
         None, description="A ready image, `ghcr.io/owner/name:tag`."
     )
@@ -294,10 +299,12 @@ class NewServerBody(ConfigBody):
         Raises:
             InvalidError: The source or a size is wrong; names the field.
         """
-        config = self.config()
+        config, secrets = self.config(), self.secrets
         if entry is not None:
             option = entry.option(self.server_json_option)
-            source, config = hosted(option, self.inputs, config)
+            made = hosted(option, self.inputs, config)
+            source, config = made.source, made.config
+            secrets = {**made.secrets, **secrets}
         else:
             fields = self.model_dump(include=set(KINDS).union(*KINDS.values()))
             source = parse_source(fields)
@@ -313,6 +320,7 @@ class NewServerBody(ConfigBody):
             server_type=self.server_type,
             config=config,
             credential=credential,
+            secrets=secrets,
         )
 
 
