@@ -139,6 +139,40 @@ class Client:
         except (IsADirectoryError, PermissionError) as error:
             raise CommandError(f"{file} cannot be read: {error.strerror}.") from error
 
+    def put(self, path: str, pieces: Iterator[bytes], size: int) -> Any:
+        """Return the answer to a file that is sent as it is, piece by piece."""
+        headers = {
+            "Content-Type": "application/octet-stream",
+            "Content-Length": str(size),
+        }
+        return self._exchange(
+            "PUT", path, pieces, headers, timeout_s=UPLOAD_TIMEOUT_S
+        ).json()
+
+    @contextlib.contextmanager
+    def fetch(
+        self, path: str, headers: Mapping[str, str]
+    ) -> Iterator[http.client.HTTPResponse]:
+        """Give a file's answer, to be read as it comes.
+
+        Raises:
+            ApiError: The hub refused.
+            UnreachableError: No hub answers, or the line broke.
+        """
+        given = {**self._headers, "Accept": "*/*", **headers}
+        with (
+            contextlib.closing(self._connection(UPLOAD_TIMEOUT_S)) as connection,
+            self._translated(),
+        ):
+            connection.request(
+                "GET", self._parts.path.rstrip("/") + path, None, given
+            )
+            response = connection.getresponse()
+            if response.status >= http.client.BAD_REQUEST:
+                answer = Answer(response.status, response.headers, response.read())
+                raise ApiError(answer.status, _problem(answer))
+            yield response
+
     def delete(self, path: str) -> Any:
         """Return the answer to a removing call."""
         return self.send("DELETE", path).json()

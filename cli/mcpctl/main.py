@@ -15,6 +15,7 @@ COMMANDS = {
     "logout": "mcpctl.commands.account:logout",
     "whoami": "mcpctl.commands.account:whoami",
     "servers": "mcpctl.commands.servers:servers",
+    "files": "mcpctl.commands.files:files",
     "bundles": "mcpctl.commands.bundles:bundles",
     "invocations": "mcpctl.commands.invocations:invocations",
     "marketplace": "mcpctl.commands.marketplace:marketplace",

@@ -132,7 +132,7 @@ async def test_what_has_a_name_keeps_it_unless_told_otherwise(
 async def test_a_form_brings_a_file_as_a_browser_does(
     maintainer: Client, desk: Path
 ) -> None:
-    data = aiohttp.FormData()
+    data = aiohttp.FormData(quote_fields=False)
     data.add_field("file", io.BytesIO(b"hello"), filename="naïve name.txt")
 
     brought = await maintainer.post(FILES, params={"path": "in"}, data=data)
@@ -201,7 +201,9 @@ async def test_more_than_there_is_room_for_is_refused_before_it_comes(
 ) -> None:
     (desk / "old").write_bytes(bytes(3 * 1024 * 1024))
 
-    refused = await maintainer.put(f"{FILES}/new", data=bytes(2 * 1024 * 1024))
+    refused = await maintainer.put(
+        f"{FILES}/new", data=io.BytesIO(bytes(2 * 1024 * 1024))
+    )
 
     problem = await refused.json()
     assert (refused.status, problem["code"]) == (409, "files_full")
