@@ -1,21 +1,24 @@
 """One check of one server: whether its process is there, what it answers, and what its users' calls tell."""
 
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
+from datetime import datetime
 
 import aiohttp
 
 from appliance.core.clock import now
 from appliance.core.errors import UnavailableError
-from appliance.runtimes.model import Instance, InstanceState
+from appliance.runtimes.model import Instance, InstanceState, LogLine
 from appliance.runtimes.ports import Executor
 from appliance.servers.checks.due import Due
 from appliance.servers.checks.questions import Conversation, NobodyAskedError
 from appliance.servers.exchange import Exchange
 from appliance.servers.health.model import HealthState, Liveness, Step, StepResult
+from appliance.servers.health.pace import recent_s
 from appliance.servers.health.traffic import judge
 from appliance.servers.health.verdict import Finding
+from appliance.servers.wording import MAX_LINE, MAX_LINES
 
 #: Hides a server's own secrets in what it said.
 Hide = Callable[[int], Awaitable[Callable[[str], str]]]
@@ -23,6 +26,9 @@ REMOTE = "remote"
 _STDIO = "stdio"
 #: For the client library; the conversation has its own deadline, which is earlier.
 _SLACK_S = 5.0
+#: Steps that ask the server something.
+_ASKED = frozenset({"open", "tools/list", "canary"})
+TAIL_LINES = 50
 _WORDS = {
     Liveness.PAUSED: "its container is paused.",
     Liveness.ENDED: "its container has ended.",
@@ -69,7 +75,7 @@ class Checker:
             due: The server.
             looks_first: Whether the engine has said that something happened to its process.
         """
-        began = time.monotonic()
+        began, began_at = time.monotonic(), now()
         liveness = Liveness.UNKNOWN
         if looks_first or due.health.state is HealthState.FAILING:
             # One that is paused need not be asked, and waited for, again and again.
@@ -83,6 +89,7 @@ class Checker:
         steps = [_alive(liveness), *steps]
         if is_conclusive:
             steps.append(_calls(due, steps))
+            steps = await self._with_output(due, steps, began_at)
         return Finding(
             server_id=due.server_id,
             deployment_id=due.deployment_id,
@@ -136,6 +143,28 @@ class Checker:
             return Liveness.UNKNOWN
         return liveness_of(instances, due.instance)
 
+    async def _with_output(
+        self, due: Due, steps: list[Step], since: datetime
+    ) -> list[Step]:
+        """Return the steps; one that failed without an answer has what the server printed meanwhile instead."""
+        silent = [
+            step
+            for step in steps
+            if step.result is StepResult.FAILED
+            and not step.answer
+            and step.name in _ASKED
+        ]
+        if not silent or due.executor == REMOTE:
+            return steps
+        try:
+            lines = await self._executor.tail(due.instance, lines=TAIL_LINES)
+        except UnavailableError:
+            return steps
+        printed = stray_output(lines, since)
+        return [
+            replace(step, answer=printed) if step in silent else step for step in steps
+        ]
+
     async def _hidden(self, server_id: int, steps: list[Step]) -> list[Step]:
         if self._hide is None or not any(step.answer for step in steps):
             return steps
@@ -156,6 +185,20 @@ def liveness_of(instances: list[Instance], name: str) -> Liveness:
     return Liveness.PAUSED if found.is_paused else Liveness.ALIVE
 
 
+def stray_output(lines: Sequence[LogLine], since: datetime) -> str:
+    """Return what was printed since a moment and is no message to a client: those are nobody else's to read."""
+    texts = [
+        line.text.strip()[:MAX_LINE]
+        for line in lines
+        if line.at >= since and line.text.strip() and not _is_message(line)
+    ]
+    return "\n".join(texts[-MAX_LINES:])
+
+
+def _is_message(line: LogLine) -> bool:
+    return line.stream == "stdout" and line.text.lstrip()[:1] in {"{", "["}
+
+
 def _alive(liveness: Liveness) -> Step:
     if liveness in _WORDS:
         words, cause = _WORDS[liveness], liveness.value
@@ -171,4 +214,4 @@ def _calls(due: Due, steps: list[Step]) -> Step:
     )
     if any(step.result is StepResult.FAILED for step in steps):
         return Step("calls", StepResult.SKIPPED)
-    return judge(due.traffic, now(), due.policy.interval_s, has_canary=has_canary)
+    return judge(due.traffic, now(), recent_s(due.policy), has_canary=has_canary)

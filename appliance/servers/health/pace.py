@@ -26,6 +26,14 @@ def rhythm_s(policy: HealthPolicy) -> float:
     return max(early_s, policy.interval_s / 2, 1.0)
 
 
+def recent_s(policy: HealthPolicy) -> float:
+    """Return for how many seconds a call that went well speaks for a server whose calls fail since.
+
+    The check that finds them failing must not be the one after the interval's end.
+    """
+    return max(policy.interval_s - rhythm_s(policy) - _FOLLOWS_S, 0.0)
+
+
 def next_check(server_id: int, policy: HealthPolicy, now: datetime) -> datetime:
     """Return the first of the server's moments after ``now``."""
     every = rhythm_s(policy)

@@ -1,5 +1,6 @@
 """How a server's health is looked at: bounds, JSON and back. Pure."""
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -7,6 +8,9 @@ from typing import Any
 MIN_INTERVAL_S = 1.0
 MAX_INTERVAL_S = 3600.0
 MAX_THRESHOLD = 20
+#: Letters of a tool's name, and of its arguments as JSON.
+MAX_TOOL = 256
+MAX_ARGUMENTS = 8192
 
 
 @dataclass(frozen=True)
@@ -38,9 +42,22 @@ def problems(policy: HealthPolicy) -> dict[str, str]:
     for name in ("interval_s", "timeout_s"):
         if not MIN_INTERVAL_S <= getattr(policy, name) <= MAX_INTERVAL_S:
             found[f"health.{name}"] = "give 1 to 3,600 seconds"
+    if not found and policy.timeout_s > policy.interval_s:
+        found["health.timeout_s"] = "give at most the interval"
     for name in ("failures", "successes"):
         if not 1 <= getattr(policy, name) <= MAX_THRESHOLD:
             found[f"health.{name}"] = f"give 1 to {MAX_THRESHOLD} checks"
+    return found | (_canary_problems(policy.canary) if policy.canary else {})
+
+
+def _canary_problems(canary: Canary) -> dict[str, str]:
+    found = {}
+    if not 0 < len(canary.tool) <= MAX_TOOL:
+        found["health.canary.tool"] = "name one of the server's tools"
+    if len(json.dumps(canary.arguments)) > MAX_ARGUMENTS:
+        found["health.canary.arguments"] = (
+            f"give at most {MAX_ARGUMENTS:,} letters of JSON"
+        )
     return found
 
 

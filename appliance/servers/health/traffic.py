@@ -94,14 +94,14 @@ def _is_servers(call: FailedCall) -> bool:
 
 
 def judge(
-    traffic: Traffic, now: datetime, interval_s: float, *, has_canary: bool
+    traffic: Traffic, now: datetime, recent_s: float, *, has_canary: bool
 ) -> Step:
-    """Return what the calls tell: failed, if every one of the last interval did, or, without any in it, the last ones.
+    """Return what the calls tell: failed, if every recent one did, or, where there is none, the last ones.
 
     Args:
         traffic: The calls.
         now: The moment of the check.
-        interval_s: Of the checks.
+        recent_s: So long a call that went well speaks for the server.
         has_canary: A canary call has just succeeded: then a tool's own failures are its callers'.
     """
     streak = _streak(traffic)
@@ -109,7 +109,7 @@ def judge(
     tools = [call for call in streak if blame(call) is Blame.TOOL]
     is_failing = bool(servers) or (len(tools) >= TOOL_FAILURES and not has_canary)
     good = traffic.last_good
-    is_recent_good = good is not None and now - good <= timedelta(seconds=interval_s)
+    is_recent_good = good is not None and now - good <= timedelta(seconds=recent_s)
     if is_failing and not is_recent_good:
         return _failed(servers or tools, len(servers) + len(tools))
     if good is None and not (servers or tools):

@@ -100,6 +100,7 @@ class HttpSession(Session):
         return answer, ""
 
     async def _answer_to(self, request: Envelope, response: UpstreamAnswer) -> Envelope:
+        said = b""
         if is_stream(response):
             reader = EventReader(self._door.limit)
             async for event in self._door.events(response, reader):
@@ -107,11 +108,12 @@ class HttpSession(Session):
                     if wire.id_of(message) == wire.id_of(request):
                         return message
         else:
-            for message in _readable(await self._door.body(response)):
+            said = await self._door.body(response)
+            for message in _readable(said):
                 if message.method is UNSET:
                     return message
         raise HandshakeError(
-            f"The server answered initialize with {response.head.status} and no result."
+            f"The server answered initialize with {response.head.status} and no result{_quoted(said)}."
         )
 
     async def _carry(self, call: Call, request: Envelope) -> None:
@@ -248,9 +250,17 @@ class HttpSession(Session):
                     pass
 
 
+_QUOTED_BYTES = 200
 _BOTH = f"{http.JSON}, {http.EVENT_STREAM}"
 _ERRORS = 400
 _OF_ANOTHER_ERA = {wire.UNSUPPORTED_VERSION, wire.METHOD_NOT_FOUND}
+
+
+def _quoted(said: bytes) -> str:
+    """Return the beginning of what a server said instead, in one line; empty if it said nothing."""
+    words = " ".join(said[:_QUOTED_BYTES].decode(errors="replace").split())
+    shown = "".join(letter if letter.isprintable() else "?" for letter in words)
+    return f": {shown}" if shown else ""
 
 
 def _readable(body: bytes) -> list[Envelope]:
