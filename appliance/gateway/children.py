@@ -10,7 +10,7 @@ from typing import Any
 
 import structlog
 
-from appliance.gateway.bridge.announcements import Announcements
+from appliance.gateway.announcements import Announcements
 from appliance.gateway.bridge.clones import gateway_label
 from appliance.gateway.bridge.containers import SessionContainers
 from appliance.gateway.bridge.engine import Engine

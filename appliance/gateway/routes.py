@@ -13,6 +13,7 @@ import psycopg2.extensions
 import structlog
 
 from appliance.gateway.members import Member, members_of
+from appliance.gateway.screen import Screen, screen_of
 from appliance.infra.connections import DatabaseUnavailableError, connect, listen
 
 log = structlog.get_logger("gateway.routes")
@@ -25,7 +26,7 @@ RETRY_S = 0.5
 _ROUTES = """
 SELECT server_id, name, owner_id, endpoint_key_hash, status, status_reason,
        instance_id, container_id, transport, address, allowed_tools,
-       deployment_id, session_mode, limits, trace_bodies, listed, card
+       deployment_id, session_mode, limits, trace_bodies, listed, card, held_tools, pinned_tools
 FROM gateway_routes
 """
 _BESIDE = """
@@ -81,6 +82,17 @@ class Route:
     members: tuple[Member, ...] = ()
     #: Whether another instance has taken over, and only calls that began here go on.
     is_leaving: bool = False
+    #: Tools that clients do not get, and why.
+    held_tools: dict[str, str] = field(default_factory=dict)
+    #: Tools to the fingerprints that were approved, where nothing else may pass; ``None``: anything may.
+    pinned_tools: dict[str, str] | None = None
+
+    @property
+    def screen(self) -> Screen | None:
+        """Which tools clients get; ``None``: all of them."""
+        return screen_of(
+            self.name, self.allowed_tools, self.held_tools, self.pinned_tools
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,7 +200,8 @@ def _bundle(row: tuple[Any, ...]) -> Route:
 def _route(row: tuple[Any, ...]) -> Route:
     server_id, name, owner_id, _, status, reason, *place = row
     instance_id, container_id, transport, address, tools, *rest = place
-    deployment_id, session_mode, limits, trace_bodies, listed, card = rest
+    deployment_id, session_mode, limits, trace_bodies, listed, card, *review = rest
+    held, pinned = review
     return Route(
         server_id=server_id,
         name=name,
@@ -206,6 +219,8 @@ def _route(row: tuple[Any, ...]) -> Route:
         trace_bodies=trace_bodies,
         listed=listed,
         card=card or {},
+        held_tools=held or {},
+        pinned_tools=pinned,
     )
 
 

@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 
-from appliance.gateway.bridge.announcements import Announcements
+from appliance.gateway.announcements import Announcements
 from appliance.infra.connections import connection_arguments
 from appliance.infra.database import Database
 

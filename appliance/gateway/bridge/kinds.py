@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from appliance.gateway.bridge.announcements import Announcements
+from appliance.gateway.announcements import Announcements
 from appliance.gateway.bridge.bundles.memory import Memory, stored_manifests
 from appliance.gateway.bridge.bundles.peer import BundlePeer
 from appliance.gateway.bridge.bundles.quotas import Quotas
@@ -47,7 +47,12 @@ def make_peers(means: Means) -> Peers:
     memory = Memory(stored_manifests(means.config.database))
     quotas = Quotas()
     factories[BUNDLE] = lambda route: BundlePeer(
-        route, means.table, peers, memory, quotas=quotas
+        route,
+        means.table,
+        peers,
+        memory,
+        quotas=quotas,
+        held_back=means.announcements.changed,
     )
     return peers
 

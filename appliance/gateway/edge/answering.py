@@ -13,6 +13,7 @@ from appliance.gateway.errors import ConnectionLostError, OverlongAnswerError
 from appliance.gateway.http import messages as http
 from appliance.gateway.http.responses import Head
 from appliance.gateway.protocol import wire
+from appliance.gateway.screen import Screen
 
 #: Answers of known length and JSON up to this size are given whole, larger ones as they come.
 WHOLE_BYTES: Final = 1024 * 1024
@@ -41,7 +42,7 @@ class Answering(Telling, ABC):
         shown = self.plan.desk.shown(head)
         given = body
         is_bound = self.is_direct and is_marked(body)
-        if is_bound or self.plan.route.allowed_tools is not None:
+        if is_bound or self.plan.listing is not None:
             given = self._shown_body(head, body)
         if shown.length == len(given) and not shown.has_session:
             lines = shown.whole_lines
@@ -105,9 +106,9 @@ class Answering(Telling, ABC):
         lines = shown.lines + self.plan.extra + self._session_line(head)
         if is_stream:
             lines += _UNBUFFERED
-            if self.is_direct:
+            if self.is_direct or self.plan.place.door == "sse":
                 limit = self.plan.desk.config.max_body_bytes
-                self.signer = StreamSigner(self._sign, limit)
+                self.signer = StreamSigner(self._event, limit, self._concerns)
         self.start(lines, length=None if is_stream else head.content_length)
 
     def _pass(self, data: bytes) -> None:
@@ -142,15 +143,34 @@ class Answering(Telling, ABC):
     def _shown_body(self, head: Head, body: bytes) -> bytes:
         """Return what the client gets to see of an answer."""
         is_stream = head.content_type == http.EVENT_STREAM
-        if self.lists_tools and head.status == HTTPStatus.OK:
-            allowed = self.plan.route.allowed_tools or frozenset()
-            return allowlist.filtered(body, allowed, is_stream=is_stream)
-        if not (self.is_direct and is_marked(body)):
-            return body
+        listing = self.plan.listing
+        if listing is not None and self.lists_tools and head.status < _GOOD:
+            return self._listed(listing, body, is_stream=is_stream)
         if is_stream:
-            signer = StreamSigner(self._sign, len(body) + 1)
+            signer = StreamSigner(self._event, len(body) + 1, self._concerns)
             return signer.feed(body) + signer.finish()
-        return self._sign(body)
+        return self._sign(body) if self.is_direct and is_marked(body) else body
+
+    def _listed(self, screen: Screen, body: bytes, *, is_stream: bool) -> bytes:
+        """Return a list with the tools that the client gets; the hub is told of those that it has not heard of."""
+        sieve = allowlist.Filter(screen)
+        shown = sieve.answer(body, is_stream=is_stream)
+        if sieve.unknown:
+            self.plan.desk.held_back(self.plan.route, sieve.unknown)
+        return shown
+
+    def _concerns(self, events: bytes) -> bool:
+        """Whether events of a stream must be looked into. A list may come on any of them: as what was missed, or unasked."""
+        if self.is_direct and is_marked(events):
+            return True
+        return allowlist.may_list(events) and self.plan.listing_now() is not None
+
+    def _event(self, body: bytes) -> bytes:
+        """Return one message of a stream as the client sees it."""
+        if self.is_direct:
+            body = self._sign(body)
+        screen = self.plan.listing_now() if allowlist.may_list(body) else None
+        return body if screen is None else self._listed(screen, body, is_stream=False)
 
     def _sign(self, body: bytes) -> bytes:
         owner, purpose = self.plan.owner, admittance.purpose(self)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import structlog
 
+from appliance.gateway.announcements import Announcements
 from appliance.gateway.config import GatewayConfig
 from appliance.gateway.counters import CounterRow, Refused
 from appliance.gateway.edge import headers
@@ -27,7 +28,7 @@ from appliance.gateway.http.messages import INSTANCE_HEADER
 from appliance.gateway.http.requests import RequestHead
 from appliance.gateway.http.responses import Head
 from appliance.gateway.http.upstream import Upstreams
-from appliance.gateway.routes import LiveTable
+from appliance.gateway.routes import LiveTable, Route
 from appliance.gateway.traces.record import Invocation, Recorder
 
 if TYPE_CHECKING:
@@ -36,6 +37,8 @@ if TYPE_CHECKING:
 log = structlog.get_logger("gateway.call")
 
 _SHOWN_KEPT = 512
+#: Definitions of one server.
+_TOLD_KEPT = 5_000
 #: Answers that have no body, whatever their head says.
 BODYLESS = frozenset({204, 304})
 
@@ -73,9 +76,12 @@ class Desk:
     #: Called after every call; ``None``: nobody counts.
     count_down: Callable[[], None] | None
     is_debugging: bool
+    announcements: Announcements
     #: Open streams, which end when the worker does.
     streams: "set[Telling]" = field(default_factory=set)
     _shown: dict[Head, Shown] = field(default_factory=dict)
+    #: By server: fingerprints of definitions that the hub was told of.
+    _told: dict[int, set[str]] = field(default_factory=dict)
 
     def admit(self, head: RequestHead, place: Place) -> Admission | Denial | None:
         """Return who asks and for what; ``None``: there is no routing table yet."""
@@ -127,6 +133,17 @@ class Desk:
         """Count a call among those after which a worker makes room for its successor."""
         if self.count_down is not None:
             self.count_down()
+
+    def held_back(self, route: Route, unknown: set[str]) -> None:
+        """Have the hub read a server's definitions, some of which were held back and are new; it is told of each once."""
+        told = self._told.setdefault(route.server_id, set())
+        if unknown <= told:
+            return
+        if len(told) > _TOLD_KEPT:
+            told.clear()
+        told |= unknown
+        log.info("tools_held_back", server=route.name, definitions=len(unknown))
+        self.announcements.changed(route.name)
 
     def refused(self, status: int, started: float) -> None:
         """A call was refused at the door: counted, but nobody's."""

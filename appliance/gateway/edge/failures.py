@@ -8,7 +8,6 @@ from msgspec import Raw
 from appliance.core.errors import DomainError, LimitedError, UnavailableError
 from appliance.gateway.edge.admittance import PostOnlyError
 from appliance.gateway.edge.agreement import DisagreementError
-from appliance.gateway.edge.allowlist import ToolRefusedError
 from appliance.gateway.edge.keys import Denial
 from appliance.gateway.edge.states import ForeignStateError
 from appliance.gateway.errors import (
@@ -21,6 +20,7 @@ from appliance.gateway.http.client import NotConnectedError, UnansweredError
 from appliance.gateway.http.messages import failure_status
 from appliance.gateway.protocol import wire
 from appliance.gateway.routes import Route
+from appliance.gateway.screen import ToolRefusedError
 
 #: A request that breaks a rule. To others it is answered as a ``DomainError``.
 REFUSALS: Final = (
@@ -39,8 +39,8 @@ def refused(error: Exception, request_id: Raw) -> tuple[int, bytes, str]:
         body = wire.error_body(raw, error.rpc_code, error.message, error.data)
         return 400, body, "rule_broken"
     if isinstance(error, ToolRefusedError):
-        body = wire.error_body(raw, wire.INVALID_PARAMS, str(error))
-        return 200, body, "tool_refused"
+        body = wire.error_body(raw, wire.INVALID_PARAMS, str(error), error.data)
+        return 200, body, "tool_held" if error.data else "tool_refused"
     if isinstance(error, ForeignStateError):
         body = wire.error_body(raw, wire.INVALID_PARAMS, str(error))
         return 400, body, "foreign_state"

@@ -24,6 +24,7 @@ from appliance.gateway.http.client import Origin
 from appliance.gateway.http.listener import Connection
 from appliance.gateway.http.requests import RequestHead
 from appliance.gateway.routes import Route
+from appliance.gateway.screen import Screen
 
 _SESSION_QUERY = "session_id"
 
@@ -74,7 +75,10 @@ class CallPlan:
         self.kept_bytes = desk.config.trace_body_bytes if route.trace_bodies else 0
         #: Lines for the client that do not come from the server.
         self.extra = b""
+        #: The hub asks every server every few seconds how it is; nobody wants to read that among their calls.
+        self.is_traced = True
         if admission.principal == "hub":
+            self.is_traced = http.UNTRACED_HEADER not in head.headers
             self.extra = f"{http.INSTANCE_HEADER}: {route.instance_id}\r\n".encode()
 
     def begin(self, connection: Connection, body: bytes | None) -> None:
@@ -144,8 +148,31 @@ class CallPlan:
     @cached_property
     def is_simple(self) -> bool:
         """Whether there is nothing to look at but the message."""
-        is_free = self.route.allowed_tools is None and not self.limits
+        is_free = self.screen is None and not self.limits
         return self.is_running and is_free and not self.is_foreign_session
+
+    @cached_property
+    def screen(self) -> Screen | None:
+        """Which tools may be called; ``None``: all."""
+        return self.route.screen
+
+    @cached_property
+    def listing(self) -> Screen | None:
+        """Which tools are listed; ``None``: all."""
+        return self.shown(self.screen)
+
+    def shown(self, screen: Screen | None) -> Screen | None:
+        """Return which tools this principal sees listed, of a server with ``screen``."""
+        is_hub = self.principal == "hub" and not self.route.bundle_id
+        return screen.for_hub() if screen is not None and is_hub else screen
+
+    def listing_now(self) -> Screen | None:
+        """Return which tools are listed by the routing table of now: streams outlive changes."""
+        table, route = self.desk.table.current, self.route
+        if table is None or route.bundle_id:
+            return self.listing
+        found = table.routes.get(route.name)
+        return self.shown(found.screen) if found is not None else self.listing
 
     def is_still_open(self) -> bool:
         """Whether the key still opens the endpoint, by the routing table of now."""

@@ -208,12 +208,19 @@ class StreamSigner:
     Args:
         sign: Signs one message.
         limit: Bytes an event may have.
+        marked: Whether events are looked into.
     """
 
-    def __init__(self, sign: Callable[[bytes], bytes], limit: int) -> None:
+    def __init__(
+        self,
+        sign: Callable[[bytes], bytes],
+        limit: int,
+        marked: Callable[[bytes], bool] = is_marked,
+    ) -> None:
         """Start between two events."""
         self._sign = sign
         self._limit = limit
+        self._is_marked = marked
         self._rest = b""
 
     def feed(self, piece: bytes) -> bytes:
@@ -230,12 +237,12 @@ class StreamSigner:
         end += 3 if text[end : end + 3] == b"\n\r\n" else 2
         whole = text[:end]
         self._keep(text, end)
-        return self._signed(whole) if is_marked(whole) else whole
+        return self._signed(whole) if self._is_marked(whole) else whole
 
     def finish(self) -> bytes:
         """Return what is left when the stream ends; without its empty line it is no event, and clients drop it."""
         rest, self._rest = self._rest, b""
-        return b"" if is_marked(rest) else rest
+        return b"" if self._is_marked(rest) else rest
 
     def _keep(self, text: bytes, start: int) -> bytes:
         self._rest = text[start:]
@@ -246,7 +253,7 @@ class StreamSigner:
     def _signed(self, events: bytes) -> bytes:
         text = events.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
         return b"".join(
-            self._signed_event(event) if is_marked(event) else event + b"\n\n"
+            self._signed_event(event) if self._is_marked(event) else event + b"\n\n"
             for event in text.split(b"\n\n")
             if event.strip(b"\n")
         )

@@ -190,6 +190,9 @@ class Telling:
     def record(self, status: int, error_class: str | None, body: bytes) -> None:
         """Write down how it ended; ``None``: the answer tells."""
         plan, message = self.plan, self.message
+        if not plan.is_traced:
+            plan.desk.left()
+            return
         route, kept_bytes = plan.route, plan.kept_bytes
         found, rpc_code = outcomes.of(status, self.tail or body)
         trace, target, params = plan.traceparent, "", message.params
@@ -246,7 +249,4 @@ class Telling:
     @property
     def lists_tools(self) -> bool:
         """Whether the answer is a list from which some tools are to be taken out."""
-        return (
-            self.plan.route.allowed_tools is not None
-            and self.message.method == allowlist.LIST
-        )
+        return self.plan.listing is not None and self.message.method == allowlist.LIST

@@ -13,6 +13,7 @@ import msgspec
 
 from appliance.core.cards import Site
 from appliance.core.ids import key_hash
+from appliance.gateway.announcements import Announcements
 from appliance.gateway.config import GatewayConfig, departures_directory
 from appliance.gateway.counters import CounterRow
 from appliance.gateway.edge import departures, failures
@@ -87,6 +88,7 @@ class Worker:
             count_down=self._count_down if self._calls_left else None,
             is_debugging=logging.getLevelName(config.log_level.upper())
             <= logging.DEBUG,
+            announcements=Announcements(config.database),
         )
         #: Heads of requests to a loopback address, and to any other: the guard tells them apart.
         self._known: dict[bool, KnownHeads] = {True: KnownHeads(), False: KnownHeads()}

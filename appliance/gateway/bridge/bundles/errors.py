@@ -9,6 +9,7 @@ from appliance.core.errors import DomainError, FailedError, UnavailableError
 from appliance.gateway.members import Member
 from appliance.gateway.protocol import wire
 from appliance.gateway.protocol.wire import Envelope
+from appliance.gateway.screen import ToolRefusedError
 
 
 class MemberRefusedError(UnavailableError):
@@ -38,6 +39,13 @@ def member_error(member: Member, error: DomainError) -> Envelope:
 def unknown(what: str, name: str) -> Envelope:
     """Return the answer to a call of something that no member has."""
     return _error(wire.INVALID_PARAMS, f"Unknown {what}: {name}")
+
+
+def refused(name: str, refusal: ToolRefusedError) -> Envelope:
+    """Return the answer to a call of a tool, here called ``name``, that its server's clients do not get."""
+    if refusal.data is None:
+        return unknown("tool", name)
+    return _error(wire.INVALID_PARAMS, str(refusal), refusal.data)
 
 
 def no_such_method(method: str) -> Envelope:

@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import secrets
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,7 +19,7 @@ from appliance.gateway.bridge.bundles.errors import (
     MemberRefusedError,
     MemberSilentError,
 )
-from appliance.gateway.bridge.bundles.items import Item, Kind, clean
+from appliance.gateway.bridge.bundles.items import TOOLS, Item, Kind, clean
 from appliance.gateway.bridge.calls import Caller
 from appliance.gateway.bridge.peer import Peer
 from appliance.gateway.bridge.peers.registry import Peers
@@ -28,6 +28,7 @@ from appliance.gateway.members import Member
 from appliance.gateway.protocol import wire
 from appliance.gateway.protocol.wire import Envelope
 from appliance.gateway.routes import LiveTable, Route
+from appliance.gateway.screen import Screen, ToolRefusedError
 
 log = structlog.get_logger("gateway.bundles")
 
@@ -57,12 +58,22 @@ class Link:
 
     Args:
         member: As the bundle has it now; the bundle replaces it when it is changed.
+        held_back: Told the name of a server of which a definition was held back that nobody has read yet.
     """
 
     def __init__(
-        self, member: Member, table: LiveTable, peers: Peers, patience: Patience
+        self,
+        member: Member,
+        table: LiveTable,
+        peers: Peers,
+        patience: Patience,
+        *,
+        held_back: Callable[[str], None] = lambda _: None,
     ) -> None:
         """Ask nothing yet."""
+        self._held_back = held_back
+        #: Fingerprints of definitions that the hub was told of.
+        self._told: frozenset[str] = frozenset()
         self._patience = patience
         self.member = member
         self._table = table
@@ -191,12 +202,17 @@ class Link:
                 ) from error
         return found
 
-    def allows(self, tool: str) -> bool:
-        """Whether the server's own allow-list, if it has one, names ``tool``."""
+    @property
+    def screen(self) -> Screen | None:
+        """Which of the server's tools its clients get, also through a bundle; ``None``: all of them."""
         table = self._table.current
         route = table.routes.get(self.member.server) if table is not None else None
-        allowed = route.allowed_tools if route is not None else None
-        return allowed is None or tool in allowed
+        return route.screen if route is not None else None
+
+    def refusal(self, tool: str) -> ToolRefusedError | None:
+        """Return why the server's clients do not get ``tool``; ``None``: they do."""
+        screen = self.screen
+        return screen.refusal(tool) if screen is not None else None
 
     def close(self) -> None:
         """Try no more."""
@@ -222,7 +238,18 @@ class Link:
                 method=kind.method,
                 entries=len(entries),
             )
-        return list(clean(kind, entries[:ENTRIES_LIMIT]))
+        return list(clean(kind, self.shown(kind, entries[:ENTRIES_LIMIT])))
+
+    def shown(self, kind: Kind, entries: Sequence[Raw]) -> Sequence[Raw]:
+        """Return what the server's clients get of its list."""
+        screen = self.screen
+        if screen is None or kind is not TOOLS:
+            return entries
+        found = screen.shown(entries)
+        if not found.unknown <= self._told:
+            self._told = found.unknown
+            self._held_back(self.member.server)
+        return found.tools
 
     def _attempt(self) -> "asyncio.Task[None]":
         if self._trying is None or self._trying.done():

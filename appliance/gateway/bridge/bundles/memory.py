@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from typing import Any
 
@@ -52,9 +52,13 @@ class Memory:
         return self._lists.get((principal, server_id, kind.method))
 
     async def recall(
-        self, principal: str, server_id: int, kind: Kind
+        self,
+        principal: str,
+        server_id: int,
+        kind: Kind,
+        shown: Callable[[list[Raw]], Sequence[Raw]] = list,
     ) -> list[tuple[str, Item]]:
-        """Return the last good list, or what the hub's probe wrote down, which everybody may see."""
+        """Return the last good list, or what the hub's probe wrote down, of which everybody may see what ``shown`` returns."""
         found = self.known(principal, server_id, kind)
         if found is not None:
             return found
@@ -62,7 +66,7 @@ class Memory:
         entries = manifest.get(kind.key)
         if not isinstance(entries, list):
             return []
-        return list(clean(kind, [Raw(wire.encode(entry)) for entry in entries]))
+        return list(clean(kind, shown([Raw(wire.encode(entry)) for entry in entries])))
 
 
 def stored_manifests(arguments: dict[str, str]) -> Manifests:

@@ -43,9 +43,10 @@ class BundlePeer:
         peers: Of the members.
         memory: What members listed last.
         quotas: How much each server may be asked, through all bundles.
+        held_back: Told the name of a server of which a definition was held back that nobody has read yet.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - what it is made of
         self,
         route: Route,
         table: LiveTable,
@@ -54,9 +55,12 @@ class BundlePeer:
         *,
         quotas: Quotas,
         patience: Patience = Patience(),  # noqa: B008 - it is frozen
+        held_back: Callable[[str], None] = lambda _: None,
     ) -> None:
         """Reach no member yet."""
-        self._board = board = Switchboard(route, table, peers, memory, quotas, patience)
+        self._board = board = Switchboard(
+            route, table, peers, memory, quotas, patience, held_back
+        )
         self._opened: dict[str, Any] = {}
         self._resources = Resources(board)
         self._streams = Streams(board.links, self._changes, self._resources.shown)
@@ -151,8 +155,11 @@ class BundlePeer:
         fields = fields_of(request.params)
         name = text_of(fields.get("name"))
         found = self._board.names().find_tool(name)
-        if found is None or not self._board.allows(*found):
+        if found is None:
             return self._board.over(request, caller, errors.unknown("tool", name))
+        if refusal := self._board.refusal(*found):
+            answer = errors.refused(name, refusal)
+            return self._board.over(request, caller, answer, found[0].server_id)
         return await self._board.forward(
             with_fields(request, fields, name=found[1]), caller, found[0]
         )

@@ -3,7 +3,8 @@
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine
+from functools import partial
 from typing import Any
 
 from msgspec import UNSET
@@ -23,6 +24,7 @@ from appliance.gateway.members import Member
 from appliance.gateway.protocol import wire
 from appliance.gateway.protocol.wire import Envelope
 from appliance.gateway.routes import LiveTable, Route
+from appliance.gateway.screen import ToolRefusedError
 
 
 class Switchboard:
@@ -33,9 +35,10 @@ class Switchboard:
         peers: Of the members.
         memory: What members listed last.
         quotas: How much each server may be asked, through all bundles.
+        held_back: Told the name of a server of which a definition was held back that nobody has read yet.
     """
 
-    def __init__(  # noqa: PLR0917 - what it is made of
+    def __init__(  # noqa: PLR0913, PLR0917 - what it is made of
         self,
         route: Route,
         table: LiveTable,
@@ -43,8 +46,10 @@ class Switchboard:
         memory: Memory,
         quotas: Quotas,
         patience: Patience,
+        held_back: Callable[[str], None],
     ) -> None:
         """Reach no member yet."""
+        self._held_back = held_back
         self._patience = patience
         self.route = route
         self._table = table
@@ -74,7 +79,11 @@ class Switchboard:
             link = self._links.get(member.server_id)
             if link is None:
                 link = self._links[member.server_id] = Link(
-                    member, self._table, self._peers, self._patience
+                    member,
+                    self._table,
+                    self._peers,
+                    self._patience,
+                    held_back=self._held_back,
                 )
             link.member = member
             if member.is_permitted:
@@ -85,10 +94,10 @@ class Switchboard:
         """Return how names are translated now."""
         return Names([link.member for link in self.links()], self.route.separator)
 
-    def allows(self, member: Member, tool: str) -> bool:
-        """Whether the server's own allow-list lets ``member`` offer ``tool``."""
+    def refusal(self, member: Member, tool: str) -> ToolRefusedError | None:
+        """Return why the server's own clients, and so those of a bundle, do not get ``tool``; ``None``: they do."""
         link = self._links.get(member.server_id)
-        return link is not None and link.allows(tool)
+        return ToolRefusedError(tool) if link is None else link.refusal(tool)
 
     async def listed(self, kind: Kind, caller: Caller) -> list[Listed]:
         """Return what every member lists, in their order; of one that cannot be asked, what it listed last."""
@@ -204,8 +213,12 @@ class Switchboard:
                 found = await link.list(kind, caller)
                 self._memory.keep(caller.principal, server_id, kind, found)
         if found is None:
-            found = await self._memory.recall(caller.principal, server_id, kind)
-        return [item for item in found if kind is not TOOLS or link.allows(item[0])]
+            found = await self._memory.recall(
+                caller.principal, server_id, kind, partial(link.shown, kind)
+            )
+        return [
+            item for item in found if kind is not TOOLS or not link.refusal(item[0])
+        ]
 
 
 def _new_call(request: Envelope, caller: Caller) -> Call:

@@ -25,6 +25,7 @@ from appliance.gateway.http import messages as http
 from appliance.gateway.protocol import wire
 from appliance.gateway.protocol.wire import Envelope
 from appliance.gateway.routes import Route
+from appliance.gateway.screen import object_of, text_of
 
 log = structlog.get_logger("gateway.http_sse")
 
@@ -138,7 +139,10 @@ class HttpSseFront:
             self._initialize(messages[0], session, peer)
             return http.empty(202)
         for message in await self._front.hand_over(messages, session.caller, peer):
-            session.run(self._call(message, session, peer))
+            if refusal := _refusal(message, route):
+                session.run(session.say(refusal))
+            else:
+                session.run(self._call(message, session, peer))
         return http.empty(202)
 
     def _initialize(self, message: Envelope, session: SseSession, peer: Peer) -> None:
@@ -176,6 +180,19 @@ class HttpSseFront:
                 self._asked.drop(manner.keys)
 
         await _told(carry(), message, session)
+
+
+def _refusal(message: Envelope, route: Route) -> bytes | None:
+    """Return what is answered to a call of a tool that the server's clients do not get; ``None``: they do get it."""
+    screen = route.screen
+    if screen is None or message.method != "tools/call":
+        return None
+    params = object_of(b"" if message.params is UNSET else bytes(message.params))
+    refusal = screen.refusal(text_of(params.get("name")))
+    if refusal is None:
+        return None
+    request_id = wire.id_of(message)
+    return wire.error_body(request_id, wire.INVALID_PARAMS, str(refusal), refusal.data)
 
 
 def _is_same(one: Route, other: Route) -> bool:
