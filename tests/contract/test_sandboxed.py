@@ -61,7 +61,7 @@ async def test_what_this_engine_cannot_give_is_refused_and_leaves_nothing(
         described = await docker_executor.describe()
         if wanted.use_gpu and "gpu" in described.capabilities:
             continue
-        with pytest.raises(StartFailedError, match="choose|leave"):
+        with pytest.raises(StartFailedError, match=r"choose|leave"):
             await docker_executor.start(replace(spec, isolation=wanted))
 
     assert await docker_executor.instances() == []
