@@ -55,7 +55,9 @@ install_runsc() {
 # register add|drop: only this one entry; the rest of the engine's settings stays as it is.
 register() {
   local -a arguments=(--platform=systrap) # needs neither KVM nor ptrace
-  if looks_like_the_box; then
+  local mistaken
+  mistaken=$(takes_every_network_for_the_boxs)
+  if [[ ${mistaken} == yes ]]; then
     note 'On this kernel this runsc takes every network for that of the box and refuses to start, so servers in it use the'
     note "kernel's network stack, inside the network of their own container."
     arguments+=(--network=host)
@@ -83,11 +85,13 @@ os.replace(new, path)
 PYTHON
 }
 
-# looks_like_the_box: whether a new network looks to runsc like that of the box, by the file that it looks for. Newer kernels
-# give every network that file.
-looks_like_the_box() {
-  grep -aq /proc/sys/net/core/dev_weight "${RUNSC}" && return 1
-  unshare --net test -e /proc/sys/net/core/rmem_default
+# takes_every_network_for_the_boxs: yes or no, by the file that runsc looks for. Newer kernels give every network that file.
+takes_every_network_for_the_boxs() {
+  if ! grep -aq /proc/sys/net/core/dev_weight "${RUNSC}" && unshare --net test -e /proc/sys/net/core/rmem_default; then
+    echo yes
+  else
+    echo no
+  fi
 }
 
 # reload yes|no: have the engine read its settings, and wait until it has runsc, or has it no longer.
