@@ -123,12 +123,14 @@ def _at_start(text: str, needle: str) -> Iterator[tuple[int, int]]:
 
 def _at_end(text: str, needle: str) -> Iterator[tuple[int, int]]:
     """Yield the beginning of ``needle`` that ``text`` ends with."""
-    at = text.find(needle[:EDGE], max(0, len(text) - len(needle)))
+    # What was cut in the middle of a letter ends with what stands for it.
+    whole = text.rstrip("\N{REPLACEMENT CHARACTER}")
+    at = whole.find(needle[:EDGE], max(0, len(whole) - len(needle)))
     while at >= 0:
-        if needle.startswith(text[at:]):
+        if needle.startswith(whole[at:]):
             yield at, len(text)
             return
-        at = text.find(needle[:EDGE], at + 1)
+        at = whole.find(needle[:EDGE], at + 1)
 
 
 def _without(text: str, spans: list[tuple[int, int]]) -> str:

@@ -21,6 +21,7 @@ from appliance.gateway.config import (
     GatewayConfig,
     departures_directory,
     handshake_directory,
+    memory_files,
 )
 from appliance.gateway.counters import Counter, CounterRow
 from appliance.gateway.edge.departures import Departures
@@ -70,7 +71,9 @@ def run_bridge(config: GatewayConfig, snapshot: Snapshot) -> None:
 
 def run_scribe(config: GatewayConfig, counters: CounterRow) -> None:
     """Copy the workers' traces until told to stop. Blocking."""
-    scribe.run_scribe(Path(config.trace_spool), config.database, counters)
+    scribe.run_scribe(
+        Path(config.trace_spool), config.database, counters, memory_files(config)
+    )
 
 
 async def _worker(config: GatewayConfig, place: WorkerPlace) -> None:

@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 from appliance.core.cards import site
 from appliance.core.ids import derived_key, internal_key, key_hash
 from appliance.infra.connections import connection_arguments
+from appliance.infra.memory_files import MemoryFiles, memory_root
 
 if (
     TYPE_CHECKING
@@ -70,6 +71,8 @@ class GatewayConfig:
     internal_key_hash: str
     #: Signs session ids, hex.
     session_key: str
+    #: Where values lie in memory that must not be shown; empty: nowhere.
+    memory_root: str = ""
 
     def to_json(self) -> str:
         """Return the text that ``from_json`` reads."""
@@ -125,7 +128,15 @@ def from_settings(settings: "Settings", database_url: str) -> GatewayConfig:
         public_url=at.gateway_url,
         internal_key_hash=key_hash(internal_key(secret)).hex(),
         session_key=derived_key(secret, "gateway-sessions").hex(),
+        memory_root=str(
+            memory_root(settings.run_dir, settings.secrets_delivery_dir) or ""
+        ),
     )
+
+
+def memory_files(config: GatewayConfig) -> MemoryFiles:
+    """Return where the values are that must not be shown."""
+    return MemoryFiles(Path(config.memory_root) if config.memory_root else None)
 
 
 def handshake_directory(bridge_socket: str) -> Path:

@@ -25,6 +25,7 @@ from appliance.servers.access import record_write, visible_server, writable_serv
 from appliance.servers.config import config_as_dict
 from appliance.servers.model import Server
 from appliance.servers.redeploys import deploy_again
+from appliance.sources.model import RemoteSource
 
 __all__ = ["MasterKeyState", "Secret", "SecretVersion", "SecretsView", "ServerSecrets"]
 
@@ -119,6 +120,7 @@ class ServerSecrets:
 
         def look() -> tuple[Server, Secret | None]:
             found = writable_server(principal, server)
+            _require_hosted(found)
             known = secret_store.find(found.id, name)
             if known is None and value is None:
                 raise SecretNotFoundError(f"There is no secret named {name}.")
@@ -237,6 +239,14 @@ class ServerSecrets:
         """
         require_may_administer(principal)
         return await self._secrets.rotation.begin(principal)
+
+
+def _require_hosted(server: Server) -> None:
+    if isinstance(server.source, RemoteSource):
+        raise SecretInvalidError.field(
+            "value",
+            f"{server.name} runs elsewhere and gets nothing from this box; give the secret to whoever runs it",
+        )
 
 
 def _without_plain(server: Server, names: Sequence[str]) -> None:

@@ -19,6 +19,7 @@ from appliance.gateway.traces.ring import Ring
 from appliance.gateway.traces.scribe import run_scribe
 from appliance.gateway.traces.spool import Spool
 from appliance.infra.connections import connection_arguments
+from appliance.infra.memory_files import MemoryFiles
 
 SERVER_ID = 7
 
@@ -76,7 +77,8 @@ def main(role: str, directory: str, *rest: str) -> None:
         uvloop.run(produce(Path(directory), int(limit), float(rate), int(rows)))
     else:
         row = Counters(1).row(0)
-        run_scribe(Path(directory), connection_arguments(rest[0]), row)
+        memory = MemoryFiles(None)
+        run_scribe(Path(directory), connection_arguments(rest[0]), row, memory)
 
 
 if __name__ == "__main__":

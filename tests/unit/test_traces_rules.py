@@ -2,12 +2,14 @@
 
 import json
 import time
+from dataclasses import replace
 from datetime import date
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from appliance.core.known_values import KnownValues
 from appliance.gateway.traces.redact import HIDDEN, _hidden, may_hold_secrets, redact
 from appliance.gateway.traces.rows import COLUMNS, MOST_LETTERS, copy_lines
 from appliance.gateway.traces.spool import batches, framed
@@ -241,3 +243,15 @@ def test_a_day_goes_when_its_youngest_call_is_too_old() -> None:
     names = [partition_name(date(2026, 11, day)) for day in (17, 18, 19, 21)]
 
     assert expired([*names, "invocations_default"], today, 3) == names[:1]
+
+
+def test_a_value_that_its_server_must_not_have_told_becomes_no_row() -> None:
+    hide = KnownValues(["canary-5e1f"])
+    told = invocation(1, request=b"{}", response=rb'{"text":"it is canary-5e1f\n"}')
+    cut = invocation(1, request=b"{}", response=b'{"text":"canary-5e')
+    other = replace(told, server_id=told.server_id + 1)
+
+    lines = copy_lines([told, cut, other], {told.server_id: hide})
+
+    assert "canary" not in lines[0] + lines[1]
+    assert "canary-5e1f" in lines[2]

@@ -1,8 +1,10 @@
 """How the container of a stdio server fares, in words for whoever waits for it."""
 
 import asyncio
+from collections.abc import Callable
 
 from appliance.core.errors import DomainError
+from appliance.core.known_values import hide_everything
 from appliance.gateway.bridge.engine import Container, Engine
 from appliance.gateway.bridge.handshake import HandshakeFiles
 from appliance.gateway.bridge.output import KEPT_LINES, ServerOutput
@@ -13,6 +15,9 @@ from appliance.gateway.errors import (
     InstanceGoneError,
 )
 
+#: Returns what hides a server's secrets in what it printed; ``None``: it has none.
+Hider = Callable[[], Callable[[str], str] | None]
+
 
 class Condition:
     """Asks the engine about one container.
@@ -20,6 +25,7 @@ class Condition:
     Args:
         files: Where what its server said is kept; forgotten when it is gone.
         output: What its server printed last.
+        hider: Says what of that nobody may read. Blocking.
     """
 
     def __init__(
@@ -28,12 +34,20 @@ class Condition:
         engine: Engine,
         files: HandshakeFiles,
         output: ServerOutput,
+        *,
+        hider: Hider,
     ) -> None:
-        """Ask nothing yet."""
+        """Ask nothing yet; what was printed is hidden until it is known what of it must be."""
+        self.hide: Callable[[str], str] = hide_everything
+        self._hider = hider
         self._container_id = container_id
         self._engine = engine
         self._files = files
         self._output = output
+
+    async def know(self) -> None:
+        """Learn what of the server's output nobody may read; it may have changed."""
+        self.hide = await asyncio.to_thread(self._hider) or str
 
     async def running(self) -> Container:
         """Return the container.
@@ -72,7 +86,8 @@ class Condition:
             self._output.remember_stderr(
                 await self._engine.stderr_tail(self._container_id, KEPT_LINES)
             )
-        return self._output.last_words()
+        await self.know()
+        return self._output.last_words(self.hide)
 
     async def _ended(self, container: Container) -> InstanceEndedError:
         words = await self.last_words()

@@ -19,7 +19,7 @@ from appliance.gateway.bridge.peers.stdio_peer import StdioPeer
 from appliance.gateway.bridge.pool import StdioPool
 from appliance.gateway.bridge.sharing import Sharing
 from appliance.gateway.bridge.stdio import StdioServer
-from appliance.gateway.config import GatewayConfig
+from appliance.gateway.config import GatewayConfig, memory_files
 from appliance.gateway.http.upstream import Upstreams
 from appliance.gateway.routes import BUNDLE, LiveTable, Route
 
@@ -64,6 +64,7 @@ def _http(means: Means, route: Route) -> Peer:
 
 def _stdio(means: Means, route: Route) -> Peer:
     config = means.config
+    memory = memory_files(config)
 
     def server(container_id: str, owner: Caller | None = None) -> StdioServer:
         return StdioServer(
@@ -74,6 +75,7 @@ def _stdio(means: Means, route: Route) -> Peer:
             start_timeout_s=config.start_timeout_s,
             owner=owner,
             changed=lambda: means.announcements.changed(route.name),
+            hider=lambda: memory.hider(route.server_id),
         )
 
     sharing = Sharing(

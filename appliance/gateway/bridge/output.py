@@ -1,7 +1,7 @@
 """What a stdio server prints: the lines of its protocol, and the last of what is none, for when it fails. Pure."""
 
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 from appliance.gateway.bridge import frames
 from appliance.gateway.bridge.frames import Overlong
@@ -56,12 +56,12 @@ class ServerOutput:
         """Remember what was on stderr before anybody was attached."""
         self.stderr.extend(line[:KEPT_LINE_BYTES] for line in lines)
 
-    def last_words(self) -> str:
-        """Return the last line as the end of a sentence, or nothing."""
+    def last_words(self, hide: Callable[[str], str]) -> str:
+        """Return the last line as the end of a sentence, or nothing; without what ``hide`` hides."""
         if self.stderr:
-            return f" Last on its standard error: {self.stderr[-1]}"
+            return f" Last on its standard error: {hide(self.stderr[-1])}"
         if self.garbage:
-            return f" It printed what is not MCP, such as: {self.garbage[-1]}"
+            return f" It printed what is not MCP, such as: {hide(self.garbage[-1])}"
         return ""
 
 

@@ -10,7 +10,7 @@ import structlog
 from appliance.core.errors import DomainError
 from appliance.gateway.bridge import frames
 from appliance.gateway.bridge.calls import Call, Caller, Stream
-from appliance.gateway.bridge.condition import Condition
+from appliance.gateway.bridge.condition import Condition, Hider
 from appliance.gateway.bridge.engine import Attachment, Container, Engine
 from appliance.gateway.bridge.handshake import (
     SHARED,
@@ -41,6 +41,7 @@ class StdioServer:
         start_timeout_s: Seconds a call waits for the server to answer ``initialize``.
         owner: The session that has the server for itself; ``None``: all clients share it.
         changed: Called when the server says that one of its lists changed.
+        hider: Returns what hides the server's secrets, or ``None``; blocking.
     """
 
     def __init__(  # noqa: PLR0913 - what it is made with
@@ -53,6 +54,7 @@ class StdioServer:
         start_timeout_s: float,
         owner: Caller | None = None,
         changed: Callable[[], None] = lambda: None,
+        hider: Hider = lambda: None,
     ) -> None:
         """Attach to nothing yet; the first call does."""
         self._changed = changed
@@ -73,7 +75,9 @@ class StdioServer:
         )
         self.traffic = Traffic(owner, self._send_soon)
         self._output = ServerOutput(line_limit)
-        self._condition = Condition(container_id, engine, files, self._output)
+        self._condition = Condition(
+            container_id, engine, files, self._output, hider=hider
+        )
 
     async def opened(self) -> dict[str, Any]:
         """Return the server's ``initialize`` result, attaching and opening it first where need be.
@@ -173,8 +177,8 @@ class StdioServer:
             "stray_messages": self.traffic.dropped,
             "asks": self.traffic.asks,
             "garbage_lines": self._output.garbage_lines,
-            "garbage": list(self._output.garbage),
-            "stderr": list(self._output.stderr),
+            "garbage": list(map(self._condition.hide, self._output.garbage)),
+            "stderr": list(map(self._condition.hide, self._output.stderr)),
             "failure": self._failure.reason if self._failure else None,
         }
 
@@ -191,6 +195,7 @@ class StdioServer:
 
     async def _open(self) -> None:
         try:
+            await self._condition.know()
             container = await self._condition.running()
             known = await asyncio.to_thread(
                 self._files.load, container.container_id, container.started_at

@@ -1,6 +1,6 @@
 """From invocations to the lines that COPY reads. Pure."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import lru_cache
 
@@ -25,6 +25,8 @@ COLUMNS = (
     "request",
     "response",
 )
+#: Where no server has secrets.
+NO_SECRETS: Mapping[int, Callable[[str], str]] = {}
 #: Rows whose bodies are searched for secrets at once.
 _TOGETHER = 64
 #: Letters of a text that a stranger chose and that is no body.
@@ -43,14 +45,29 @@ _SMALLEST_INT, _LARGEST_INT = -(2**31), 2**31 - 1
 _LATEST_S = 253_402_300_799.0
 
 
-def copy_lines(items: Sequence[Invocation]) -> list[str]:
-    """Return each of ``items`` as a line of COPY's text format, without secrets."""
+def copy_lines(
+    items: Sequence[Invocation],
+    hiders: Mapping[int, Callable[[str], str]] = NO_SECRETS,
+) -> list[str]:
+    """Return each of ``items`` as a line of COPY's text format, without secrets.
+
+    Args:
+        hiders: What hides the secrets of each server that has some, by its number.
+    """
     lines: list[str] = []
     for start in range(0, len(items), _TOGETHER):
         some = items[start : start + _TOGETHER]
         shown = _way_of_showing(some)
-        lines += [_line(item, shown) for item in some]
+        for item in some:
+            hide = hiders.get(item.server_id)
+            lines.append(_line(item, _after(hide, shown) if hide else shown))
     return lines
+
+
+def _after(
+    hide: Callable[[str], str], shown: Callable[[str], str]
+) -> Callable[[str], str]:
+    return lambda text: shown(hide(text))
 
 
 def _line(item: Invocation, shown: Callable[[str], str]) -> str:

@@ -6,7 +6,7 @@ import io
 import os
 import signal
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -15,12 +15,14 @@ import psycopg2.errors
 import psycopg2.extensions
 import structlog
 
+from appliance.core.known_values import hide_everything
 from appliance.gateway.counters import Counter, CounterRow
 from appliance.gateway.traces.record import Invocation
 from appliance.gateway.traces.rows import COLUMNS, copy_lines
 from appliance.gateway.traces.segments import Piece, Segments
 from appliance.gateway.traces.spool import make_directory, used_bytes
 from appliance.infra.connections import DatabaseUnavailableError, connect
+from appliance.infra.memory_files import MemoryFiles
 
 log = structlog.get_logger("gateway.traces")
 
@@ -38,6 +40,7 @@ _REMEMBER = """
 INSERT INTO invocation_spools (segment, position, updated_at) VALUES (%s, %s, now())
 ON CONFLICT (segment) DO UPDATE SET position = excluded.position, updated_at = excluded.updated_at
 """
+_HAVE_SECRETS = "SELECT server_id FROM gateway_secrets WHERE server_id = ANY(%s)"
 _FORGET = "DELETE FROM invocation_spools WHERE segment = ANY(%s)"
 
 
@@ -49,11 +52,13 @@ class Scribe:
         directory: Where the workers write.
         database: libpq keywords.
         counters: Its own row.
+        memory: Where the values are that servers must not have told.
     """
 
     directory: Path
     database: dict[str, str]
     counters: CounterRow
+    memory: MemoryFiles = field(default_factory=lambda: MemoryFiles(None))
     segments: Segments = field(init=False)
     _connection: psycopg2.extensions.connection | None = field(init=False, default=None)
     _removed: list[str] = field(init=False, default_factory=list)
@@ -168,8 +173,8 @@ class Scribe:
 
     def _write(self, connection: psycopg2.extensions.connection, piece: Piece) -> None:
         """Insert the rows and how far they reach, both or neither."""
-        lines = copy_lines(piece.rows)
         with connection.cursor() as cursor:
+            lines = copy_lines(piece.rows, self._hiders(cursor, piece.rows))
             cursor.execute("BEGIN")
             try:
                 _copy(cursor, lines)
@@ -182,6 +187,25 @@ class Scribe:
                 cursor.execute(_FORGET, (self._removed,))
             cursor.execute("COMMIT")
             self._removed = []
+
+    def _hiders(
+        self, cursor: psycopg2.extensions.cursor, rows: Sequence[Invocation]
+    ) -> dict[int, Callable[[str], str]]:
+        """Return what hides each server's secrets. Where they are not known, nothing of its calls is kept."""
+        found: dict[int, Callable[[str], str]] = {}
+        unknown = []
+        for server_id in {item.server_id for item in rows}:
+            if server_id == 0:
+                # A bundle's: any of its members may have answered.
+                found[0] = self.memory.hide_all
+            elif (hide := self.memory.hider(server_id)) is not None:
+                found[server_id] = hide
+            else:
+                unknown.append(server_id)
+        if unknown:
+            cursor.execute(_HAVE_SECRETS, (unknown,))
+            found |= {server_id: hide_everything for (server_id,) in cursor.fetchall()}
+        return found
 
     # -- figures
 
@@ -229,11 +253,16 @@ def _only_one(directory: Path) -> Iterator[None]:
         os.close(descriptor)
 
 
-def run_scribe(directory: Path, database: dict[str, str], counters: CounterRow) -> None:
+def run_scribe(
+    directory: Path,
+    database: dict[str, str],
+    counters: CounterRow,
+    memory: MemoryFiles,
+) -> None:
     """Be the scribe until told to stop. Blocking."""
     # Ctrl-C reaches every process of a terminal; the workers still have something to tell after it.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
     Scribe(
-        directory, database | {"application_name": "mcp-host-scribe"}, counters
+        directory, database | {"application_name": "mcp-host-scribe"}, counters, memory
     ).run()
