@@ -33,6 +33,10 @@ class WellKnown:
     #: Who shares its container: ``auto``, or ``per-session`` where what it offers depends on the client.
     session_mode: str = "auto"
     settings: tuple[Setting, ...] = ()
+    #: How much of the network it needs: ``allow-list`` for ``hosts``, or ``open`` where its work is to go anywhere.
+    egress: str = "allow-list"
+    #: ``host:port`` each.
+    hosts: tuple[str, ...] = ()
 
     @property
     def source(self) -> str:

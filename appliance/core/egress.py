@@ -40,7 +40,7 @@ def problems(policy: EgressPolicy) -> dict[str, str]:
     """Return what is wrong, by field."""
     if len(policy.hosts) > MAX_HOSTS:
         return {"egress.hosts": f"give at most {MAX_HOSTS} hosts"}
-    wrong = [host for host in policy.hosts if not _is_allowed(host)]
+    wrong = [host for host in policy.hosts if not is_entry(host)]
     if wrong:
         return {
             "egress.hosts": f"give hosts with ports such as api.example.com:443, not {wrong[0][:100]!r}"
@@ -51,7 +51,8 @@ def problems(policy: EgressPolicy) -> dict[str, str]:
     return {}
 
 
-def _is_allowed(host: str) -> bool:
+def is_entry(host: str) -> bool:
+    """Return whether a text is a ``host:port`` that can be allowed."""
     return bool(_ALLOWED.fullmatch(host)) and int(host.rpartition(":")[2]) <= MAX_PORT
 
 

@@ -164,6 +164,7 @@ def changes_what_runs(before: ServerConfig, after: ServerConfig) -> bool:
         health=before.health,
         deploys=before.deploys,
         pinning=before.pinning,
+        egress=before.egress,
     )
     return as_it_runs != before
 

@@ -37,6 +37,7 @@ from appliance.servers.config import (
     name_from_source,
 )
 from appliance.servers.deploys.model import Trigger
+from appliance.servers.egress import rights as egress_rights
 from appliance.servers.errors import (
     CallRefusedError,
     NoBuildError,
@@ -250,6 +251,7 @@ class ServerService:
         name = check_name(new.name) if new.name else name_from_source(new.source)
         await self._check(new.config)
         require_may_relax(principal, Isolation(), new.config.isolation)
+        egress_rights.require_may_lead_inside(principal, None, new.config.egress)
         key = new_key(KEY_PREFIX)
         values = await self._secrets.place(name, new.secrets)
 
@@ -348,6 +350,9 @@ class ServerService:
 
         def write() -> ServerView:
             found = writable_server(principal, server)
+            egress_rights.require_may_lead_inside(
+                principal, found.config.egress, config.egress
+            )
             require_may_relax(principal, found.config.isolation, config.isolation)
             if changes_what_runs(found.config, config):
                 _deploy_with(found, config, principal, Trigger.CONFIGURE)
@@ -356,6 +361,7 @@ class ServerService:
                 if config.tools != found.config.tools:
                     _read_again(found.id)
             changed = told(found.config.isolation, config.isolation)
+            changed |= egress_rights.told(found.config.egress, config.egress)
             record_write(principal, action, found, changed)
             return self._view(store.get(found.id))
 

@@ -17,6 +17,7 @@ from appliance.servers.config import config_as_dict, config_from_dict
 from appliance.servers.deploys.lock_store import require_unlocked
 from appliance.servers.deploys.model import Trigger
 from appliance.servers.deploys.policy import DeployPolicy
+from appliance.servers.egress import store as egress_store
 from appliance.servers.errors import ServerNameTakenError, ServerNotFoundError
 from appliance.servers.health import store as health_store
 from appliance.servers.model import (
@@ -238,6 +239,7 @@ def add(
             hint="Choose another name or delete that server.",
         ) from error
     health_store.begin(row.id, row.status)
+    egress_store.refresh(row.id)
     publish_in_transaction("server.created", row.id)
     return _server(row)
 
@@ -441,6 +443,7 @@ def set_config(server_id: int, config: Mapping[str, Any]) -> Server:
         ServerRow.id == server_id
     ).execute()
     health_store.pace(server_id, config)
+    egress_store.refresh(server_id)
     return get(server_id)
 
 
