@@ -110,6 +110,7 @@ from appliance.servers.store import all_ids, archives_in_use, deployments_referr
 from appliance.servers.store import facts as server_facts
 from appliance.servers.tasks import ReconcileTask, Sweep, watch_executor
 from appliance.servers.traffic import GatewayTraffic
+from appliance.servers.tool_reviews import ToolReviews
 from appliance.servers.webhooks import REDEPLOY, WebhookRedeploy, WebhookService
 from appliance.settings import Settings
 from appliance.sources.keeper import SourceKeeper
@@ -373,6 +374,7 @@ async def make_hub(  # noqa: PLR0915 - one object after another, which is the po
         servers=servers,
         sources=sources,
         webhooks=webhooks,
+        tool_reviews=ToolReviews(database),
         secrets=ServerSecrets(database, secret_service),
         isolation=IsolationService(
             database,

@@ -24,6 +24,7 @@ from appliance.servers.isolating.service import IsolationService
 from appliance.servers.secret_settings import ServerSecrets
 from appliance.servers.service import ServerService
 from appliance.servers.sources import ServerSources
+from appliance.servers.tool_reviews import ToolReviews
 from appliance.servers.webhooks import WebhookService
 from appliance.settings import Settings
 from appliance.web import keys
@@ -48,6 +49,7 @@ class Services:
     servers: ServerService
     sources: ServerSources
     webhooks: WebhookService
+    tool_reviews: ToolReviews
     secrets: ServerSecrets
     isolation: IsolationService
     bundles: BundleService
@@ -85,6 +87,7 @@ def make_app(  # noqa: PLR0915 - one key after another
     app[keys.SERVERS] = services.servers
     app[keys.SOURCES] = services.sources
     app[keys.WEBHOOKS] = services.webhooks
+    app[keys.TOOL_REVIEWS] = services.tool_reviews
     app[keys.SECRETS] = services.secrets
     app[keys.ISOLATION] = services.isolation
     app[keys.BUNDLES] = services.bundles

@@ -23,6 +23,7 @@ from appliance.servers.isolating.service import IsolationService
 from appliance.servers.secret_settings import ServerSecrets
 from appliance.servers.service import ServerService
 from appliance.servers.sources import ServerSources
+from appliance.servers.tool_reviews import ToolReviews
 from appliance.servers.webhooks import WebhookService
 from appliance.settings import Settings
 from appliance.web.health import Readiness
@@ -37,6 +38,7 @@ SERVERS = web.AppKey("servers", ServerService)
 SOURCES = web.AppKey("sources", ServerSources)
 SECRETS = web.AppKey("secrets", ServerSecrets)
 WEBHOOKS = web.AppKey("webhooks", WebhookService)
+TOOL_REVIEWS = web.AppKey("tool_reviews", ToolReviews)
 ISOLATION = web.AppKey("isolation", IsolationService)
 REGISTRY = web.AppKey("registry", RegistryUpkeep)
 INVOCATIONS = web.AppKey("invocations", InvocationService)

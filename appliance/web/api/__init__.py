@@ -28,6 +28,7 @@ from appliance.web.api import (
     servers,
     sessions,
     sources,
+    tool_reviews,
     users,
     webhooks,
 )
@@ -45,6 +46,7 @@ ROUTES = (
     manifests.routes,
     health_checks.routes,
     webhooks.routes,
+    tool_reviews.routes,
     secrets.routes,
     isolation.routes,
     bundles.routes,

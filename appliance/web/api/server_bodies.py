@@ -24,6 +24,7 @@ from appliance.servers.model import (
     SessionMode,
     Status,
 )
+from appliance.servers.pinning.policy import PinningMode
 from appliance.sources.credentials import checked_credential
 from appliance.sources.entry import Entry
 from appliance.sources.spec import KINDS, parse_source
@@ -164,6 +165,14 @@ class ConfigBody(Input):
         description="How far the server is kept apart, and what it may use besides CPU and memory.",
     )
 
+    pinning: PinningMode = Field(
+        ServerConfig.pinning,
+        description=(
+            "What clients get of tools that differ from those that were approved: `serve`: everything; `warn`: everything, and "
+            "people are told; `quarantine`: what was approved, until somebody approves the rest."
+        ),
+    )
+
     def config(self) -> ServerConfig:
         """Return the configuration; the service checks its values."""
         return ServerConfig(
@@ -183,6 +192,7 @@ class ConfigBody(Input):
             entry=self.entry,
             dockerfile=self.dockerfile,
             health=self.health.policy(),
+            pinning=self.pinning,
         )
 
 
