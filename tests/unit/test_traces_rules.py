@@ -2,12 +2,12 @@
 
 import json
 import time
-from dataclasses import replace
 from datetime import date
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec import structs
 
 from appliance.core.known_values import KnownValues
 from appliance.gateway.traces.redact import HIDDEN, _hidden, may_hold_secrets, redact
@@ -249,7 +249,7 @@ def test_a_value_that_its_server_must_not_have_told_becomes_no_row() -> None:
     hide = KnownValues(["canary-5e1f"])
     told = invocation(1, request=b"{}", response=rb'{"text":"it is canary-5e1f\n"}')
     cut = invocation(1, request=b"{}", response=b'{"text":"canary-5e')
-    other = replace(told, server_id=told.server_id + 1)
+    other = structs.replace(told, server_id=told.server_id + 1)
 
     lines = copy_lines([told, cut, other], {told.server_id: hide})
 
