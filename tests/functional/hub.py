@@ -37,6 +37,7 @@ from appliance.servers.catalog import Catalog
 from appliance.servers.checks.check import Checker
 from appliance.servers.checks.service import HealthService
 from appliance.servers.checks.watch import HealthWatch
+from appliance.servers.egress_service import EgressService
 from appliance.servers.isolating.service import IsolationService
 from appliance.servers.mcp import McpClient
 from appliance.servers.places import changed_place, seen_place
@@ -45,6 +46,7 @@ from appliance.servers.service import ServerService
 from appliance.servers.sources import ServerSources
 from appliance.servers.store import all_ids
 from appliance.servers.store import facts as server_facts
+from appliance.servers.tool_reviews import ToolReviews
 from appliance.servers.webhooks import WebhookService
 from appliance.settings import Settings, load_settings
 from appliance.sources.keeper import SourceKeeper
@@ -132,6 +134,7 @@ def services_for(
         accounts=AccountService(database, open_registration=settings.open_registration),
         servers=servers,
         sources=ServerSources(database, servers, keeper),
+        egress=EgressService(database, servers),
         isolation=IsolationService(
             database,
             servers,
@@ -139,6 +142,7 @@ def services_for(
             data_limit_bytes=settings.server_data_limit_bytes,
         ),
         secrets=ServerSecrets(database, secrets),
+        tool_reviews=ToolReviews(database),
         webhooks=WebhookService(
             database, settings.jwt_secret.get_secret_value().encode()
         ),

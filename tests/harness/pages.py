@@ -31,12 +31,14 @@ from appliance.runtimes.docker import DockerExecutor
 from appliance.servers import store
 from appliance.servers.access import visible_id
 from appliance.servers.catalog import Catalog
+from appliance.servers.egress_service import EgressService
 from appliance.servers.isolating.service import IsolationService
 from appliance.servers.mcp import McpClient
 from appliance.servers.model import Deployment, NewServer, Status
 from appliance.servers.secret_settings import ServerSecrets
 from appliance.servers.service import ServerService, ServerView
 from appliance.servers.sources import ServerSources
+from appliance.servers.tool_reviews import ToolReviews
 from appliance.servers.webhooks import WebhookService
 from appliance.settings import load_settings
 from appliance.sources.keeper import SourceKeeper
@@ -196,13 +198,15 @@ async def hub(database: Database, **settings: Any) -> AsyncIterator[Hub]:
             accounts=accounts,
             servers=servers,
             sources=ServerSources(database, servers, keeper),
-            isolation=IsolationService(
+            egress=EgressService(database, servers),
+        isolation=IsolationService(
                 database,
                 servers,
                 executor,
                 data_limit_bytes=chosen.server_data_limit_bytes,
             ),
             secrets=ServerSecrets(database, secrets),
+            tool_reviews=ToolReviews(database),
             webhooks=WebhookService(
                 database, chosen.jwt_secret.get_secret_value().encode()
             ),
