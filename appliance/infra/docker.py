@@ -68,8 +68,9 @@ class Engine:
         if self._client is None:
             scheme, _, path = address.partition("://")
             if scheme == "unix" and self._connections != CONNECTIONS:
-                # The library's own is limited to a hundred.
+                # The library's own is limited to a hundred; with one that is given, it takes the address as it is.
                 self._connector = aiohttp.UnixConnector(path, limit=self._connections)
+                address = "unix://localhost"
             self._client = aiodocker.Docker(url=address, connector=self._connector)
         return self._client
 
