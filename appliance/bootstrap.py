@@ -89,11 +89,14 @@ from appliance.servers.checks.check import Checker
 from appliance.servers.checks.service import HealthService
 from appliance.servers.checks.watch import EVERY_S as HEALTH_EVERY_S
 from appliance.servers.checks.watch import HealthWatch
+from appliance.servers.deployments import DeploymentService
+from appliance.servers.deploys.model import WATCH
 from appliance.servers.isolating.service import IsolationService
 from appliance.servers.isolating.watch import EVERY_S as LIMITS_EVERY_S
 from appliance.servers.isolating.watch import LimitWatch
 from appliance.servers.mcp import McpClient
 from appliance.servers.places import changed_place, seen_place
+from appliance.servers.readiness import CandidateCheck
 from appliance.servers.reconciler import Reconciler
 from appliance.servers.references import DeploymentReferences
 from appliance.servers.refresh import EVERY_S as REFRESH_EVERY_S
@@ -109,8 +112,9 @@ from appliance.servers.steps import Steps
 from appliance.servers.store import all_ids, archives_in_use, deployments_referred
 from appliance.servers.store import facts as server_facts
 from appliance.servers.tasks import ReconcileTask, Sweep, watch_executor
-from appliance.servers.traffic import GatewayTraffic
 from appliance.servers.tool_reviews import ToolReviews
+from appliance.servers.traffic import GatewayTraffic
+from appliance.servers.watching import WatchTask
 from appliance.servers.webhooks import REDEPLOY, WebhookRedeploy, WebhookService
 from appliance.settings import Settings
 from appliance.sources.keeper import SourceKeeper
@@ -273,11 +277,14 @@ async def make_hub(  # noqa: PLR0915 - one object after another, which is the po
     sources = ServerSources(database, servers, source_keeper)
     webhooks = WebhookService(database, secret)
     bundles = BundleService(database, mcp, gateway_public_url=public_url)
+    deployments = DeploymentService(database, builds)
     steps = Steps(
         database,
         executor,
         builds,
         mcp,
+        readiness=CandidateCheck(
+            session, settings.mcp_gateway_url, internal_key(secret)
         secrets=secret_service,
         start_timeout_s=settings.start_timeout,
     )
@@ -315,6 +322,7 @@ async def make_hub(  # noqa: PLR0915 - one object after another, which is the po
         RECONCILE: reconcile,
         REFRESH: RefreshTask(database, mcp),
         REDEPLOY: WebhookRedeploy(database),
+        WATCH: WatchTask(database),
         ATTEST: AttestTask(evidence),
         REWRAP: secret_service.rotation,
     }
@@ -374,6 +382,7 @@ async def make_hub(  # noqa: PLR0915 - one object after another, which is the po
         servers=servers,
         sources=sources,
         webhooks=webhooks,
+        deployments=deployments,
         tool_reviews=ToolReviews(database),
         secrets=ServerSecrets(database, secret_service),
         isolation=IsolationService(

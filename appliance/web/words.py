@@ -86,8 +86,21 @@ _OTHER_LOOKS: dict[str, Look] = {
     "ok": Look("Well", "circle-check", "ok"),
     "degraded": Look("Degraded", "triangle-alert", "warn"),
     "down": Look("Down", "circle-x", "bad"),
+    "ready": Look("Ready", "circle-check", "ok"),
+    "failing": Look("Failing", "circle-x", "bad"),
+    "unknown": Look("Not known yet", "hourglass", "idle"),
+    "passed": Look("Passed", "circle-check", "ok"),
     "attached": Look("In the registry", "circle-check", "ok"),
     "local": Look("On this box", "circle-check", "ok"),
+}
+
+#: The steps of a check of a server's health.
+HEALTH_STEPS = {
+    "alive": "Is its process there?",
+    "open": "Does it open?",
+    "tools/list": "Does it list its tools?",
+    "canary": "Does its canary call succeed?",
+    "calls": "Do its clients' calls succeed?",
 }
 
 CALL_LOOKS: dict[str, Look] = {

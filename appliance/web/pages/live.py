@@ -15,7 +15,13 @@ from appliance.core.errors import NotFoundError
 from appliance.jobs.announcements import PROGRESS, STATE
 from appliance.observability.events import Event
 from appliance.web.keys import EVENTS, SERVERS
-from appliance.web.pages import activity, isolation, servers, webhooks
+from appliance.web.pages import (
+    activity,
+    isolation,
+    server_health,
+    servers,
+    webhooks,
+)
 from appliance.web.pages.live_logs import build_lines, output_lines
 from appliance.web.render import block, partial
 from appliance.web.requests import (
@@ -259,6 +265,11 @@ TABS: dict[str, Render] = {
         "pages/servers/build.html", "build_head", context=servers.build_context
     ),
     "logs": _tab("pages/servers/logs.html", context=_head_only),
+    "health": _tab(
+        "pages/servers/health.html",
+        "health_now",
+        context=server_health.health_context,
+    ),
     "connect": _tab("pages/servers/connect.html", context=_head_only),
     "deployments": _tab(
         "pages/servers/deployments.html",

@@ -28,6 +28,10 @@ ADDRESSES = {
     "key": "mcpctl.commands.connect:key",
     "dockerfile": "mcpctl.commands.dockerfile:dockerfile",
     "webhook": "mcpctl.commands.webhooks:webhook",
+    "health": "mcpctl.commands.health:health",
+    "check": "mcpctl.commands.health:check",
+    "set-health": "mcpctl.commands.health:set_health",
+    "status-history": "mcpctl.commands.health:status_history",
 }
 
 
