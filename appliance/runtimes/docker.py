@@ -258,6 +258,17 @@ class DockerExecutor:
         await self._space.remove_volume(server_id)
         log.info("server_space_removed", server_id=server_id)
 
+    async def image_id(self, reference: str) -> str:
+        """Return the id of an image; empty if there is none."""
+        async with self._engine.reach() as client:
+            try:
+                found = await client.images.inspect(reference)
+            except aiodocker.DockerError as error:
+                if is_missing(error):
+                    return ""
+                raise
+        return str(found["Id"])
+
     async def remove_image(self, reference: str) -> None:
         """Remove our tags of an image, and the image when that leaves it without any.
 

@@ -31,6 +31,8 @@ def instance(found: Mapping[str, Any]) -> Instance:
         exit_code=int(found["State"]["ExitCode"]) if has_ended else None,
         out_of_memory=has_ended and bool(found["State"].get("OOMKilled")),
         started_at=parse_moment(found["State"].get("StartedAt", "")),
+        image_id=str(found.get("Image", "")),
+        is_paused=bool(found["State"].get("Paused")),
     )
 
 

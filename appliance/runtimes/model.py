@@ -85,6 +85,8 @@ class Instance:
     #: Whether the engine saw the kernel kill it for want of memory; one that ends fast is sometimes missed.
     out_of_memory: bool = False
     started_at: datetime | None = None
+    #: What it runs, as the executor names it; empty: it does not say.
+    image_id: str = ""
     #: It runs, and gets no time to: somebody stopped its container's clock.
     is_paused: bool = False
 

@@ -79,6 +79,10 @@ class Executor(Protocol):
         """Remove every instance, the network, the volume and the images built for a server. Unknown: nothing to do."""
         ...
 
+    async def image_id(self, reference: str) -> str:
+        """Return the id of the image that instances of ``reference`` run; empty if there is none."""
+        ...
+
     async def remove_image(self, reference: str) -> None:
         """Remove an image unless something still uses it. Unknown: nothing to do."""
         ...

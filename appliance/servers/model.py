@@ -175,6 +175,13 @@ class Deployment:
     running_digest: str = ""
     compared_at: datetime | None = None
 
+    @property
+    def runs_as_wanted(self) -> bool | None:
+        """Whether the image that runs is the one that should; ``None``: not compared."""
+        if self.compared_at is None:
+            return None
+        return self.wanted_digest == self.running_digest
+
 
 @dataclass(frozen=True)
 class InstanceRecord:

@@ -18,8 +18,10 @@ from appliance.observability.audit import Outcome
 from appliance.observability.logs import current
 from appliance.servers import store, webhook_store
 from appliance.servers.access import record_write, visible_server, writable_server
+from appliance.servers.deploys.lock_store import require_unlocked
 from appliance.servers.deploys.model import Trigger
 from appliance.servers.errors import (
+    DeployLockedError,
     NoWebhookError,
     WebhookLimitedError,
     WebhookRefusedError,
@@ -163,6 +165,7 @@ class WebhookService:
         Raises:
             WebhookRefusedError: No such webhook, or a wrong secret.
             WebhookLimitedError: Too often.
+            DeployLockedError: The server is locked; says by whom and why.
         """
         webhook, known, problem = await self._door(server)
         if not has_secret(secret, known) or webhook is None:
@@ -171,7 +174,9 @@ class WebhookService:
             raise _refusal()
         self._hold_back(webhook)
         delivery = _delivery(Door.WEBHOOK, QUEUE.detail)
-        return await self._database.run(_take, webhook, delivery, QUEUE, None)
+        return _unless_locked(
+            await self._database.run(_take, webhook, delivery, QUEUE, None)
+        )
 
     async def github(self, server: int | str, call: GithubCall) -> Verdict:
         """Redeploy for a signed push to the tracked branch; say of anything else that was signed why nothing happens.
@@ -180,6 +185,7 @@ class WebhookService:
             WebhookRefusedError: No such webhook, or a wrong signature.
             WebhookLimitedError: Too often.
             WebhookBodyError: The signed payload cannot be read.
+            DeployLockedError: The server is locked; says by whom and why.
         """
         webhook, known, problem = await self._door(server)
         is_right = has_signature(call, known) and is_well_formed(call)
@@ -200,7 +206,7 @@ class WebhookService:
             verdict = judge(found.source, call.event, payload, now=now())
             return _take(webhook, delivery, verdict, body_digest(call.body))
 
-        return await self._database.run(take)
+        return _unless_locked(await self._database.run(take))
 
     async def _door(self, server: int | str) -> tuple[Webhook | None, bytes, str]:
         """Return the webhook, its secret and why it cannot be read; where it cannot, a secret that nobody knows."""
@@ -269,12 +275,38 @@ def _redeploy(job_id: int, server_id: int) -> None:
         ended = {"outcome": DeliveryOutcome.IGNORED.value, "detail": _STOPPED.detail}
         webhook_store.settle(job_id, server_id, **ended)
         return
-    deployment = store.add_deployment(
-        found, requested_by=ACTOR.name, trigger=Trigger.WEBHOOK
-    )
+    try:
+        deployment = store.add_deployment(
+            found, requested_by=ACTOR.name, trigger=Trigger.WEBHOOK
+        )
+    except DeployLockedError as error:
+        # It was locked after the call was taken.
+        ended = {"outcome": DeliveryOutcome.IGNORED.value, "detail": error.detail}
+        webhook_store.settle(job_id, server_id, **ended)
+        return
     store.set_status(server_id, Status.QUEUED)
     webhook_store.settle(job_id, server_id, deployment_id=deployment.id)
     enqueue(RECONCILE, {"server_id": server_id}, lane=lane_of(server_id))
+
+
+@dataclass(frozen=True)
+class LockedVerdict(Verdict):
+    """The server is locked against deployments, and the caller is told so."""
+
+
+def _unless_locked(verdict: Verdict) -> Verdict:
+    """Return ``verdict``, which is written down by now, or raise what the caller is told."""
+    if isinstance(verdict, LockedVerdict):
+        raise DeployLockedError(verdict.detail)
+    return verdict
+
+
+def _locked(server: Server) -> LockedVerdict | None:
+    try:
+        require_unlocked(server.id, server.name)
+    except DeployLockedError as error:
+        return LockedVerdict(DeliveryOutcome.IGNORED, error.detail)
+    return None
 
 
 _STOPPED = Verdict(
@@ -300,6 +332,8 @@ def _take(
         final, job_id = _REPLAYED, None
     elif found.desired_state is not DesiredState.RUNNING:
         final, job_id = _STOPPED, None
+    elif locked := _locked(found):
+        final, job_id = locked, None
     else:
         final, job_id = _enqueue(found)
     written = replace(delivery, outcome=final.outcome, detail=final.detail)

@@ -25,9 +25,22 @@ def failed_beside(failed: Deployment, reason: str, live: Deployment) -> str:
     return f"{_FAILED}{failed.number} failed: {reason} {still_serving(live)}"
 
 
+def taken_back(failed: Deployment, why: str) -> str:
+    """Return the reason of a server whose live deployment is taken back because its calls fail."""
+    return f"{_FAILED}{failed.number} failed: {why} It was taken back."
+
+
 def names_failed_deployment(reason: str) -> bool:
     """Return whether ``reason`` tells of a failed deployment beside a live one; such a reason outlives a restart."""
     return reason.startswith(_FAILED) and " failed: " in reason
+
+
+def runs_another(deployment: Deployment, wanted: str, running: str) -> str:
+    """Return the reason of a server that does not run what was deployed."""
+    return (
+        f"Deployment {deployment.number} should run the image {wanted or 'that is gone'}, and runs {running or 'nothing'};"
+        " redeploy it."
+    )
 
 
 def readable(lines: Sequence[LogLine], transport: Transport) -> list[LogLine]:

@@ -103,6 +103,7 @@ class MemoryExecutor(IdleExecutor):
                     else InstanceState.EXITED,
                     exit_code=code,
                     started_at=NOON,
+                    image_id=spec.image,
                 )
                 self.there[spec.name] = found
                 self.starts += 1

@@ -64,6 +64,9 @@ class IdleExecutor:
     async def remove_server(self, server_id: int) -> None:
         """Nothing is there."""
 
+    async def image_id(self, reference: str) -> str:
+        return reference
+
     async def remove_image(self, reference: str) -> None:
         """Nothing is there."""
 

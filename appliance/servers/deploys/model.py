@@ -4,6 +4,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
+#: The job that watches a version in its first minutes.
+WATCH = "servers.watch_deployment"
+
 
 class Trigger(StrEnum):
     """By what a deployment was started."""

@@ -9,6 +9,7 @@ from appliance.runtimes.model import SessionContainer
 from appliance.servers.config import (
     config_as_dict,
 )
+from appliance.servers.deploys.model import Trigger
 from appliance.servers.model import Deployment, Status
 from appliance.servers.service import ServerView
 from appliance.sources.spec import as_dict as source_as_dict
@@ -40,8 +41,22 @@ class DeploymentAnswer(BaseModel):
         )
     )
     requested_by: str
+    trigger: Trigger = Field(description="By what it was started.")
+    made_of: int | None = Field(
+        description="Number of the deployment whose image it runs; null: its own."
+    )
     created_at: datetime
     finished_at: datetime | None
+    live_at: datetime | None = Field(
+        description="When clients were first sent to it; null: never."
+    )
+    wanted_digest: str = Field(
+        description="Id of the image that should run, compared after it went live."
+    )
+    running_digest: str = Field(description="Id of the image that does.")
+    runs_as_wanted: bool | None = Field(
+        description="Whether both are the same; null: not compared, as where somebody else runs the server."
+    )
 
     @classmethod
     def of(cls, item: Deployment) -> Self:
@@ -56,8 +71,14 @@ class DeploymentAnswer(BaseModel):
             image=item.image,
             resolved=item.resolved,
             requested_by=item.requested_by,
+            trigger=item.trigger,
+            made_of=item.made_of,
             created_at=item.created_at,
             finished_at=item.finished_at,
+            live_at=item.live_at,
+            wanted_digest=item.wanted_digest,
+            running_digest=item.running_digest,
+            runs_as_wanted=item.runs_as_wanted,
         )
 
 
@@ -185,12 +206,6 @@ class CapabilitiesAnswer(BaseModel):
     capabilities: dict[str, Any]
     protocol_version: str | None
     server_info: dict[str, Any]
-
-
-class DeploymentList(BaseModel):
-    """The newest deployments, newest first."""
-
-    items: list[DeploymentAnswer]
 
 
 class ClientConfigAnswer(BaseModel):

@@ -28,6 +28,7 @@ from appliance.servers.pinning.policy import PinningMode
 from appliance.sources.credentials import checked_credential
 from appliance.sources.entry import Entry
 from appliance.sources.spec import KINDS, parse_source
+from appliance.web.api.deploy_bodies import DeploysBody
 from appliance.web.api.health_bodies import HealthBody
 from appliance.web.api.isolation_bodies import IsolationBody
 from appliance.web.parsing import Input
@@ -144,6 +145,10 @@ class ConfigBody(Input):
         default_factory=HealthBody,
         description="How the server is asked whether it is well.",
     )
+    deploys: DeploysBody = Field(
+        default_factory=DeploysBody,
+        description="How one version takes the place of another.",
+    )
     entry: str = Field(
         ServerConfig.entry,
         description="Which of a repository's programs is started, where it has several.",
@@ -192,6 +197,7 @@ class ConfigBody(Input):
             entry=self.entry,
             dockerfile=self.dockerfile,
             health=self.health.policy(),
+            deploys=self.deploys.policy(),
             pinning=self.pinning,
         )
 

@@ -11,8 +11,6 @@ from appliance.web.api.server_answers import (
     CapabilitiesAnswer,
     ConnectAnswer,
     CreatedServer,
-    DeploymentAnswer,
-    DeploymentList,
     InvokeAnswer,
     KeyAnswer,
     ManifestAnswer,
@@ -231,15 +229,6 @@ async def sessions(request: web.Request) -> SessionList:
         principal_of(request), server_of(request)
     )
     return SessionList(items=[SessionAnswer.of(item) for item in found])
-
-
-@routes.get("/api/servers/{server}/deployments", summary="List deployments")
-async def deployments(request: web.Request) -> DeploymentList:
-    """The newest deployments, newest first."""
-    found = await request.app[SERVERS].deployments(
-        principal_of(request), server_of(request)
-    )
-    return DeploymentList(items=[DeploymentAnswer.of(item) for item in found])
 
 
 async def _view(request: web.Request) -> ServerView:

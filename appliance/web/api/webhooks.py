@@ -32,6 +32,7 @@ MAX_CALL_BYTES = 64 * 1024
 #: A push of thousands of commits stays below; GitHub itself sends up to 25 MB.
 MAX_EVENT_BYTES = 5 * 1024 * 1024
 _REFUSALS = (
+    HTTPStatus.CONFLICT,
     HTTPStatus.UNAUTHORIZED,
     HTTPStatus.TOO_MANY_REQUESTS,
     HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
