@@ -91,6 +91,7 @@ from appliance.servers.checks.watch import EVERY_S as HEALTH_EVERY_S
 from appliance.servers.checks.watch import HealthWatch
 from appliance.servers.deployments import DeploymentService
 from appliance.servers.deploys.model import WATCH
+from appliance.servers.egress_service import EgressService
 from appliance.servers.isolating.service import IsolationService
 from appliance.servers.isolating.watch import EVERY_S as LIMITS_EVERY_S
 from appliance.servers.isolating.watch import LimitWatch
@@ -385,6 +386,7 @@ async def make_hub(  # noqa: PLR0915 - one object after another, which is the po
         deployments=deployments,
         tool_reviews=ToolReviews(database),
         secrets=ServerSecrets(database, secret_service),
+        egress=EgressService(database, servers),
         isolation=IsolationService(
             database,
             servers,

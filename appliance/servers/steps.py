@@ -20,6 +20,8 @@ from appliance.secrets.service import SecretService
 from appliance.servers import crashes, lifecycle, second_attempt, store, wording
 from appliance.servers.deploys.model import Trigger
 from appliance.servers.facts import Facts
+from appliance.servers.egress import denials
+from appliance.servers.egress import store as egress_store
 from appliance.servers.instances import (
     instance_spec,
     record_of,
@@ -194,6 +196,8 @@ class Steps:
         try:
             spec = instance_spec(server, deployment)
             values = await self._secrets.of_instance(server.id)
+            # Secrets that were added since may name what it needs to reach.
+            await self._database.run(egress_store.refresh, server.id)
             instance = await self._executor.start(replace(spec, secrets=values))
         except UnavailableError as error:
             await self._status(server.id, Status.STARTING, error.reason)
@@ -235,7 +239,11 @@ class Steps:
     ) -> None:
         """Close a deployment that was built and never answered, and begin the second attempt where there is one to make."""
         missing = missing_settings([line.text for line in lines])
+        denied = await self._database.run(
+            egress_store.denied_since, facts.server.id, deployment.created_at
+        )
         told = wording.needs_settings(missing, reason)
+        told = " ".join(filter(None, (told, denials.sentence(denied))))
         again = second_attempt.second_attempt(deployment, lines, is_silent=is_silent)
         await self._fail(facts, deployment, told, missing=missing, again=again)
 

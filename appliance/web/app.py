@@ -20,6 +20,7 @@ from appliance.output.service import OutputService
 from appliance.registry.upkeep import RegistryUpkeep
 from appliance.servers.catalog import Catalog
 from appliance.servers.checks.service import HealthService
+from appliance.servers.egress_service import EgressService
 from appliance.servers.isolating.service import IsolationService
 from appliance.servers.secret_settings import ServerSecrets
 from appliance.servers.service import ServerService
@@ -52,6 +53,7 @@ class Services:
     tool_reviews: ToolReviews
     secrets: ServerSecrets
     isolation: IsolationService
+    egress: EgressService
     bundles: BundleService
     catalog: Catalog
     ledger: LedgerService
@@ -90,6 +92,7 @@ def make_app(  # noqa: PLR0915 - one key after another
     app[keys.TOOL_REVIEWS] = services.tool_reviews
     app[keys.SECRETS] = services.secrets
     app[keys.ISOLATION] = services.isolation
+    app[keys.EGRESS] = services.egress
     app[keys.BUNDLES] = services.bundles
     app[keys.CATALOG] = services.catalog
     app[keys.LEDGER] = services.ledger

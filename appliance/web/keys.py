@@ -19,6 +19,7 @@ from appliance.output.service import OutputService
 from appliance.registry.upkeep import RegistryUpkeep
 from appliance.servers.catalog import Catalog
 from appliance.servers.checks.service import HealthService
+from appliance.servers.egress_service import EgressService
 from appliance.servers.isolating.service import IsolationService
 from appliance.servers.secret_settings import ServerSecrets
 from appliance.servers.service import ServerService
@@ -39,6 +40,7 @@ SOURCES = web.AppKey("sources", ServerSources)
 SECRETS = web.AppKey("secrets", ServerSecrets)
 WEBHOOKS = web.AppKey("webhooks", WebhookService)
 TOOL_REVIEWS = web.AppKey("tool_reviews", ToolReviews)
+EGRESS = web.AppKey("egress", EgressService)
 ISOLATION = web.AppKey("isolation", IsolationService)
 REGISTRY = web.AppKey("registry", RegistryUpkeep)
 INVOCATIONS = web.AppKey("invocations", InvocationService)

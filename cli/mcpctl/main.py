@@ -16,6 +16,7 @@ COMMANDS = {
     "whoami": "mcpctl.commands.account:whoami",
     "servers": "mcpctl.commands.servers:servers",
     "files": "mcpctl.commands.files:files",
+    "egress": "mcpctl.commands.egress:egress",
     "bundles": "mcpctl.commands.bundles:bundles",
     "invocations": "mcpctl.commands.invocations:invocations",
     "marketplace": "mcpctl.commands.marketplace:marketplace",

@@ -21,6 +21,7 @@ from appliance.runtimes.docker import DockerExecutor
 from appliance.runtimes.model import InstanceSpec, Transport
 from appliance.servers import store
 from appliance.servers.model import NewServer
+from appliance.settings import load_settings
 from appliance.sources.model import Ecosystem, PackageSource
 from tests.cluster import ThrowAwayCluster
 from tests.engine import Box, docker
@@ -86,7 +87,8 @@ async def lab(
     """Two running servers, neither of which may go anywhere."""
     assert shutil.which("nft"), "this needs the package nftables"
     owner, directory = secrets.token_hex(6), tmp_path_factory.mktemp("egress")
-    box = Box(owner, None)  # type: ignore[arg-type] - it only removes
+    settings = load_settings(jwt_secret=secrets.token_hex(32), data_dir=directory)
+    box = Box(owner, settings)
     engine = Engine()
     executor = DockerExecutor(engine, owner=owner, subnet_pool=POOL)
     try:
@@ -211,8 +213,13 @@ def went(lab: Lab, destination: str) -> list[tuple[int, int]]:
 
 
 async def test_an_allowed_name_does_not_lead_to_where_nobody_may_go(lab: Lab) -> None:
-    hosts = ("service.test:41314", "metadata.test:80", "neighbour.test:8000")
-    hosts += ("loopback.test:41314", "service.test:41310")
+    hosts = (
+        "service.test:41314",
+        "metadata.test:80",
+        "neighbour.test:8000",
+        "loopback.test:41314",
+        "service.test:41310",
+    )
     lab.process.allow(lab.server, *hosts, private=hosts[1:])
 
     found = lab.tried(

@@ -19,6 +19,8 @@ from appliance.sources.spec import from_dict as source_from_dict
 
 #: The process gives a sign of life every half minute.
 SILENT_AFTER = timedelta(seconds=100)
+#: Lines that a page shows.
+SHOWN = 200
 NOT_RUNNING = (
     "The egress process does not run, so servers reach nothing. Start the appliance with mcp-host up, "
     "or look into its log."
@@ -67,17 +69,14 @@ def refresh(server_id: int) -> None:
     ).execute()
 
 
-def refresh_all() -> None:
-    """Bring every server up to date, such as after an upgrade."""
-    for (server_id,) in proxy.execute_sql("SELECT id FROM servers ORDER BY id"):
-        refresh(server_id)
-
-
 def counting(server_id: int) -> tuple[EgressPolicy, Mapping[str, str]]:
     """Return what counts for a server, and what it declares."""
-    row = EgressPolicyRow.get_or_none(EgressPolicyRow.server_id == server_id)
+    found = EgressPolicyRow.select().where(EgressPolicyRow.server_id == server_id)
+    row = found.get_or_none()
     if row is None:
-        return EgressPolicy(), {}
+        # One of an earlier version, which has not been started since.
+        refresh(server_id)
+        row = found.get()
     policy = EgressPolicy(
         mode=EgressMode(row.mode),
         hosts=tuple(row.hosts),
@@ -88,7 +87,7 @@ def counting(server_id: int) -> tuple[EgressPolicy, Mapping[str, str]]:
 
 
 def attempts(
-    server_id: int, *, allowed: bool, limit: int = 200, since: datetime | None = None
+    server_id: int, *, allowed: bool, since: datetime | None = None
 ) -> tuple[Attempt, ...]:
     """Return where a server went, or was kept from going, the latest first."""
     rows = (
@@ -97,7 +96,7 @@ def attempts(
             EgressAttemptRow.server_id == server_id, EgressAttemptRow.allowed == allowed
         )
         .order_by(EgressAttemptRow.last_at.desc(), EgressAttemptRow.destination)
-        .limit(limit)
+        .limit(SHOWN)
     )
     if since:
         rows = rows.where(EgressAttemptRow.last_at >= since)
@@ -116,6 +115,11 @@ def attempts(
         )
         for row in rows
     )
+
+
+def denied_since(server_id: int, moment: datetime) -> tuple[Attempt, ...]:
+    """Return what a server was denied since a moment, the latest first."""
+    return attempts(server_id, allowed=False, since=moment)
 
 
 def forget_denied(server_id: int) -> int:

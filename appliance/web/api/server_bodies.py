@@ -30,6 +30,7 @@ from appliance.sources.entry import Entry
 from appliance.sources.spec import KINDS, parse_source
 from appliance.web.api.deploy_bodies import DeploysBody
 from appliance.web.api.health_bodies import HealthBody
+from appliance.web.api.egress_bodies import EgressBody
 from appliance.web.api.isolation_bodies import IsolationBody
 from appliance.web.parsing import Input
 
@@ -170,6 +171,11 @@ class ConfigBody(Input):
         description="How far the server is kept apart, and what it may use besides CPU and memory.",
     )
 
+    egress: EgressBody | None = Field(
+        None,
+        description="Where the server may go; absent: as servers of its kind of source get it.",
+    )
+
     pinning: PinningMode = Field(
         ServerConfig.pinning,
         description=(
@@ -194,6 +200,7 @@ class ConfigBody(Input):
             trace_bodies=self.trace_bodies,
             limits=self.limits.limits(),
             isolation=self.isolation.isolation(),
+            egress=self.egress.policy() if self.egress else None,
             entry=self.entry,
             dockerfile=self.dockerfile,
             health=self.health.policy(),

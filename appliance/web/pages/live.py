@@ -17,6 +17,7 @@ from appliance.observability.events import Event
 from appliance.web.keys import EVENTS, SERVERS
 from appliance.web.pages import (
     activity,
+    egress,
     isolation,
     server_health,
     servers,
@@ -282,6 +283,11 @@ TABS: dict[str, Render] = {
         "pages/servers/webhook.html",
         "webhook_deliveries",
         context=webhooks.webhook_context,
+    ),
+    "egress": _tab(
+        "pages/servers/egress.html",
+        "egress_denied",
+        context=egress.egress_context,
     ),
     "isolation": _tab(
         "pages/servers/isolation.html",
