@@ -286,6 +286,7 @@ async def make_hub(  # noqa: PLR0915 - one object after another, which is the po
         mcp,
         readiness=CandidateCheck(
             session, settings.mcp_gateway_url, internal_key(secret)
+        ),
         secrets=secret_service,
         start_timeout_s=settings.start_timeout,
     )
@@ -315,7 +316,13 @@ async def make_hub(  # noqa: PLR0915 - one object after another, which is the po
     )
     reconcile = ReconcileTask(Reconciler(database, executor, traffic, steps))
     sweep = Sweep(database)
-    checker = Checker(session, settings.mcp_gateway_url, internal_key(secret), executor)
+    checker = Checker(
+        session,
+        settings.mcp_gateway_url,
+        internal_key(secret),
+        executor,
+        hide=secret_service.redactor,
+    )
     checks = HealthService(database, servers, HealthWatch(database, checker))
 
     queue = JobQueue(database)

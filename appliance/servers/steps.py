@@ -13,15 +13,23 @@ from appliance.builds.service import BuildService
 from appliance.core.clock import now
 from appliance.core.errors import DomainError, UnavailableError
 from appliance.infra.database import Database
+from appliance.integrations.store import environment as service_variables
 from appliance.observability.usage import record_usage
 from appliance.runtimes.model import Instance, InstanceState, LogLine
 from appliance.runtimes.ports import Executor
 from appliance.secrets.service import SecretService
-from appliance.servers import crashes, lifecycle, second_attempt, store, wording
+from appliance.servers import (
+    crashes,
+    deployment_store,
+    lifecycle,
+    second_attempt,
+    store,
+    wording,
+)
 from appliance.servers.deploys.model import Trigger
-from appliance.servers.facts import Facts
 from appliance.servers.egress import denials
 from appliance.servers.egress import store as egress_store
+from appliance.servers.facts import Facts
 from appliance.servers.instances import (
     instance_spec,
     record_of,
@@ -32,6 +40,8 @@ from appliance.servers.lifecycle import Step
 from appliance.servers.mcp import McpClient
 from appliance.servers.missing_settings import missing_settings
 from appliance.servers.model import Deployment, DeploymentState, Server, Status
+from appliance.servers.readiness import CandidateCheck
+from appliance.servers.watching import watch
 from appliance.sources.model import PackageSource, RemoteSource
 
 log = structlog.get_logger("servers.steps")
@@ -56,7 +66,7 @@ class Steps:
         start_timeout_s: Seconds from an instance's start to its first answer.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - all that steps act on
         self,
         database: Database,
         executor: Executor,
@@ -64,9 +74,11 @@ class Steps:
         mcp: McpClient,
         *,
         secrets: SecretService,
+        readiness: CandidateCheck | None = None,
         start_timeout_s: float,
     ) -> None:
         """Keep the collaborators."""
+        self._readiness = readiness
         self._secrets = secrets
         self._database = database
         self._executor = executor
@@ -180,9 +192,11 @@ class Steps:
 
     async def _launch(self, facts: Facts, deployment: Deployment) -> None:
         server = facts.server
-        await self._status(
-            server.id, Status.STARTING, server.status_reason if server.crashes else ""
+        is_told = bool(server.crashes) or wording.names_failed_deployment(
+            server.status_reason
         )
+        told = server.status_reason if is_told else ""
+        await self._status(server.id, Status.STARTING, told)
         if isinstance(deployment.source, RemoteSource):
             record = remote_record(server, deployment)
             await self._database.run(
@@ -198,7 +212,11 @@ class Steps:
             values = await self._secrets.of_instance(server.id)
             # Secrets that were added since may name what it needs to reach.
             await self._database.run(egress_store.refresh, server.id)
-            instance = await self._executor.start(replace(spec, secrets=values))
+            plain = await self._database.run(service_variables, server.id)
+            environment = {**plain, **spec.environment}
+            instance = await self._executor.start(
+                replace(spec, secrets=values, environment=environment)
+            )
         except UnavailableError as error:
             await self._status(server.id, Status.STARTING, error.reason)
             raise
@@ -300,6 +318,8 @@ class Steps:
         while True:
             try:
                 manifest = await self._mcp.probe(server.name, instance_id=record_id)
+                if self._readiness and deployment.state is DeploymentState.PENDING:
+                    await self._readiness.require(server, deployment, record_id)
             except DomainError as error:
                 if await self._has_ended(server, deployment):
                     return True
@@ -314,13 +334,33 @@ class Steps:
                     if wording.names_failed_deployment(server.status_reason)
                     else ""
                 )
+                digests = await self._digests(server, deployment)
                 await self._database.run(
-                    _go_live, server, deployment, manifest.as_dict(), kept
+                    _go_live,
+                    server,
+                    deployment,
+                    manifest.as_dict(),
+                    reason=kept,
+                    digests=digests,
                 )
                 log.info(
                     "server.running", server_id=server.id, deployment_id=deployment.id
                 )
                 return True
+
+    async def _digests(
+        self, server: Server, deployment: Deployment
+    ) -> tuple[str, str] | None:
+        """Return which image should run and which one does; ``None``: somebody else runs the server."""
+        if isinstance(deployment.source, RemoteSource):
+            return None
+        running = [
+            item.image_id
+            for item in await self._executor.instances(server.id)
+            if item.deployment_id == deployment.id
+        ]
+        wanted = await self._executor.image_id(deployment.image or "")
+        return wanted, next(iter(running), "")
 
     async def _has_ended(self, server: Server, deployment: Deployment) -> bool:
         if isinstance(deployment.source, RemoteSource):
@@ -367,13 +407,26 @@ class Steps:
 
 
 def _go_live(
-    server: Server, deployment: Deployment, manifest: dict[str, object], reason: str
+    server: Server,
+    deployment: Deployment,
+    manifest: dict[str, object],
+    *,
+    reason: str,
+    digests: tuple[str, str] | None,
 ) -> None:
-    if (
-        store.promote(deployment, manifest, drain_s=server.config.deploys.drain_s)
-        or deployment.state is DeploymentState.LIVE
-    ):
-        store.set_status(server.id, Status.RUNNING, reason)
+    went_live = store.promote(
+        deployment, manifest, drain_s=server.config.deploys.drain_s
+    )
+    if went_live:
+        watch(server, deployment)
+    elif deployment.state is not DeploymentState.LIVE:
+        return
+    if digests:
+        wanted, running = digests
+        deployment_store.compared(deployment.id, wanted=wanted, running=running)
+        if wanted != running:
+            reason = wording.runs_another(deployment, wanted, running)
+    store.set_status(server.id, Status.RUNNING, reason)
 
 
 def _destroy_rows(server: Server) -> None:

@@ -11,6 +11,7 @@ from appliance.artifacts.service import LedgerService
 from appliance.bundles.service import BundleService
 from appliance.evidence.service import EvidenceService
 from appliance.files.service import FileService
+from appliance.integrations.service import IntegrationService
 from appliance.invocations.service import InvocationService
 from appliance.jobs.queue import JobQueue
 from appliance.observability.audit import AuditTrail
@@ -20,6 +21,7 @@ from appliance.output.service import OutputService
 from appliance.registry.upkeep import RegistryUpkeep
 from appliance.servers.catalog import Catalog
 from appliance.servers.checks.service import HealthService
+from appliance.servers.deployments import DeploymentService
 from appliance.servers.egress_service import EgressService
 from appliance.servers.isolating.service import IsolationService
 from appliance.servers.secret_settings import ServerSecrets
@@ -49,6 +51,7 @@ class Services:
     accounts: AccountService
     servers: ServerService
     sources: ServerSources
+    deployments: DeploymentService
     webhooks: WebhookService
     tool_reviews: ToolReviews
     secrets: ServerSecrets
@@ -63,6 +66,7 @@ class Services:
     checks: HealthService
     output: OutputService
     files: FileService
+    integrations: IntegrationService
     jobs: JobQueue
     events: EventLog
     audit: AuditTrail
@@ -88,6 +92,7 @@ def make_app(  # noqa: PLR0915 - one key after another
     app[keys.ACCOUNTS] = services.accounts
     app[keys.SERVERS] = services.servers
     app[keys.SOURCES] = services.sources
+    app[keys.DEPLOYMENTS] = services.deployments
     app[keys.WEBHOOKS] = services.webhooks
     app[keys.TOOL_REVIEWS] = services.tool_reviews
     app[keys.SECRETS] = services.secrets
@@ -102,6 +107,7 @@ def make_app(  # noqa: PLR0915 - one key after another
     app[keys.CHECKS] = services.checks
     app[keys.OUTPUT] = services.output
     app[keys.FILES] = services.files
+    app[keys.INTEGRATIONS] = services.integrations
     app[keys.JOBS] = services.jobs
     app[keys.EVENTS] = services.events
     app[keys.AUDIT] = services.audit

@@ -10,6 +10,7 @@ from appliance.artifacts.service import LedgerService
 from appliance.bundles.service import BundleService
 from appliance.evidence.service import EvidenceService
 from appliance.files.service import FileService
+from appliance.integrations.service import IntegrationService
 from appliance.invocations.service import InvocationService
 from appliance.jobs.queue import JobQueue
 from appliance.observability.audit import AuditTrail
@@ -19,6 +20,7 @@ from appliance.output.service import OutputService
 from appliance.registry.upkeep import RegistryUpkeep
 from appliance.servers.catalog import Catalog
 from appliance.servers.checks.service import HealthService
+from appliance.servers.deployments import DeploymentService
 from appliance.servers.egress_service import EgressService
 from appliance.servers.isolating.service import IsolationService
 from appliance.servers.secret_settings import ServerSecrets
@@ -38,6 +40,7 @@ EVIDENCE = web.AppKey("evidence", EvidenceService)
 SERVERS = web.AppKey("servers", ServerService)
 SOURCES = web.AppKey("sources", ServerSources)
 SECRETS = web.AppKey("secrets", ServerSecrets)
+DEPLOYMENTS = web.AppKey("deployments", DeploymentService)
 WEBHOOKS = web.AppKey("webhooks", WebhookService)
 TOOL_REVIEWS = web.AppKey("tool_reviews", ToolReviews)
 EGRESS = web.AppKey("egress", EgressService)
@@ -48,6 +51,7 @@ BUNDLES = web.AppKey("bundles", BundleService)
 CHECKS = web.AppKey("checks", HealthService)
 OUTPUT = web.AppKey("output", OutputService)
 FILES = web.AppKey("files", FileService)
+INTEGRATIONS = web.AppKey("integrations", IntegrationService)
 JOBS = web.AppKey("jobs", JobQueue)
 EVENTS = web.AppKey("events", EventLog)
 AUDIT = web.AppKey("audit", AuditTrail)
