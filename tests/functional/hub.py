@@ -49,6 +49,7 @@ from appliance.servers.store import facts as server_facts
 from appliance.servers.tool_reviews import ToolReviews
 from appliance.servers.deployments import DeploymentService
 from appliance.servers.deployments import DeploymentService
+from appliance.servers.deployments import DeploymentService
 from appliance.servers.webhooks import WebhookService
 from appliance.settings import Settings, load_settings
 from appliance.sources.keeper import SourceKeeper
@@ -145,6 +146,7 @@ def services_for(
         ),
         secrets=ServerSecrets(database, secrets),
         tool_reviews=ToolReviews(database),
+        deployments=DeploymentService(database, builds),
         deployments=DeploymentService(database, builds),
         deployments=DeploymentService(database, builds),
         webhooks=WebhookService(

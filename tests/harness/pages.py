@@ -41,6 +41,7 @@ from appliance.servers.sources import ServerSources
 from appliance.servers.tool_reviews import ToolReviews
 from appliance.servers.deployments import DeploymentService
 from appliance.servers.deployments import DeploymentService
+from appliance.servers.deployments import DeploymentService
 from appliance.servers.webhooks import WebhookService
 from appliance.settings import load_settings
 from appliance.sources.keeper import SourceKeeper
@@ -209,6 +210,7 @@ async def hub(database: Database, **settings: Any) -> AsyncIterator[Hub]:
             ),
             secrets=ServerSecrets(database, secrets),
             tool_reviews=ToolReviews(database),
+            deployments=DeploymentService(database, builds),
             deployments=DeploymentService(database, builds),
             deployments=DeploymentService(database, builds),
             webhooks=WebhookService(

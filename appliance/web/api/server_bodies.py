@@ -30,6 +30,7 @@ from appliance.sources.entry import Entry
 from appliance.sources.spec import KINDS, parse_source
 from appliance.web.api.deploy_bodies import DeploysBody
 from appliance.web.api.deploy_bodies import DeploysBody
+from appliance.web.api.deploy_bodies import DeploysBody
 from appliance.web.api.health_bodies import HealthBody
 from appliance.web.api.egress_bodies import EgressBody
 from appliance.web.api.isolation_bodies import IsolationBody
@@ -155,6 +156,10 @@ class ConfigBody(Input):
         default_factory=DeploysBody,
         description="How one version takes the place of another.",
     )
+    deploys: DeploysBody = Field(
+        default_factory=DeploysBody,
+        description="How one version takes the place of another.",
+    )
     entry: str = Field(
         ServerConfig.entry,
         description="Which of a repository's programs is started, where it has several.",
@@ -209,6 +214,7 @@ class ConfigBody(Input):
             entry=self.entry,
             dockerfile=self.dockerfile,
             health=self.health.policy(),
+            deploys=self.deploys.policy(),
             deploys=self.deploys.policy(),
             deploys=self.deploys.policy(),
             pinning=self.pinning,
