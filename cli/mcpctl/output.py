@@ -14,6 +14,8 @@ _COLOURS = {
     "succeeded": "green",
     "ok": "green",
     "ready": "green",
+    "passed": "green",
+    "failing": "red",
     "live": "green",
     "healthy": "green",
     "expiring": "yellow",
