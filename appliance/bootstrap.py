@@ -55,6 +55,8 @@ from appliance.jobs.clock import Clock
 from appliance.jobs.model import Handler
 from appliance.jobs.queue import JobQueue
 from appliance.jobs.worker import JobWorker
+from appliance.measurements.sampler import Sampler
+from appliance.measurements.service import MeasurementService
 from appliance.observability import logs
 from appliance.observability.audit import AuditTrail
 from appliance.observability.events import EventLog
@@ -77,6 +79,7 @@ from appliance.registry.tasks import (
 from appliance.registry.upkeep import RegistryUpkeep
 from appliance.runtimes.data_disks import DataDisks
 from appliance.runtimes.docker import DockerExecutor
+from appliance.runtimes.docker_metering import DockerMetering
 from appliance.runtimes.docker_printing import DockerPrinters
 from appliance.secrets.errors import MasterKeyError, VaultAwayError
 from appliance.secrets.room import kept_up, make_secrets, memory_files
@@ -96,6 +99,7 @@ from appliance.servers.isolating.service import IsolationService
 from appliance.servers.isolating.watch import EVERY_S as LIMITS_EVERY_S
 from appliance.servers.isolating.watch import LimitWatch
 from appliance.servers.mcp import McpClient
+from appliance.servers.measured import calls_of, marks_of
 from appliance.servers.places import changed_place, seen_place
 from appliance.servers.readiness import CandidateCheck
 from appliance.servers.reconciler import Reconciler
@@ -305,6 +309,13 @@ async def make_hub(  # noqa: PLR0915 - one object after another, which is the po
         DockerPrinters(listening, owner=owner),
         visible=visible_id,
         servers=all_ids,
+        redactor=secret_service.redactor,
+    )
+    sampler = Sampler(
+        database,
+        DockerMetering(engine),
+        running=output.collector.printers,
+        metrics=metrics,
     )
     files = Files(
         database,
@@ -408,6 +419,9 @@ async def make_hub(  # noqa: PLR0915 - one object after another, which is the po
         checks=checks,
         invocations=invocations,
         output=output.service,
+        measurements=MeasurementService(
+            database, sampler, visible=visible_id, calls=calls_of, marks=marks_of
+        ),
         files=files.service,
         jobs=queue,
         events=events,
@@ -429,6 +443,7 @@ async def make_hub(  # noqa: PLR0915 - one object after another, which is the po
             ),
             asyncio.create_task(watch_changes(database), name="manifest-changes"),
             *output.start(events),
+            asyncio.create_task(sampler.run(), name="sampler"),
         ]
         log.info("hub.started", port=settings.bind_port)
         async with kept_up(secret_service):

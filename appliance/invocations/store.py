@@ -1,6 +1,6 @@
 """Queries about invocations. Every function runs inside ``database.run``; none reads more than a bounded number of rows."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from appliance.infra.database import proxy
@@ -19,6 +19,8 @@ from appliance.invocations.tables import InvocationRow
 SCAN_ROWS = 20_000
 #: The newest calls that figures are made of.
 SAMPLE_ROWS = 50_000
+#: The newest calls that a series is made of.
+SERIES_ROWS = 200_000
 #: Kinds of calls that a summary tells apart.
 MOST_KINDS = 200
 _COLUMNS = (
@@ -37,6 +39,17 @@ SELECT coalesce(method, ''), coalesce(target, ''), count(*), count(*) FILTER (WH
        percentile_cont(ARRAY[0.5, 0.9, 0.99]) WITHIN GROUP (ORDER BY duration_ms), max(duration_ms)
 FROM newest GROUP BY GROUPING SETS ((method, target), ())
 ORDER BY GROUPING(method) DESC, count(*) DESC, 1, 2 LIMIT %s
+"""
+
+_SERIES = """
+WITH newest AS (
+    SELECT date_bin(%s, started_at, 'epoch') AS span, duration_ms, error_class
+    FROM invocations WHERE server_id = %s AND started_at >= %s AND started_at < %s
+    ORDER BY started_at DESC, id DESC LIMIT %s
+)
+SELECT span, count(*), count(*) FILTER (WHERE error_class <> ''),
+       percentile_cont(ARRAY[0.5, 0.9, 0.99]) WITHIN GROUP (ORDER BY duration_ms)
+FROM newest GROUP BY span ORDER BY span
 """
 
 
@@ -111,6 +124,19 @@ def figures(
     rows = _fetch(_FIGURES, (server_id, since, until, SAMPLE_ROWS, MOST_KINDS + 1))
     found = [_figures(*row) for row in rows]
     return found[0], found[1:]
+
+
+def series(
+    server_id: int, since: datetime, until: datetime, step: timedelta
+) -> tuple[list[tuple[datetime, int, int, list[float]]], int | None]:
+    """Return rows of (beginning, calls, errors, [p50, p90, p99 in ms]) for every span of ``step`` that had calls.
+
+    And of how many of the newest calls they are; ``None``: of all.
+    """
+    rows = _fetch(_SERIES, (step, server_id, since, until, SERIES_ROWS))
+    found = [(row[0], row[1], row[2], row[3]) for row in rows]
+    total = sum(row[1] for row in found)
+    return found, total if total >= SERIES_ROWS else None
 
 
 def _figures(  # noqa: PLR0917 - the columns of a row

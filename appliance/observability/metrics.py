@@ -75,6 +75,27 @@ class Metrics:
             registry=self.registry,
         )
 
+        self._server_cpu = Gauge(
+            "mcp_host_server_cpu_cores",
+            "Cores that a server's containers used in the last ten seconds.",
+            ("server_id",),
+            registry=self.registry,
+        )
+        self._server_memory = Gauge(
+            "mcp_host_server_memory_bytes",
+            "Memory of a server's containers, without the cache of files.",
+            ("server_id",),
+            registry=self.registry,
+        )
+
+    def servers_now(self, used: Mapping[int, tuple[float, int]]) -> None:
+        """Set what running servers use: number to cores and bytes; what is not named does not run."""
+        self._server_cpu.clear()
+        self._server_memory.clear()
+        for server_id, (cores, memory_bytes) in used.items():
+            self._server_cpu.labels(str(server_id)).set(cores)
+            self._server_memory.labels(str(server_id)).set(memory_bytes)
+
     def http_request(
         self, method: str, route: str, status: int, seconds: float
     ) -> None:

@@ -54,11 +54,16 @@ class Collector:
         self._readers: dict[str, asyncio.Task[None]] = {}
         #: Containers that started again while their reader was about to end.
         self._again: dict[str, Printer] = {}
+        self._printing: dict[str, Printer] = {}
 
     @property
     def readers(self) -> int:
         """How many containers are read."""
         return len(self._readers)
+
+    def printers(self) -> list[Printer]:
+        """Return the containers that are read: those that run, and some that ended just now."""
+        return list(self._printing.values())
 
     async def run(self) -> None:
         """Read for ever."""
@@ -101,10 +106,12 @@ class Collector:
             self._read(printer), name=f"output-{printer.container_id[:12]}"
         )
         self._readers[printer.container_id] = task
+        self._printing[printer.container_id] = printer
         task.add_done_callback(lambda _done: self._ended(printer.container_id))
 
     def _ended(self, container_id: str) -> None:
         task = self._readers.pop(container_id)
+        del self._printing[container_id]
         if task.cancelled():
             return
         if error := task.exception():

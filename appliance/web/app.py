@@ -14,6 +14,7 @@ from appliance.files.service import FileService
 from appliance.integrations.service import IntegrationService
 from appliance.invocations.service import InvocationService
 from appliance.jobs.queue import JobQueue
+from appliance.measurements.service import MeasurementService
 from appliance.observability.audit import AuditTrail
 from appliance.observability.events import EventLog
 from appliance.observability.metrics import Metrics
@@ -65,6 +66,7 @@ class Services:
     invocations: InvocationService
     checks: HealthService
     output: OutputService
+    measurements: MeasurementService
     files: FileService
     integrations: IntegrationService
     jobs: JobQueue
@@ -106,6 +108,7 @@ def make_app(  # noqa: PLR0915 - one key after another
     app[keys.INVOCATIONS] = services.invocations
     app[keys.CHECKS] = services.checks
     app[keys.OUTPUT] = services.output
+    app[keys.MEASUREMENTS] = services.measurements
     app[keys.FILES] = services.files
     app[keys.INTEGRATIONS] = services.integrations
     app[keys.JOBS] = services.jobs

@@ -13,6 +13,7 @@ from appliance.files.service import FileService
 from appliance.integrations.service import IntegrationService
 from appliance.invocations.service import InvocationService
 from appliance.jobs.queue import JobQueue
+from appliance.measurements.service import MeasurementService
 from appliance.observability.audit import AuditTrail
 from appliance.observability.events import EventLog
 from appliance.observability.metrics import Metrics
@@ -52,6 +53,7 @@ CHECKS = web.AppKey("checks", HealthService)
 OUTPUT = web.AppKey("output", OutputService)
 FILES = web.AppKey("files", FileService)
 INTEGRATIONS = web.AppKey("integrations", IntegrationService)
+MEASUREMENTS = web.AppKey("measurements", MeasurementService)
 JOBS = web.AppKey("jobs", JobQueue)
 EVENTS = web.AppKey("events", EventLog)
 AUDIT = web.AppKey("audit", AuditTrail)

@@ -180,3 +180,40 @@ async def _cancel(*tasks: asyncio.Future[Any]) -> None:
     for task in tasks:
         task.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def merged(*sources: AsyncGenerator[Message]) -> AsyncGenerator[Message]:
+    """Yield from all sources as they come; ends when the first of them ends."""
+    queue: asyncio.Queue[Message | None] = asyncio.Queue(maxsize=16)
+
+    async def drain(source: AsyncGenerator[Message]) -> None:
+        try:
+            async with contextlib.aclosing(source):
+                async for message in source:
+                    await queue.put(message)
+        except Exception:
+            await queue.put(None)
+            raise
+        await queue.put(None)
+
+    async with contextlib.AsyncExitStack() as stack:
+        tasks = [
+            await stack.enter_async_context(running(drain(source)))
+            for source in sources
+        ]
+        while (message := await queue.get()) is not None:
+            yield message
+        for task in tasks:
+            if task.done():
+                task.result()
+
+
+@contextlib.asynccontextmanager
+async def running(work: Any) -> AsyncIterator["asyncio.Task[None]"]:
+    """Run ``work`` beside what happens inside, and end it with that."""
+    task = asyncio.create_task(work)
+    try:
+        yield task
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)

@@ -25,6 +25,8 @@ from appliance.infra.docker import Engine
 from appliance.infra.sealing import Sealer
 from appliance.invocations.service import InvocationService
 from appliance.jobs.queue import JobQueue
+from appliance.measurements.sampler import Sampler
+from appliance.measurements.service import MeasurementService
 from appliance.observability.audit import AuditTrail
 from appliance.observability.events import EventLog
 from appliance.observability.metrics import Metrics
@@ -37,9 +39,11 @@ from appliance.servers.catalog import Catalog
 from appliance.servers.checks.check import Checker
 from appliance.servers.checks.service import HealthService
 from appliance.servers.checks.watch import HealthWatch
+from appliance.servers.deployments import DeploymentService
 from appliance.servers.egress_service import EgressService
 from appliance.servers.isolating.service import IsolationService
 from appliance.servers.mcp import McpClient
+from appliance.servers.measured import calls_of, marks_of
 from appliance.servers.places import changed_place, seen_place
 from appliance.servers.secret_settings import ServerSecrets
 from appliance.servers.service import ServerService
@@ -47,15 +51,13 @@ from appliance.servers.sources import ServerSources
 from appliance.servers.store import all_ids
 from appliance.servers.store import facts as server_facts
 from appliance.servers.tool_reviews import ToolReviews
-from appliance.servers.deployments import DeploymentService
-from appliance.servers.deployments import DeploymentService
-from appliance.servers.deployments import DeploymentService
 from appliance.servers.webhooks import WebhookService
 from appliance.settings import Settings, load_settings
 from appliance.sources.keeper import SourceKeeper
 from appliance.web.app import Services
 from appliance.web.health import Check, Readiness
 from tests.fakes.executor import IdleExecutor
+from tests.fakes.metering import FakeMetering
 from tests.fakes.printers import FakePrinters
 from tests.fakes.volumes import LocalVolumes
 from tests.harness.secrets import secrets_in
@@ -176,6 +178,7 @@ def services_for(
             keep_days=30,
         ),
         output=output_for(database, settings).service,
+        measurements=measurements_for(database),
         files=FileService(
             database,
             LocalVolumes(settings.data_dir / "volumes"),
@@ -202,6 +205,19 @@ def output_for(
         printers or FakePrinters(),
         visible=visible_id,
         servers=all_ids,
+    )
+
+
+def measurements_for(
+    database: Database, metering: FakeMetering | None = None
+) -> MeasurementService:
+    """Return what measures servers, of containers that use what a test says."""
+    metering = metering or FakeMetering()
+    sampler = Sampler(
+        database, metering, running=lambda: metering.running, metrics=Metrics()
+    )
+    return MeasurementService(
+        database, sampler, visible=visible_id, calls=calls_of, marks=marks_of
     )
 
 

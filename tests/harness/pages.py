@@ -31,6 +31,7 @@ from appliance.runtimes.docker import DockerExecutor
 from appliance.servers import store
 from appliance.servers.access import visible_id
 from appliance.servers.catalog import Catalog
+from appliance.servers.deployments import DeploymentService
 from appliance.servers.egress_service import EgressService
 from appliance.servers.isolating.service import IsolationService
 from appliance.servers.mcp import McpClient
@@ -39,9 +40,6 @@ from appliance.servers.secret_settings import ServerSecrets
 from appliance.servers.service import ServerService, ServerView
 from appliance.servers.sources import ServerSources
 from appliance.servers.tool_reviews import ToolReviews
-from appliance.servers.deployments import DeploymentService
-from appliance.servers.deployments import DeploymentService
-from appliance.servers.deployments import DeploymentService
 from appliance.servers.webhooks import WebhookService
 from appliance.settings import load_settings
 from appliance.sources.keeper import SourceKeeper
@@ -49,7 +47,7 @@ from appliance.sources.spec import parse_source
 from appliance.web.app import Services, make_app
 from appliance.web.health import Check, Readiness
 from appliance.web.pages import install
-from tests.functional.hub import evidence_for, output_for
+from tests.functional.hub import evidence_for, measurements_for, output_for
 from tests.harness.secrets import secrets_in
 
 ADMIN = "ada@example.org"
@@ -202,7 +200,7 @@ async def hub(database: Database, **settings: Any) -> AsyncIterator[Hub]:
             servers=servers,
             sources=ServerSources(database, servers, keeper),
             egress=EgressService(database, servers),
-        isolation=IsolationService(
+            isolation=IsolationService(
                 database,
                 servers,
                 executor,
@@ -235,6 +233,7 @@ async def hub(database: Database, **settings: Any) -> AsyncIterator[Hub]:
                 keep_days=30,
             ),
             output=output_for(database, chosen).service,
+            measurements=measurements_for(database),
             jobs=JobQueue(database),
             events=events,
             audit=AuditTrail(database),

@@ -14,13 +14,17 @@ from aiohttp import web
 from appliance.core.errors import NotFoundError
 from appliance.jobs.announcements import PROGRESS, STATE
 from appliance.observability.events import Event
+from appliance.web.api.metrics import sample_messages
 from appliance.web.keys import EVENTS, SERVERS
 from appliance.web.pages import (
     activity,
     egress,
     isolation,
+    metrics,
+    secrets,
     server_health,
     servers,
+    tool_reviews,
     webhooks,
 )
 from appliance.web.pages.live_logs import build_lines, output_lines
@@ -32,7 +36,7 @@ from appliance.web.requests import (
     principal_of,
     server_of,
 )
-from appliance.web.sse import Message, stream
+from appliance.web.sse import Message, merged, running, stream
 
 routes = web.RouteTableDef()
 
@@ -173,7 +177,7 @@ async def bursts(
         finally:
             arrived.set()
 
-    async with _running(gather()) as task:
+    async with running(gather()) as task:
         while not task.done() or gathered:
             await arrived.wait()
             await asyncio.sleep(gather_s)
@@ -182,42 +186,6 @@ async def bursts(
                 batch = gathered[:]
                 gathered.clear()
                 yield batch
-
-
-async def merged(*sources: AsyncGenerator[Message]) -> AsyncGenerator[Message]:
-    """Yield from all sources as they come; ends when the first of them ends."""
-    queue: asyncio.Queue[Message | None] = asyncio.Queue(maxsize=16)
-
-    async def drain(source: AsyncGenerator[Message]) -> None:
-        try:
-            async with contextlib.aclosing(source):
-                async for message in source:
-                    await queue.put(message)
-        except Exception:
-            await queue.put(None)
-            raise
-        await queue.put(None)
-
-    async with contextlib.AsyncExitStack() as stack:
-        tasks = [
-            await stack.enter_async_context(_running(drain(source)))
-            for source in sources
-        ]
-        while (message := await queue.get()) is not None:
-            yield message
-        for task in tasks:
-            if task.done():
-                task.result()
-
-
-@contextlib.asynccontextmanager
-async def _running(work: Any) -> AsyncIterator["asyncio.Task[None]"]:
-    task = asyncio.create_task(work)
-    try:
-        yield task
-    finally:
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
 
 
 def _tab(
@@ -259,6 +227,9 @@ TABS: dict[str, Render] = {
         "pages/servers/overview.html", "overview", context=servers.overview_context
     ),
     "tools": _tab("pages/servers/tools.html", "tools", context=servers.tools_context),
+    "review": _tab(
+        "pages/servers/review.html", "review", context=tool_reviews.review_context
+    ),
     "manifest": _tab(
         "pages/servers/manifest.html", "manifest", context=servers.manifest_context
     ),
@@ -278,11 +249,17 @@ TABS: dict[str, Render] = {
         context=servers.deployments_context,
     ),
     "config": _tab("pages/servers/config.html", context=_head_only),
+    "metrics": _tab(
+        "pages/servers/metrics.html", "metrics_now", context=metrics.now_context
+    ),
     "invocations": _tab("pages/servers/invocations.html", context=_head_only),
     "webhook": _tab(
         "pages/servers/webhook.html",
         "webhook_deliveries",
         context=webhooks.webhook_context,
+    ),
+    "secrets": _tab(
+        "pages/servers/secrets.html", "secrets_list", context=secrets.secrets_context
     ),
     "egress": _tab(
         "pages/servers/egress.html",
@@ -299,4 +276,5 @@ TABS: dict[str, Render] = {
 _LINES: dict[str, Callable[[web.Request, int], AsyncGenerator[Message]]] = {
     "build": build_lines,
     "logs": output_lines,
+    "metrics": sample_messages,
 }

@@ -1,0 +1,129 @@
+// The charts of the metrics page. The series come as columns from the API; new samples as events named "sample" of the page's stream.
+(() => {
+  const root = document.querySelector("[data-charts]");
+  if (!root || typeof uPlot === "undefined") return;
+
+  const HEIGHT_PX = 180;
+  const SECONDS_AGAIN = 60;
+  const LIVE_UP_TO_S = 6 * 3600;
+  const range = Number(root.dataset.range);
+  const empty = document.querySelector("[data-charts-empty]");
+  const filter = document.querySelector("[data-chart-marks]");
+  const COLOURS = ["--accent", "--bad", "--warn"];
+  const MARKS = { deploy: "--ok", build: "--accent", restart: "--warn", crash: "--bad", error: "--bad" };
+  const NAMES = {
+    calls: "Calls", errors: "Errors", p50_ms: "p50", p90_ms: "p90", p99_ms: "p99", cpu_percent: "Processor",
+    memory_bytes: "Memory", received_bytes_per_s: "Received", sent_bytes_per_s: "Sent",
+  };
+  let charts = [];
+  let shown = null;
+
+  // A canvas knows no custom properties and no light-dark(): an element is asked what the colour is now.
+  function colour(name) {
+    const probe = document.createElement("span");
+    probe.style.color = `var(${name})`;
+    root.append(probe);
+    const found = getComputedStyle(probe).color;
+    probe.remove();
+    return found;
+  }
+
+  function amount(value, unit) {
+    if (value == null) return "–";
+    if (!unit.startsWith("bytes")) return `${Number(value.toPrecision(3))}${unit ? ` ${unit}` : ""}`;
+    const steps = ["B", "KiB", "MiB", "GiB"];
+    let at = 0;
+    while (value >= 1024 && at < steps.length - 1) { value /= 1024; at += 1; }
+    return `${Number(value.toPrecision(3))} ${steps[at]}${unit.slice(5)}`;
+  }
+
+  const wanted = () => new Set([...filter.querySelectorAll("input:checked")].map((item) => item.value));
+
+  function drawMarks(plot) {
+    const kinds = wanted();
+    const { ctx, bbox } = plot;
+    ctx.save();
+    ctx.lineWidth = devicePixelRatio;
+    ctx.setLineDash([4 * devicePixelRatio, 3 * devicePixelRatio]);
+    for (const mark of shown.marks) {
+      if (!kinds.has(mark.kind)) continue;
+      const x = Math.round(plot.valToPos(Date.parse(mark.at) / 1000, "x", true));
+      if (x < bbox.left || x > bbox.left + bbox.width) continue;
+      ctx.strokeStyle = colour(MARKS[mark.kind]);
+      ctx.beginPath();
+      ctx.moveTo(x, bbox.top);
+      ctx.lineTo(x, bbox.top + bbox.height);
+      ctx.stroke();
+    }
+    ctx.restore();
+  }
+
+  function options(place, columns, unit) {
+    const [ink, line] = [colour("--ink-2"), colour("--line")];
+    const axis = { stroke: ink, grid: { stroke: line, width: 1 }, ticks: { stroke: line, width: 1 } };
+    const font = `11px ${getComputedStyle(document.body).fontFamily}`;
+    return {
+      width: place.clientWidth,
+      height: HEIGHT_PX,
+      cursor: { sync: { key: "metrics" }, drag: { x: true, y: false } },
+      scales: { y: { range: (_plot, _low, high) => [0, high > 0 ? high * 1.1 : 1] } },
+      axes: [
+        { ...axis, font },
+        { ...axis, font, size: 64, values: (_plot, ticks) => ticks.map((tick) => amount(tick, unit)) },
+      ],
+      series: [
+        { label: "Time" },
+        ...columns.map((name, at) => ({
+          label: NAMES[name],
+          stroke: colour(COLOURS[at]),
+          width: 1.5,
+          spanGaps: false,
+          points: { show: undefined, size: 4 },
+          value: (_plot, value) => amount(value, unit),
+        })),
+      ],
+      hooks: { draw: [drawMarks] },
+    };
+  }
+
+  function draw() {
+    for (const chart of charts) chart.destroy();
+    charts = [...root.querySelectorAll("[data-chart]")].map((place) => {
+      const columns = place.dataset.chart.split(" ");
+      const data = [shown.at, ...columns.map((name) => shown[name])];
+      return new uPlot(options(place, columns, place.dataset.unit), data, place);
+    });
+    const known = shown.memory_bytes.some((value) => value != null) || shown.calls.some((value) => value > 0);
+    if (empty) empty.hidden = known;
+  }
+
+  async function load() {
+    const from = new Date(Date.now() - range * 1000).toISOString();
+    const answer = await fetch(`${root.dataset.charts}?from=${encodeURIComponent(from)}`);
+    if (!answer.ok) return;
+    shown = await answer.json();
+    draw();
+  }
+
+  function now(sample) {
+    for (const [name, text] of [["cpu", amount(sample.cpu_percent, "%")], ["memory", amount(sample.memory_bytes, "bytes")]]) {
+      const place = document.querySelector(`[data-now="${name}"]`);
+      if (place) place.textContent = text;
+    }
+  }
+
+  let due = 0;
+  document.addEventListener("sample", (event) => {
+    now(JSON.parse(event.detail.data));
+    if (range > LIVE_UP_TO_S || document.hidden || Date.now() < due) return;
+    due = Date.now() + (range > 3600 ? SECONDS_AGAIN * 1000 : 0);
+    load();
+  });
+  filter.addEventListener("change", () => charts.forEach((chart) => chart.redraw()));
+  new ResizeObserver(() => {
+    for (const chart of charts) chart.setSize({ width: chart.root.parentElement.clientWidth, height: HEIGHT_PX });
+  }).observe(root);
+  new MutationObserver(() => shown && draw()).observe(document.documentElement, { attributes: true, attributeFilter: ["data-theme"] });
+  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => shown && draw());
+  load();
+})();
