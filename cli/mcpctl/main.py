@@ -16,6 +16,7 @@ COMMANDS = {
     "whoami": "mcpctl.commands.account:whoami",
     "servers": "mcpctl.commands.servers:servers",
     "files": "mcpctl.commands.files:files",
+    "tools": "mcpctl.commands.tool_reviews:tools",
     "egress": "mcpctl.commands.egress:egress",
     "bundles": "mcpctl.commands.bundles:bundles",
     "invocations": "mcpctl.commands.invocations:invocations",

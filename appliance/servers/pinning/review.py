@@ -276,6 +276,8 @@ def _chosen(server_id: int, numbers: Collection[int] | None) -> list[Change]:
         raise NothingWaitsError("All definitions are as they were approved.")
     if numbers is None:
         return found
+    if not numbers:
+        raise NothingWaitsError("No change was named.")
     chosen = [change for change in found if change.id in numbers]
     if len(chosen) != len(set(numbers)):
         raise ChangeGoneError(

@@ -94,7 +94,7 @@ async def show(request: web.Request) -> ServerAnswer:
 async def configure(request: web.Request, *, body: ConfigBody) -> ServerAnswer:
     """Replace the whole configuration; fields that are absent take their defaults.
 
-    `tools`, `listed`, `trace_bodies` and `limits` change at once; a change of anything else redeploys the server.
+    `tools`, `pinning`, `listed`, `trace_bodies` and `limits` change at once; a change of anything else redeploys the server.
     """
     view = await request.app[SERVERS].configure(
         principal_of(request), server_of(request), body.config()
