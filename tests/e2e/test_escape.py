@@ -1,0 +1,29 @@
+"""A server that tries to get out of its container fails at every trick, and its page tells of what it tried."""
+
+from pathlib import Path
+
+from tests.harness.appliance import Appliance
+from tests.harness.escapes import (
+    hosted,
+    network_tried,
+    session,
+    tried,
+    until_on_the_page,
+)
+
+
+def test_no_trick_leads_out_and_the_page_tells(
+    appliance: Appliance, tmp_path: Path
+) -> None:
+    outside = tmp_path / "of-the-box"
+    outside.write_text("no server may read this")
+    outside.chmod(0o644)
+
+    with hosted(appliance) as (server, neighbour), session(server) as client:
+        came = tried(client, outside)
+        all_ways, network = network_tried(client, appliance, server, neighbour)
+        missing = until_on_the_page(appliance, server, all_ways)
+
+    assert [item for item in came + network if item.got_out] == []
+    assert all(item.said.startswith("refused: ") for item in came)
+    assert missing == []
