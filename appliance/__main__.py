@@ -183,6 +183,20 @@ def user_create(*, email: str, admin: bool, password_stdin: bool) -> None:
     click.echo(json.dumps(created))
 
 
+@main.group()
+def secrets() -> None:
+    """See to the master key from the box itself."""
+
+
+@secrets.command("rotate-master")
+def secrets_rotate_master() -> None:
+    """Make a new master key; the hub brings every value under it, and then forgets the old one."""
+    from appliance.bootstrap import rotate_master_key
+
+    state = asyncio.run(rotate_master_key(_settings()))
+    click.echo(f"{state.current}: {state.waiting} values follow.")
+
+
 @main.command("docs-configuration")
 def docs_configuration() -> None:
     """Print docs/configuration.md as the settings say it."""

@@ -82,9 +82,11 @@ from appliance.runtimes.docker import DockerExecutor
 from appliance.runtimes.docker_metering import DockerMetering
 from appliance.runtimes.docker_printing import DockerPrinters
 from appliance.secrets.errors import MasterKeyError, VaultAwayError
+from appliance.secrets.master import MasterKeys
+from appliance.secrets.model import MasterKeyState
 from appliance.secrets.room import kept_up, make_secrets, memory_files
 from appliance.secrets.room import sweep as sweep_memory
-from appliance.secrets.rotation import REWRAP
+from appliance.secrets.rotation import REWRAP, MasterKeyRotation
 from appliance.secrets.service import SecretService
 from appliance.servers.access import visible_id
 from appliance.servers.catalog import Catalog
@@ -98,6 +100,7 @@ from appliance.servers.egress_service import EgressService
 from appliance.servers.isolating.service import IsolationService
 from appliance.servers.isolating.watch import EVERY_S as LIMITS_EVERY_S
 from appliance.servers.isolating.watch import LimitWatch
+from appliance.servers.integrating import make_integrations
 from appliance.servers.mcp import McpClient
 from appliance.servers.measured import calls_of, marks_of
 from appliance.servers.places import changed_place, seen_place
@@ -283,14 +286,13 @@ async def make_hub(  # noqa: PLR0915 - one object after another, which is the po
     webhooks = WebhookService(database, secret)
     bundles = BundleService(database, mcp, gateway_public_url=public_url)
     deployments = DeploymentService(database, builds)
+    candidates = CandidateCheck(session, settings.mcp_gateway_url, internal_key(secret))
     steps = Steps(
         database,
         executor,
         builds,
         mcp,
-        readiness=CandidateCheck(
-            session, settings.mcp_gateway_url, internal_key(secret)
-        ),
+        readiness=candidates,
         secrets=secret_service,
         start_timeout_s=settings.start_timeout,
     )
@@ -423,6 +425,9 @@ async def make_hub(  # noqa: PLR0915 - one object after another, which is the po
             database, sampler, visible=visible_id, calls=calls_of, marks=marks_of
         ),
         files=files.service,
+        integrations=make_integrations(
+            database, secret_service, subnet_pool=settings.server_subnet_pool
+        ),
         jobs=queue,
         events=events,
         audit=AuditTrail(database),
@@ -633,3 +638,18 @@ async def create_user(
         accounts.close()
         await asyncio.to_thread(database.close)
     return {"email": user.email, "password": chosen, "role": user.role.value}
+
+
+async def rotate_master_key(settings: Settings) -> MasterKeyState:
+    """Make a new master key from the box itself, and return how the sealing of values stands.
+
+    Raises:
+        MasterKeyError: The key file cannot be changed.
+    """
+    await asyncio.to_thread(bring_schema_up, settings)
+    database = Database(database_url(settings), size=2)
+    try:
+        rotation = MasterKeyRotation(database, MasterKeys(settings.master_key_file))
+        return await rotation.begin(SYSTEM)
+    finally:
+        await asyncio.to_thread(database.close)

@@ -1,6 +1,6 @@
 """What people do with a server's secrets: every change is written down, and has the server start anew with it."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -11,6 +11,7 @@ from appliance.accounts.roles import require_may_administer
 from appliance.core.errors import UnavailableError
 from appliance.core.secret_names import looks_secret
 from appliance.infra.database import Database
+from appliance.observability.events import publish_in_transaction
 from appliance.secrets import store as secret_store
 from appliance.secrets.errors import SecretInvalidError, SecretNotFoundError
 from appliance.secrets.model import (
@@ -35,6 +36,8 @@ class SecretsView:
     """A server's secrets as people see them; never with values."""
 
     secrets: Sequence[Secret]
+    #: What each was, by name, the newest first.
+    versions: Mapping[str, Sequence[SecretVersion]]
     #: Where Vault is; empty: new values are kept here.
     vault: str
     #: Why values cannot be had just now; empty: they can.
@@ -57,11 +60,13 @@ class ServerSecrets:
     async def view(self, principal: Principal, server: int | str) -> SecretsView:
         """Return a server's secrets, and whether their values can be had."""
 
-        def read() -> tuple[Server, list[Secret]]:
+        def read() -> tuple[Server, list[Secret], dict[str, list[SecretVersion]]]:
             found = visible_server(principal, server)
-            return found, secret_store.of_server(found.id)
+            secrets = secret_store.of_server(found.id)
+            versions = {item.name: secret_store.versions(item.id) for item in secrets}
+            return found, secrets, versions
 
-        found, secrets = await self._database.run(read)
+        found, secrets, versions = await self._database.run(read)
         problem = ""
         try:
             await self._secrets.check()
@@ -70,6 +75,7 @@ class ServerSecrets:
         vault = self._secrets.vault
         return SecretsView(
             secrets=secrets,
+            versions=versions,
             vault=vault.address if vault else "",
             problem=problem,
             in_clear=sorted(filter(looks_secret, found.config.environment)),
@@ -151,6 +157,7 @@ class ServerSecrets:
             deploy_again(
                 found.id, requested_by=principal.name, reason=f"{name} was set."
             )
+            _tell(found)
             record_write(principal, "server.secret_set", found, told)
             return secret
 
@@ -174,6 +181,7 @@ class ServerSecrets:
             deploy_again(
                 found.id, requested_by=principal.name, reason=f"{name} was removed."
             )
+            _tell(found)
             record_write(principal, "server.secret_remove", found, {"name": name})
             places = {item.vault.path for item in kept if item.vault and item.place.name == name}  # fmt: skip
             return found.id, places
@@ -213,6 +221,7 @@ class ServerSecrets:
                 reason=f"{', '.join(names)} became secret.",
             )
             told = {"names": sorted(names)}
+            _tell(found)
             record_write(principal, "server.secret_move", found, told)
             return [secret_store.get(found.id, name) for name in names]
 
@@ -239,6 +248,11 @@ class ServerSecrets:
         """
         require_may_administer(principal)
         return await self._secrets.rotation.begin(principal)
+
+
+def _tell(server: Server) -> None:
+    """Have open pages look again; not even a name is told."""
+    publish_in_transaction("server.secrets", server.id)
 
 
 def _require_hosted(server: Server) -> None:

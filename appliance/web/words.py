@@ -1,12 +1,13 @@
 """How the pages say things: states with their icon and tone, times, durations, sizes, sources. Pure."""
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Literal
 
 from appliance.bundles.model import Bundle
-from appliance.core import units
+from appliance.core import secret_names, units
 from appliance.servers.model import Server, Status
 from appliance.sources.model import (
     ArchiveSource,
@@ -19,6 +20,12 @@ from appliance.sources.model import (
 
 Tone = Literal["ok", "warn", "bad", "busy", "idle"]
 size = units.size
+looks_secret = secret_names.looks_secret
+
+
+def secret_names_of(names: Iterable[str]) -> list[str]:
+    """Return those that stand for secrets, as far as names can tell."""
+    return sorted(filter(looks_secret, names))
 
 
 @dataclass(frozen=True)
@@ -52,6 +59,7 @@ _OTHER_LOOKS: dict[str, Look] = {
     "superseded": Look("Superseded", "circle-stop", "idle"),
     "failed": Look("Failed", "circle-x", "bad"),
     "cancelled": Look("Cancelled", "ban", "idle"),
+    "rolled-back": Look("Taken back", "undo-2", "bad"),
     "waiting": Look("Waiting", "hourglass", "idle"),
     "building": Look("Building", "loader-circle", "busy"),
     "built": Look("Built", "circle-check", "ok"),
@@ -92,6 +100,21 @@ _OTHER_LOOKS: dict[str, Look] = {
     "passed": Look("Passed", "circle-check", "ok"),
     "attached": Look("In the registry", "circle-check", "ok"),
     "local": Look("On this box", "circle-check", "ok"),
+}
+
+#: By what a deployment was started.
+TRIGGERS = {
+    "create": "Creation",
+    "start": "Start",
+    "redeploy": "Redeploy",
+    "configure": "Configuration",
+    "settings": "Settings",
+    "source": "New archive",
+    "secrets": "Secrets",
+    "webhook": "Webhook",
+    "second-attempt": "Second attempt",
+    "rollback": "Rollback",
+    "automatic-rollback": "Automatic rollback",
 }
 
 #: The steps of a check of a server's health.

@@ -105,6 +105,10 @@ class Client:
         """Return the answer to a writing call."""
         return self.send("POST", path, body).json()
 
+    def put_json(self, path: str, body: object) -> Any:
+        """Return the answer to a replacing call."""
+        return self.send("PUT", path, body).json()
+
     def upload(self, path: str, name: str, file: Path) -> Any:
         """Return the answer to a file, sent as a form sends it and read as it is sent.
 
@@ -164,9 +168,7 @@ class Client:
             contextlib.closing(self._connection(UPLOAD_TIMEOUT_S)) as connection,
             self._translated(),
         ):
-            connection.request(
-                "GET", self._parts.path.rstrip("/") + path, None, given
-            )
+            connection.request("GET", self._parts.path.rstrip("/") + path, None, given)
             response = connection.getresponse()
             if response.status >= http.client.BAD_REQUEST:
                 answer = Answer(response.status, response.headers, response.read())
@@ -224,14 +226,16 @@ class Client:
             raise ApiError(answer.status, _problem(answer))
         return answer
 
-    def events(self, path: str) -> Iterator[Event]:
+    def events(self, path: str, *, last_id: str = "") -> Iterator[Event]:
         """Yield a stream's events up to the one that ends it; a broken line is taken up again after the last event.
+
+        Args:
+            last_id: Go on after this event instead of beginning anew.
 
         Raises:
             ApiError: The hub refused, or told of a problem in mid-stream.
             UnreachableError: The hub stayed away.
         """
-        last_id = ""
         failures = 0
         while True:
             try:

@@ -23,11 +23,13 @@ from appliance.web.pages import (
     palette,
     patterns,
     registry,
+    secrets,
     server_actions,
     server_health,
     servers,
     settings,
     source_actions,
+    tool_reviews,
     webhooks,
 )
 from appliance.web.render import set_up
@@ -41,6 +43,8 @@ ROUTES = (
     packages.routes,
     invocations.routes,
     webhooks.routes,
+    secrets.routes,
+    tool_reviews.routes,
     server_health.routes,
     egress.routes,
     isolation.routes,

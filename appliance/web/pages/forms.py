@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 from aiohttp import hdrs, web
 
 from appliance.core.errors import DomainError, InvalidError
+from appliance.core.secret_names import looks_secret
 from appliance.web.keys import CSRF_FIELD, REQUEST_ID
 from appliance.web.middleware import require_token
 from appliance.web.problems import MalformedError, problem_of
@@ -21,7 +22,12 @@ E = TypeVar("E", bound=StrEnum)
 N = TypeVar("N", int, float)
 
 #: What must not be shown again after a refusal.
-_SECRET = {"password", "current", "new", "csrf_token", "git_token", "deploy_key"}
+_SECRET = {
+    *("password", "current", "new", "csrf_token", "git_token", "deploy_key"),
+    *("secret_value", "secrets"),
+}
+#: Stands before the names of settings that a server lacks.
+SETTING = "setting."
 #: Of all text controls together.
 MAX_FORM_BYTES = 1024 * 1024
 
@@ -123,7 +129,14 @@ def refused(
     """Return the form again with what was typed, each problem beside its control, and the whole story above."""
     problem = problem_of(error, request[REQUEST_ID])
     fields = error.fields if isinstance(error, InvalidError) else {}
-    kept = {name: value for name, value in form.items() if name not in _SECRET}
+    kept = {name: value for name, value in form.items() if not _is_secret(name)}
     # What stands beside the controls is not said twice.
     shown = {"values": kept, "errors": fields, "problem": replace(problem, fields={})}
     return page(request, template, {**context, **shown}, status=problem.status)
+
+
+def _is_secret(control: str) -> bool:
+    is_setting = control.startswith(SETTING)
+    return control in _SECRET or (
+        is_setting and looks_secret(control.removeprefix(SETTING))
+    )

@@ -246,7 +246,7 @@ TABS: dict[str, Render] = {
     "deployments": _tab(
         "pages/servers/deployments.html",
         "deployments",
-        context=servers.deployments_context,
+        context=deployments.deployments_context,
     ),
     "config": _tab("pages/servers/config.html", context=_head_only),
     "metrics": _tab(

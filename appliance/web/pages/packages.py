@@ -8,13 +8,11 @@ from appliance.core.clock import now
 from appliance.core.errors import InvalidError
 from appliance.web import words
 from appliance.web.keys import SERVERS
-from appliance.web.pages.forms import read_form, refused, see_other
+from appliance.web.pages.forms import SETTING, read_form, refused, see_other
 from appliance.web.pages.servers import overview_context
 from appliance.web.requests import principal_of, server_of
 
 routes = web.RouteTableDef()
-#: Before the names of settings, so that none can be mistaken for another control.
-PREFIX = "setting."
 
 
 @routes.get("/servers/{server}/lock")
@@ -45,7 +43,7 @@ async def provide(request: web.Request) -> web.Response:
     names = context["view"].missing_settings
     if not names:
         return see_other(words.server_path(context["view"].server))
-    typed = {name: form.get(PREFIX + name, "").strip() for name in names}
+    typed = {name: form.get(SETTING + name, "").strip() for name in names}
     # Of several one may do: "either A or B". One that is still missing is asked for again.
     given = {name: value for name, value in typed.items() if value}
     try:
@@ -55,6 +53,10 @@ async def provide(request: web.Request) -> web.Response:
             principal_of(request), server_of(request), given
         )
     except InvalidError as error:
+        error.fields = {
+            name.replace("environment.", SETTING): text
+            for name, text in error.fields.items()
+        }
         return refused(
             request,
             "pages/servers/overview.html",
@@ -66,5 +68,5 @@ async def provide(request: web.Request) -> web.Response:
 
 
 def _nothing(names: Iterable[str]) -> InvalidError:
-    empty = {PREFIX + name: "give a value" for name in names}
+    empty = {SETTING + name: "give a value" for name in names}
     return InvalidError("The server needs a setting.", fields=empty)
