@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import TypeVar
 
 from pydantic import SecretStr
@@ -18,8 +19,9 @@ from appliance.servers.entries import hosted
 from appliance.servers.model import CallLimits, NewServer, ServerConfig, SessionMode
 from appliance.sources.credentials import Credential, checked_credential
 from appliance.sources.entry import Entry
-from appliance.sources.model import Source
+from appliance.sources.model import RemoteSource, Source
 from appliance.sources.spec import FLAGS, parse_source
+from appliance.web import egress_form
 
 #: Controls of each kind of source, the deciding one first.
 SOURCE_FIELDS = {
@@ -77,6 +79,7 @@ def known_form(known: WellKnown) -> dict[str, str]:
         "arguments": "\n".join(_quoted(item) for item in known.arguments),
         "environment": "\n".join(settings),
         "session_mode": known.session_mode,
+        "egress_mode": known.egress if known.egress == "open" else "",
     }
 
 
@@ -139,6 +142,10 @@ def new_server(form: Mapping[str, str], entry: Entry | None = None) -> NewServer
         )
         source = made.source if made and config else None
         config = made.config if made else config
+    if isinstance(source, RemoteSource):
+        egress = None
+    else:
+        egress = _collect(problems, lambda: egress_form.read(form))
     credential = _collect(problems, lambda: _credential(form, source))
     name = form.get("name", "").strip()
     if name:
@@ -154,7 +161,7 @@ def new_server(form: Mapping[str, str], entry: Entry | None = None) -> NewServer
         source=source,
         name=name or None,
         server_type=server_type or None,
-        config=config,
+        config=replace(config, egress=egress),
         credential=credential,
         secrets={**(made.secrets if made else {}), **secrets},
     )

@@ -17,6 +17,7 @@ from appliance.builds.service import BuildService
 from appliance.bundles.service import BundleService
 from appliance.bundles.store import names as bundle_names
 from appliance.core.cards import site
+from appliance.files.service import FileService
 from appliance.infra.database import Database
 from appliance.infra.docker import Engine
 from appliance.invocations.service import InvocationService
@@ -31,11 +32,16 @@ from appliance.runtimes.docker import DockerExecutor
 from appliance.servers import store
 from appliance.servers.access import visible_id
 from appliance.servers.catalog import Catalog
+from appliance.servers.checks.check import Checker
+from appliance.servers.checks.service import HealthService
+from appliance.servers.checks.watch import HealthWatch
 from appliance.servers.deployments import DeploymentService
 from appliance.servers.egress_service import EgressService
+from appliance.servers.integrating import make_integrations
 from appliance.servers.isolating.service import IsolationService
 from appliance.servers.mcp import McpClient
 from appliance.servers.model import Deployment, NewServer, Status
+from appliance.servers.places import changed_place, seen_place
 from appliance.servers.secret_settings import ServerSecrets
 from appliance.servers.service import ServerService, ServerView
 from appliance.servers.sources import ServerSources
@@ -47,6 +53,7 @@ from appliance.sources.spec import parse_source
 from appliance.web.app import Services, make_app
 from appliance.web.health import Check, Readiness
 from appliance.web.pages import install
+from tests.fakes.volumes import LocalVolumes
 from tests.functional.hub import evidence_for, measurements_for, output_for
 from tests.harness.secrets import secrets_in
 
@@ -209,8 +216,6 @@ async def hub(database: Database, **settings: Any) -> AsyncIterator[Hub]:
             secrets=ServerSecrets(database, secrets),
             tool_reviews=ToolReviews(database),
             deployments=DeploymentService(database, builds),
-            deployments=DeploymentService(database, builds),
-            deployments=DeploymentService(database, builds),
             webhooks=WebhookService(
                 database, chosen.jwt_secret.get_secret_value().encode()
             ),
@@ -224,6 +229,25 @@ async def hub(database: Database, **settings: Any) -> AsyncIterator[Hub]:
                 database,
                 chosen,
                 CredentialKeeper(database, chosen, host=registry_host(chosen.registry)),
+            ),
+            checks=HealthService(
+                database,
+                servers,
+                HealthWatch(
+                    database,
+                    Checker(session, chosen.mcp_gateway_url, "mcpi_test", executor),
+                ),
+            ),
+            files=FileService(
+                database,
+                LocalVolumes(chosen.data_dir / "volumes"),
+                seen=seen_place,
+                changed=changed_place,
+                quota_bytes=chosen.files_quota_bytes,
+                upload_bytes=chosen.files_upload_max_bytes,
+            ),
+            integrations=make_integrations(
+                database, secrets, subnet_pool=chosen.server_subnet_pool
             ),
             invocations=InvocationService(
                 database,

@@ -11,6 +11,7 @@ from appliance.egress.links import parse_routes
 from appliance.egress.nflog import Denied, parse_packet
 from appliance.egress.policies import Board, Policy, Rule, policy_of, verdict
 from appliance.egress.records import NAMES_BELOW, Attempt, Records
+from appliance.servers.config import changes_what_runs
 from appliance.servers.egress import denials
 from appliance.servers.egress.declared import addresses, declared, effective
 from appliance.servers.egress.model import Attempt as Line
@@ -309,3 +310,9 @@ def test_a_failed_start_tells_what_it_was_kept_from() -> None:
         "h0.example:443, h1.example:443, h2.example:443 and 2 more"
         in denials.sentence(denied)
     )
+
+
+def test_where_it_may_go_does_not_change_what_runs() -> None:
+    after = ServerConfig(egress=EgressPolicy(hosts=("a.example:443",)))
+
+    assert not changes_what_runs(ServerConfig(), after)

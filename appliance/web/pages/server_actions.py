@@ -11,7 +11,7 @@ from appliance.core.errors import DomainError, InvalidError
 from appliance.servers.entries import fetch_entry, parse_entry
 from appliance.servers.service import ServerView
 from appliance.sources.entry import Entry, Question
-from appliance.web import server_form, words
+from appliance.web import egress_form, server_form, words
 from appliance.web.connect import client_configs
 from appliance.web.keys import SERVERS, SETTINGS, SOURCES
 from appliance.web.pages.forms import (
@@ -122,6 +122,7 @@ def _new_context(form: Mapping[str, str]) -> dict[str, Any]:
         "known": None,
         "examples": EXAMPLES,
         "transports": server_form.TRANSPORTS,
+        "networks": egress_form.NEW_MODES,
         "session_modes": server_form.SESSION_MODES,
         "is_detailed": detailed,
         "fetched": server_form.FETCHED,
