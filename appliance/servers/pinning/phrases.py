@@ -51,7 +51,7 @@ PHRASES = (
     ),
     _phrase(
         "hidden-block", _HIGH, "Marks a part as addressed to the model, as poisoned descriptions do.",
-        r"<\s?/?\s?(?:important|system|instructions?|secret|hidden|assistant|admin|critical|sys|thinking)\b[^<>]{0,80}>",
+        r"<\s?/?\s?(?:important|system|instructions?|secret|hidden|assistant|admin|critical|sys|thinking)(?:\s[^<>]{0,80})?\s?/?>",
     ),
     _phrase(
         "hidden-block", _HIGH, "Marks a part as coming from the system.",
