@@ -47,7 +47,8 @@ class Condition:
 
     async def know(self) -> None:
         """Learn what of the server's output nobody may read; it may have changed."""
-        self.hide = await asyncio.to_thread(self._hider) or str
+        found = await asyncio.to_thread(self._hider)
+        self.hide = str if found is None else found
 
     async def running(self) -> Container:
         """Return the container.
