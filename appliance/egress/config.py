@@ -10,6 +10,8 @@ from appliance.core.egress import bridge_prefix
 if TYPE_CHECKING:  # the lean process never loads the settings' libraries
     from appliance.settings import Settings
 
+#: At which the Docker engine's API listens by custom.
+ENGINE_PORTS = (2375, 2376)
 _DATABASE = {
     "application_name": "mcp-host-egress",
     "connect_timeout": "5",
@@ -28,7 +30,7 @@ class EgressConfig:
     prefix: str
     #: Range that servers' networks are cut from.
     pool: str
-    #: Ports of this box that no server reaches, whatever is allowed: the hub's and the gateway's.
+    #: Ports of this box that no server reaches, whatever is allowed: the hub's, the gateway's, the engine's, Postgres'.
     own_ports: tuple[int, ...]
     #: What was known when Postgres was there last.
     state_file: str
@@ -55,12 +57,14 @@ def from_settings(
         database: libpq keywords.
         owner: This installation's id.
     """
-    gateway = urlsplit(settings.mcp_gateway_url)
+    addresses = [settings.mcp_gateway_url, settings.docker_host or ""]
+    ports = {settings.bind_port, *ENGINE_PORTS, int(database.get("port") or 5432)}
+    ports |= {port for item in addresses if (port := urlsplit(item).port)}
     return EgressConfig(
         database=database | _DATABASE,
         prefix=bridge_prefix(owner),
         pool=settings.server_subnet_pool,
-        own_ports=(settings.bind_port, gateway.port or 80),
+        own_ports=tuple(sorted(ports)),
         state_file=str(settings.run_dir.absolute() / "egress.json"),
         port=settings.egress_port,
     )

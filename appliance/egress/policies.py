@@ -19,6 +19,10 @@ _NEVER = [
         "0.0.0.0/8",
         "127.0.0.0/8",
         "169.254.0.0/16",
+        # Metadata of clouds that is not on the link.
+        "100.100.100.200/32",
+        "168.63.129.16/32",
+        "192.0.0.192/32",
         "224.0.0.0/4",
         "240.0.0.0/4",
         VIRTUAL,
@@ -208,4 +212,9 @@ def verdict(
 def _is_never(address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> bool:
     if isinstance(address, ipaddress.IPv4Address):
         return any(address in network for network in _NEVER)
-    return address.is_loopback or address.is_link_local or address.is_multicast
+    return (
+        address.is_loopback
+        or address.is_link_local
+        or address.is_multicast
+        or str(address) == "fd00:ec2::254"
+    )

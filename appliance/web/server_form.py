@@ -142,10 +142,8 @@ def new_server(form: Mapping[str, str], entry: Entry | None = None) -> NewServer
         )
         source = made.source if made and config else None
         config = made.config if made else config
-    if isinstance(source, RemoteSource):
-        egress = None
-    else:
-        egress = _collect(problems, lambda: egress_form.read(form))
+    is_remote = isinstance(source, RemoteSource)
+    egress = None if is_remote else _collect(problems, lambda: egress_form.read(form))
     credential = _collect(problems, lambda: _credential(form, source))
     name = form.get("name", "").strip()
     if name:

@@ -106,6 +106,7 @@ def test_learning_gives_a_name_an_address_and_lets_nothing_pass() -> None:
         ("93.184.216.34", 3000, True, True, "this appliance"),
         ("93.184.216.34", 443, False, True, "private"),
         ("198.18.0.53", 53, True, False, "never"),
+        ("168.63.129.16", 80, True, False, "never"),
     ],
 )
 def test_what_a_name_led_to_is_looked_at(
