@@ -3,11 +3,13 @@
 #
 #   scripts/test.sh [--setup-only] [PYTEST ARGUMENTS]
 #
+# They run in two processes, each file in one: most of their time is waiting for containers, databases and browsers.
 # With CI=true no test may skip: one that cannot run there fails.
 set -euo pipefail
 
 cd -- "$(dirname -- "${BASH_SOURCE[0]}")/.."
 readonly ROOT=${PWD}
+readonly PROCESSES=2
 # shellcheck source=lib/setup.sh
 source "${ROOT}/scripts/lib/setup.sh"
 
@@ -23,7 +25,7 @@ main() {
   prepare_box yes "${missing[@]}"
   make_venv dev
   if [[ ${setup_only} == no ]]; then
-    exec "${VENV}/bin/python" -m pytest "$@"
+    exec "${VENV}/bin/python" -m pytest --numprocesses "${PROCESSES}" --dist loadfile "$@"
   fi
 }
 
