@@ -16,6 +16,7 @@ from aiohttp import web
 
 from appliance.accounts.roles import may_administer, may_create
 from appliance.core.clock import now
+from appliance.servers.pinning.invisible import visible
 from appliance.web import words
 from appliance.web.assets import Assets
 from appliance.web.keys import PRINCIPAL, REQUEST_ID
@@ -57,6 +58,7 @@ def set_up(
     environment.filters["size"] = words.size
     environment.filters["source"] = words.source_text
     environment.filters["short"] = words.short_digest
+    environment.filters["visible"] = visible
     # Macros are globals rather than imports, because a block rendered alone runs none of its template's imports.
     environment.globals["ui"] = environment.get_template("partials/ui.html").module
     for name in environment.list_templates():

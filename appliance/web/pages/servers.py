@@ -16,9 +16,10 @@ from appliance.servers.errors import NoBuildError
 from appliance.servers.manifests import lines
 from appliance.servers.model import Status
 from appliance.servers.service import ServerView
+from appliance.servers.tool_reviews import Notice
 from appliance.web import server_form, words
 from appliance.web.connect import KEY_PLACEHOLDER, client_configs
-from appliance.web.keys import CATALOG, SERVERS, SOURCES
+from appliance.web.keys import CATALOG, SERVERS, SOURCES, TOOL_REVIEWS
 from appliance.web.pages.forms import member
 from appliance.web.pages.tool_forms import tools_of
 from appliance.web.paging import one_page
@@ -105,7 +106,14 @@ async def overview_context(request: web.Request) -> dict[str, Any]:
         "last_change": changes[0] if changes else None,
         "restarts": sum(metric.event_type == "restart" for metric in metrics),
         "sessions": await _sessions(request),
+        "notice": await _notice(request),
     }
+
+
+async def _notice(request: web.Request) -> Notice:
+    return await request.app[TOOL_REVIEWS].notice(
+        principal_of(request), server_of(request)
+    )
 
 
 async def _sessions(request: web.Request) -> int | None:
@@ -129,7 +137,12 @@ async def tools_context(request: web.Request) -> dict[str, Any]:
     frame = await frame_of(request, "tools")
     found = tools_of(frame["view"].live)
     opened = found[0].name if len(found) == 1 else request.query.get("tool", "")
-    return {**frame, "tools": found, "opened": opened}
+    return {
+        **frame,
+        "tools": found,
+        "opened": opened,
+        "notice": await _notice(request),
+    }
 
 
 @routes.get("/servers/{server}/manifest")
