@@ -1,7 +1,11 @@
-"""Where the files of a server are, for those who may see or change it. Runs inside ``database.run``."""
+"""Where the files of a server are, and whose its services are, for those who may see or change it.
+
+Runs inside ``database.run``.
+"""
 
 from appliance.accounts.model import Principal
 from appliance.files.model import Place
+from appliance.integrations.model import Target
 from appliance.runtimes.isolation import Relaxation
 from appliance.servers import store
 from appliance.servers.access import visible_server, writable_server
@@ -41,4 +45,33 @@ def _place(server: Server) -> Place:
         is_remote=isinstance(server.source, RemoteSource),
         may_be_root=Relaxation.ROOT_USER in isolation.relaxations,
         quota_bytes=server.config.isolation.data_bytes,
+    )
+
+
+def seen_target(principal: Principal, server: int | str) -> Target:
+    """Return a server whose services the principal may know of.
+
+    Raises:
+        ServerNotFoundError: They may not, or there is none.
+    """
+    return _target(visible_server(principal, server))
+
+
+def changed_target(principal: Principal, server: int | str) -> Target:
+    """Return a server whose services the principal may change.
+
+    Raises:
+        ServerNotFoundError: They may not know of it, or there is none.
+        NotAllowedError: They may see it, not change it.
+        ServerDeletedError: It is being deleted.
+    """
+    return _target(writable_server(principal, server))
+
+
+def _target(server: Server) -> Target:
+    return Target(
+        server_id=server.id,
+        server_name=server.name,
+        environment=frozenset(server.config.environment),
+        is_remote=isinstance(server.source, RemoteSource),
     )

@@ -34,6 +34,7 @@ test_needs() {
   has docker-registry || printf 'docker-registry\n'
   has skopeo || printf 'skopeo\n'
   has htpasswd || printf 'htpasswd\n'
+  has redis-server || printf 'redis-server\n'
   emulation_needs "${TEST_PLATFORMS}"
   local architecture
   for architecture in amd64 arm64; do
@@ -60,6 +61,7 @@ reason() {
     docker-registry) printf 'docker-registry: the registry to which the tests push\n' ;;
     skopeo) printf 'skopeo: reads back what the tests pushed\n' ;;
     htpasswd) printf 'htpasswd: gives that registry a password\n' ;;
+    redis-server) printf 'redis-server: a service that the tests have servers use\n' ;;
     emulation:*) printf 'qemu and binfmt_misc: run programs of %s, for images of that architecture\n' "${1#*:}" ;;
     busybox:*) printf 'busybox for %s: what the smallest test images are made of\n' "${1#*:}" ;;
     *) printf '%s\n' "$1" ;;

@@ -46,9 +46,17 @@ prepare_box() {
       emulation:*) enable_emulation "${need#*:}" ;;
       busybox:*) fetch_busybox "${need#*:}" ;;
       docker-registry) keep_registry_idle ;;
+      redis-server) keep_redis_idle ;;
       *) ;;
     esac
   done
+}
+
+# keep_redis_idle: tests start one of their own; nobody needs the one that the package has just started.
+keep_redis_idle() {
+  if has_systemd; then
+    quietly redis systemctl disable --now redis-server
+  fi
 }
 
 install_needs() {

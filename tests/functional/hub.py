@@ -42,6 +42,7 @@ from appliance.servers.checks.watch import HealthWatch
 from appliance.servers.deployments import DeploymentService
 from appliance.servers.egress_service import EgressService
 from appliance.servers.isolating.service import IsolationService
+from appliance.servers.integrating import make_integrations
 from appliance.servers.mcp import McpClient
 from appliance.servers.measured import calls_of, marks_of
 from appliance.servers.places import changed_place, seen_place
@@ -186,6 +187,9 @@ def services_for(
             changed=changed_place,
             quota_bytes=settings.files_quota_bytes,
             upload_bytes=settings.files_upload_max_bytes,
+        ),
+        integrations=make_integrations(
+            database, secrets, subnet_pool=settings.server_subnet_pool
         ),
         jobs=JobQueue(database),
         events=EventLog(database),
