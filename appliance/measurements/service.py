@@ -57,9 +57,9 @@ class MeasurementService:
         moment = now()
         end = min(until or moment, moment)
         if since >= end:
-            raise InvalidError.field("from", "must be before 'to', and in the past")
+            raise InvalidError.field("since", "must be before 'until', and in the past")
         if moment - since > RESOLUTIONS[-1].keep + timedelta(hours=1):
-            raise InvalidError.field("from", "nothing is kept for more than 30 days")
+            raise InvalidError.field("since", "nothing is kept for more than 30 days")
         shown = step_for(since, end, moment, step)
         stored = stored_step(shown, since, moment)
         at = spans(since, end, shown)

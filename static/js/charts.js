@@ -99,7 +99,7 @@
 
   async function load() {
     const from = new Date(Date.now() - range * 1000).toISOString();
-    const answer = await fetch(`${root.dataset.charts}?from=${encodeURIComponent(from)}`);
+    const answer = await fetch(`${root.dataset.charts}?since=${encodeURIComponent(from)}`);
     if (!answer.ok) return;
     shown = await answer.json();
     draw();

@@ -84,11 +84,11 @@ async def test_a_series_has_columns_of_equal_length_calls_and_marks(
 @pytest.mark.parametrize(
     ("query", "field"),
     [
-        ("from=2020-01-01T00:00:00Z", "from"),
-        ("from=2999-01-01T00:00:00Z", "from"),
+        ("since=2020-01-01T00:00:00Z", "since"),
+        ("since=2999-01-01T00:00:00Z", "since"),
         ("step=15", "step"),
         ("step=1", "step"),
-        ("from=yesterday", "from"),
+        ("since=yesterday", "since"),
     ],
 )
 async def test_a_window_that_is_not_kept_is_refused_by_its_field(

@@ -55,12 +55,9 @@ class SeriesQuery(Input):
 
     since: AwareDatetime | None = Field(
         None,
-        alias="from",
         description="Its beginning; by default an hour before its end.",
     )
-    until: AwareDatetime | None = Field(
-        None, alias="to", description="Its end; by default now."
-    )
+    until: AwareDatetime | None = Field(None, description="Its end; by default now.")
     step: int | None = Field(
         None,
         ge=10,
@@ -105,8 +102,8 @@ class MarkAnswer(BaseModel):
 class SeriesAnswer(BaseModel):
     """Columns of equal length; null where nothing is known."""
 
-    since: datetime = Field(serialization_alias="from")
-    until: datetime = Field(serialization_alias="to")
+    since: datetime
+    until: datetime
     step: float = Field(description="Seconds.")
     at: list[float] = Field(description="Beginnings of the steps, seconds since 1970.")
     cpu_percent: list[float | None]

@@ -1,15 +1,22 @@
 """What every command shares."""
 
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
 
 import click
 
 from mcpctl import config
 from mcpctl.client import Client
-from mcpctl.errors import NotLoggedInError
+from mcpctl.errors import CommandError, NotLoggedInError
 
 F = TypeVar("F", bound=Callable[..., Any])
+_UNITS = {
+    "s": timedelta(seconds=1),
+    "m": timedelta(minutes=1),
+    "h": timedelta(hours=1),
+    "d": timedelta(days=1),
+}
 
 
 def json_option(function: F) -> F:
@@ -38,3 +45,24 @@ def open_client() -> Client:
     """Return a client for what needs no key; it shows one if there is one."""
     found = config.load()
     return Client(found.url, found.api_key)
+
+
+def moment(text: str | None) -> str | None:
+    """Return a moment that was given as such, or as a time ago (``15m``), as the hub takes it.
+
+    Raises:
+        CommandError: It is neither.
+    """
+    if text is None:
+        return None
+    unit = _UNITS.get(text[-1:])
+    if unit and text[:-1].isdigit():
+        return (datetime.now(UTC) - int(text[:-1]) * unit).isoformat()
+    try:
+        found = datetime.fromisoformat(text)
+    except ValueError as error:
+        raise CommandError(
+            f"{text!r} is no moment.",
+            hint="Give a time ago, such as 90s, 15m, 2h or 3d, or a moment such as 2026-01-31T08:00:00Z.",
+        ) from error
+    return (found if found.tzinfo else found.astimezone()).isoformat()
