@@ -9,7 +9,7 @@ CREATE TABLE service_integrations (
     prefix text NOT NULL DEFAULT '',
     settings jsonb NOT NULL,
     plain jsonb NOT NULL,                              -- variables that are no secret
-    secret_names text[] NOT NULL,                      -- variables that are secrets of the server, managed by service:<id>
+    secret_names jsonb NOT NULL,                       -- variables that are secrets of the server, managed by service:<id>
     created_by text NOT NULL,
     created_at timestamptz NOT NULL DEFAULT now(),
     updated_by text NOT NULL,

@@ -7,7 +7,7 @@ from peewee import (
     DoubleField,
     TextField,
 )
-from playhouse.postgres_ext import ArrayField, BinaryJSONField, DateTimeTZField
+from playhouse.postgres_ext import BinaryJSONField, DateTimeTZField
 
 from appliance.infra.database import Table
 
@@ -22,7 +22,7 @@ class ServiceRow(Table):
     prefix = TextField()
     settings = BinaryJSONField(index=False)
     plain = BinaryJSONField(index=False)
-    secret_names = ArrayField(TextField, index=False)
+    secret_names = BinaryJSONField(index=False)
     created_by = TextField()
     created_at = DateTimeTZField()
     updated_by = TextField()
