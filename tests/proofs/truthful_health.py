@@ -22,7 +22,7 @@ from tests.proofs.claim import hold
 from tests.proofs.needs import need_programs
 
 IMAGE = "mcp-host-proof/moody:health"
-INTERVAL_S, TIMEOUT_S = 6.0, 2.0
+INTERVAL_S, TIMEOUT_S = 10.0, 3.0
 ROUNDS = 2
 GIVES_UP_S = 120
 HTTP = {
@@ -52,8 +52,8 @@ CASES = (
     Case("refuses-http", "refuse", moody.REFUSAL, is_called=True, fields=HTTP),
     Case("fails", "fail", moody.REFUSAL, is_called=True),
     Case("fails-uncalled", "fail", moody.REFUSAL, canary=CANARY),
-    Case("hangs", "hang", "no answer within 2 s"),
-    Case("hangs-http", "hang", "no answer within 2 s", fields=HTTP),
+    Case("hangs", "hang", "no answer within 3 s"),
+    Case("hangs-http", "hang", "no answer within 3 s", fields=HTTP),
     Case("babbles", "babble", "It is a fine day"),
     Case("babbles-http", "babble", "It is a fine day", fields=HTTP),
 )

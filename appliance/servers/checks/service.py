@@ -5,10 +5,12 @@ from datetime import timedelta
 
 from appliance.accounts.model import Principal
 from appliance.core.clock import now
+from appliance.core.errors import InvalidError
 from appliance.infra.database import Database
 from appliance.servers.access import record_write, visible_server, writable_server
 from appliance.servers.checks.watch import HealthWatch
 from appliance.servers.errors import NothingToCheckError
+from appliance.servers.health import policy as policies
 from appliance.servers.health import store as health_store
 from appliance.servers.health.model import Health, HealthState, StatusChange
 from appliance.servers.health.pace import rhythm_s
@@ -74,6 +76,12 @@ class HealthService:
             InvalidError: The policy is wrong.
         """
         before = await self._servers.get(principal, server)
+        wrong = policies.problems(policy)
+        if wrong:
+            fields = {
+                name.removeprefix("health."): text for name, text in wrong.items()
+            }
+            raise InvalidError("The checks were not changed.", fields=fields)
         config = replace(before.server.config, health=policy)
         await self._servers.configure(principal, before.server.id, config)
         return await self.view(principal, before.server.id)

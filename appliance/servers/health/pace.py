@@ -12,7 +12,7 @@ from appliance.servers.health.policy import HealthPolicy
 #: The fractional parts of its multiples fill a circle more evenly than anything else.
 _GOLDEN = (math.sqrt(5) - 1) / 2
 #: Between a check that found something and the status that says so.
-_FOLLOWS_S = 1.0
+_FOLLOWS_S = 1.5
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 

@@ -50,17 +50,21 @@ def verdict(before: Health | None, found: Finding, policy: HealthPolicy) -> Heal
         policy: How many checks make up our mind.
     """
     before = before or Health(HealthState.UNKNOWN, "", "", 0, None, found.at)
+    steps = tuple(
+        replace(step, detail=shown(step.detail), answer=shown(step.answer))
+        for step in found.steps
+    )
     if not found.is_conclusive:
-        return replace(before, steps=found.steps)
+        return replace(before, steps=steps)
     after = replace(
         before,
         liveness=found.liveness,
-        steps=found.steps,
+        steps=steps,
         checked_at=found.at,
         instance_id=found.instance_id,
     )
     failed = next(
-        (step for step in found.steps if step.result is StepResult.FAILED), None
+        (step for step in steps if step.result is StepResult.FAILED), None
     )
     return _passed(after, policy) if failed is None else _failed(after, failed, policy)
 
@@ -74,7 +78,7 @@ def _passed(health: Health, policy: HealthPolicy) -> Health:
 
 
 def _failed(health: Health, step: Step, policy: HealthPolicy) -> Health:
-    answer = shown(step.answer)
+    answer = step.answer
     health = replace(health, failures=health.failures + 1, successes=0)
     is_failing = health.state is HealthState.FAILING
     if not is_failing and health.failures < policy.failures:
