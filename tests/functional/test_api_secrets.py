@@ -360,3 +360,17 @@ async def test_the_tab_offers_to_move_what_stands_in_clear(site: pages.Hub) -> N
     after = await site.page("/servers/time/secrets")
     assert "Move to secrets" not in after
     assert CANARY not in await site.page("/servers/time/config")
+
+
+async def test_a_new_server_s_form_takes_secrets(site: pages.Hub) -> None:
+    await site.sign_in()
+    form = {"kind": "package", "package": "pypi:mcp-server-time", "name": "time"}
+
+    refused = await site.post("/servers/new", **form, secrets=f"1={CANARY}")
+    made = await site.post("/servers/new", **form, secrets=f"API_KEY={CANARY}\r\n")
+
+    text = await refused.text()
+    assert (refused.status, CANARY in text) == (422, False)
+    assert "not starting with a digit" in text
+    assert made.status in {200, 303}, await made.text()
+    assert "/run/secrets/API_KEY" in await site.page("/servers/time/secrets")
