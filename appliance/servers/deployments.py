@@ -12,10 +12,11 @@ from appliance.infra.database import Database
 from appliance.jobs.queue import cancel_running_in_lane, enqueue
 from appliance.servers import deployment_store, store
 from appliance.servers.access import record_write, visible_server, writable_server
-from appliance.servers.config import config_as_dict
+from appliance.servers.config import check_config, config_as_dict
 from appliance.servers.deploys import lock_store
 from appliance.servers.deploys.diff import Change, changes
 from appliance.servers.deploys.model import DeployLock, Trigger
+from appliance.servers.deploys.policy import DeployPolicy, as_dict
 from appliance.servers.errors import NotPendingError, NotRetainedError
 from appliance.servers.model import (
     Deployment,
@@ -212,6 +213,24 @@ class DeploymentService:
             )
             ended = deployment_store.numbered(found.id, number)
             return DeploymentView(found, ended, is_retained=False)
+
+        return await self._database.run(write)
+
+    async def set_policy(
+        self, principal: Principal, server: int | str, policy: DeployPolicy
+    ) -> DeployPolicy:
+        """Change how a server's versions take each other's place; it holds at once.
+
+        Raises:
+            InvalidError: A value is out of bounds.
+        """
+
+        def write() -> DeployPolicy:
+            found = writable_server(principal, server)
+            config = check_config(replace(found.config, deploys=policy))
+            store.set_config(found.id, config_as_dict(config))
+            record_write(principal, "server.deploy_policy", found, as_dict(policy))
+            return config.deploys
 
         return await self._database.run(write)
 

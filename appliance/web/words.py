@@ -59,7 +59,7 @@ _OTHER_LOOKS: dict[str, Look] = {
     "superseded": Look("Superseded", "circle-stop", "idle"),
     "failed": Look("Failed", "circle-x", "bad"),
     "cancelled": Look("Cancelled", "ban", "idle"),
-    "rolled-back": Look("Taken back", "undo-2", "bad"),
+    "rolled-back": Look("Taken back", "rotate-cw", "bad"),
     "waiting": Look("Waiting", "hourglass", "idle"),
     "building": Look("Building", "loader-circle", "busy"),
     "built": Look("Built", "circle-check", "ok"),

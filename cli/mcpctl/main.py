@@ -15,6 +15,7 @@ COMMANDS = {
     "logout": "mcpctl.commands.account:logout",
     "whoami": "mcpctl.commands.account:whoami",
     "servers": "mcpctl.commands.servers:servers",
+    "deployments": "mcpctl.commands.deployments:deployments",
     "files": "mcpctl.commands.files:files",
     "tools": "mcpctl.commands.tool_reviews:tools",
     "egress": "mcpctl.commands.egress:egress",

@@ -150,8 +150,6 @@ def services_for(
         secrets=ServerSecrets(database, secrets),
         tool_reviews=ToolReviews(database),
         deployments=DeploymentService(database, builds),
-        deployments=DeploymentService(database, builds),
-        deployments=DeploymentService(database, builds),
         webhooks=WebhookService(
             database, settings.jwt_secret.get_secret_value().encode()
         ),

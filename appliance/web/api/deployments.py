@@ -9,7 +9,9 @@ from pydantic import BaseModel, Field
 
 from appliance.servers.deployments import Comparison, DeploymentView
 from appliance.servers.deploys.model import DeployLock, Trigger
+from appliance.servers.deploys.policy import as_dict
 from appliance.servers.model import DeploymentState
+from appliance.web.api.deploy_bodies import DeploysBody
 from appliance.web.api.server_answers import DeploymentAnswer
 from appliance.web.keys import DEPLOYMENTS
 from appliance.web.paging import one_page
@@ -227,6 +229,19 @@ async def cancel(request: web.Request) -> DeploymentDetail:
         principal_of(request), server_of(request), _number(request)
     )
     return DeploymentDetail.of_view(view)
+
+
+@routes.put(
+    "/api/servers/{server}/deploy-policy",
+    summary="Change how versions take each other's place",
+    errors=CONFLICT,
+)
+async def set_policy(request: web.Request, *, body: DeploysBody) -> DeploysBody:
+    """Replace `deploys` of the configuration; it holds at once, and nothing is redeployed."""
+    policy = await request.app[DEPLOYMENTS].set_policy(
+        principal_of(request), server_of(request), body.policy()
+    )
+    return DeploysBody.model_validate(as_dict(policy))
 
 
 @routes.get("/api/servers/{server}/deploy-lock", summary="Show the deploy lock")

@@ -29,10 +29,8 @@ from appliance.sources.credentials import checked_credential
 from appliance.sources.entry import Entry
 from appliance.sources.spec import KINDS, parse_source
 from appliance.web.api.deploy_bodies import DeploysBody
-from appliance.web.api.deploy_bodies import DeploysBody
-from appliance.web.api.deploy_bodies import DeploysBody
-from appliance.web.api.health_bodies import HealthBody
 from appliance.web.api.egress_bodies import EgressBody
+from appliance.web.api.health_bodies import HealthBody
 from appliance.web.api.isolation_bodies import IsolationBody
 from appliance.web.parsing import Input
 
@@ -152,14 +150,6 @@ class ConfigBody(Input):
         default_factory=DeploysBody,
         description="How one version takes the place of another.",
     )
-    deploys: DeploysBody = Field(
-        default_factory=DeploysBody,
-        description="How one version takes the place of another.",
-    )
-    deploys: DeploysBody = Field(
-        default_factory=DeploysBody,
-        description="How one version takes the place of another.",
-    )
     entry: str = Field(
         ServerConfig.entry,
         description="Which of a repository's programs is started, where it has several.",
@@ -214,8 +204,6 @@ class ConfigBody(Input):
             entry=self.entry,
             dockerfile=self.dockerfile,
             health=self.health.policy(),
-            deploys=self.deploys.policy(),
-            deploys=self.deploys.policy(),
             deploys=self.deploys.policy(),
             pinning=self.pinning,
         )

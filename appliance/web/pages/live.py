@@ -18,6 +18,7 @@ from appliance.web.api.metrics import sample_messages
 from appliance.web.keys import EVENTS, SERVERS
 from appliance.web.pages import (
     activity,
+    deployments,
     egress,
     isolation,
     metrics,

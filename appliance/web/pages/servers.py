@@ -247,22 +247,6 @@ async def connect_page(request: web.Request, *, new_key: str = "") -> web.Respon
     return page(request, "pages/servers/connect.html", context)
 
 
-@routes.get("/servers/{server}/deployments")
-async def deployments(request: web.Request) -> web.Response:
-    """Show what was tried to make live, newest first."""
-    return page(
-        request, "pages/servers/deployments.html", await deployments_context(request)
-    )
-
-
-async def deployments_context(request: web.Request) -> dict[str, Any]:
-    """Return what the deployments tab shows."""
-    found = await request.app[SERVERS].deployments(
-        principal_of(request), server_of(request)
-    )
-    return {**await frame_of(request, "deployments"), "deployments": found}
-
-
 @routes.get("/servers/{server}/config")
 async def config(request: web.Request) -> web.Response:
     """Show how the server is run, in a form that changes it."""
