@@ -18,6 +18,8 @@ from appliance.servers.health.policy import HealthPolicy
 _NOT_THE_SERVER = frozenset(
     {"bridge_unavailable", "engine_unavailable", "restarting", "starting"}
 )
+#: In the gateway's refusal of a tool that is held back.
+_HELD = b'"tool_held"'
 #: Seconds for saying goodbye to a server that has failed.
 _GOODBYE_S = 2.0
 
@@ -145,6 +147,9 @@ class Conversation:
 def _refused(name: str, error: McpCallError | McpUnavailableError) -> Step:
     if error.gateway_code in _NOT_THE_SERVER:
         raise NobodyAskedError(error.detail) from error
+    if _HELD in error.answer:
+        # The gateway lets nobody call a tool that changed until somebody has approved it: the server was not asked.
+        return Step(name, StepResult.SKIPPED, "The tool is held back for review.")
     rpc_code = getattr(error, "rpc_code", 0)
     return Step(
         name,
