@@ -79,6 +79,7 @@ _OTHER_LOOKS: dict[str, Look] = {
     "added": Look("Added", "plus", "ok"),
     "removed": Look("Removed", "x", "bad"),
     "changed": Look("Changed", "rotate-cw", "warn"),
+    "renamed": Look("Renamed", "arrow-right", "warn"),
     "gold": Look("Gold", "shield-check", "ok"),
     "silver": Look("Silver", "circle-dot", "idle"),
     "watchlist": Look("Watchlist", "triangle-alert", "warn"),

@@ -30,6 +30,7 @@ INSIDE = (
 TABS = (
     "",
     "/tools",
+    "/review",
     "/manifest",
     "/build",
     "/logs",
