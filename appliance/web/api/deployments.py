@@ -97,7 +97,7 @@ class ComparisonAnswer(BaseModel):
         )
 
 
-class LogQuery(Input):
+class DeploymentLogQuery(Input):
     """From where on."""
 
     after: int = Field(0, ge=0, lt=2**31, description="Number of the last line read.")
@@ -187,7 +187,7 @@ async def compare(request: web.Request, *, query: CompareQuery) -> ComparisonAns
 
 
 @routes.get(f"{_ONE}/log", summary="Show a deployment's build log")
-async def log(request: web.Request, *, query: LogQuery) -> DeploymentLog:
+async def log(request: web.Request, *, query: DeploymentLogQuery) -> DeploymentLog:
     """Up to 1,000 lines of the build that made its image; empty where nothing was built."""
     lines = await request.app[DEPLOYMENTS].log(
         principal_of(request),

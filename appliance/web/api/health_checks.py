@@ -170,7 +170,7 @@ class HistoryPage(BaseModel):
     )
 
 
-class HistoryQuery(Input):
+class StatusHistoryQuery(Input):
     """Which changes."""
 
     cursor: int | None = Field(
@@ -211,7 +211,7 @@ async def check(request: web.Request) -> HealthAnswer:
 @routes.get(
     "/api/servers/{server}/status-history", summary="List how a server's status changed"
 )
-async def history(request: web.Request, *, query: HistoryQuery) -> HistoryPage:
+async def history(request: web.Request, *, query: StatusHistoryQuery) -> HistoryPage:
     """Every change with its reason: 90 days of them, and of one server the newest 2,000."""
     found = await request.app[CHECKS].history(
         principal_of(request),

@@ -32,7 +32,7 @@ _DELIVERY = (
 _REFUSALS = (HTTPStatus.CONFLICT, HTTPStatus.SERVICE_UNAVAILABLE)
 
 
-class SecretAnswer(BaseModel):
+class ServerSecretAnswer(BaseModel):
     """A secret, without its value."""
 
     name: str
@@ -70,7 +70,7 @@ class SecretAnswer(BaseModel):
 class SecretsAnswer(BaseModel):
     """A server's secrets."""
 
-    items: Sequence[SecretAnswer]
+    items: Sequence[ServerSecretAnswer]
     vault: str = Field(
         description="Address of Vault, where new values are kept; empty: in the database, sealed."
     )
@@ -82,7 +82,7 @@ class SecretsAnswer(BaseModel):
     )
 
 
-class VersionAnswer(BaseModel):
+class SecretVersionAnswer(BaseModel):
     """One value that a secret had, without the value."""
 
     version: int
@@ -99,11 +99,11 @@ class VersionAnswer(BaseModel):
         return cls.model_validate(item, from_attributes=True)
 
 
-class HistoryAnswer(BaseModel):
+class SecretHistoryAnswer(BaseModel):
     """What a secret was."""
 
     name: str
-    versions: Sequence[VersionAnswer] = Field(description="The newest first.")
+    versions: Sequence[SecretVersionAnswer] = Field(description="The newest first.")
 
 
 class SecretBody(Input):
@@ -124,7 +124,7 @@ class NewSecretBody(Input):
     delivery: Delivery | None = Field(None, description=_DELIVERY)
 
 
-class MoveBody(Input):
+class VariablesBody(Input):
     """Environment variables that become secrets."""
 
     names: Annotated[list[str], Field(min_length=1, max_length=100)]
@@ -162,7 +162,7 @@ async def show(request: web.Request) -> SecretsAnswer:
 async def _listed(request: web.Request) -> SecretsAnswer:
     view = await request.app[SECRETS].view(principal_of(request), server_of(request))
     return SecretsAnswer(
-        items=[SecretAnswer.of(item) for item in view.secrets],
+        items=[ServerSecretAnswer.of(item) for item in view.secrets],
         vault=view.vault,
         problem=view.problem,
         in_clear=view.in_clear,
@@ -170,20 +170,22 @@ async def _listed(request: web.Request) -> SecretsAnswer:
 
 
 @routes.get("/api/servers/{server}/secrets/{name}", summary="Show a secret's history")
-async def history(request: web.Request) -> HistoryAnswer:
+async def history(request: web.Request) -> SecretHistoryAnswer:
     """Every version with who set it when. Never values."""
     name = request.match_info["name"]
     found = await request.app[SECRETS].history(
         principal_of(request), server_of(request), name
     )
-    return HistoryAnswer(name=name, versions=[VersionAnswer.of(item) for item in found])
+    return SecretHistoryAnswer(
+        name=name, versions=[SecretVersionAnswer.of(item) for item in found]
+    )
 
 
 @routes.post(
     "/api/servers/{server}/secrets",
     summary="Add a secret",
     status=HTTPStatus.CREATED,
-    answer=SecretAnswer,
+    answer=ServerSecretAnswer,
     errors=_REFUSALS,
 )
 async def add(request: web.Request, *, body: NewSecretBody) -> web.Response:
@@ -196,13 +198,13 @@ async def add(request: web.Request, *, body: NewSecretBody) -> web.Response:
         delivery=body.delivery,
         is_new=True,
     )
-    return json_answer(SecretAnswer.of(secret), status=HTTPStatus.CREATED)
+    return json_answer(ServerSecretAnswer.of(secret), status=HTTPStatus.CREATED)
 
 
 @routes.put(
     "/api/servers/{server}/secrets/{name}", summary="Set a secret", errors=_REFUSALS
 )
-async def put(request: web.Request, *, body: SecretBody) -> SecretAnswer:
+async def put(request: web.Request, *, body: SecretBody) -> ServerSecretAnswer:
     """Set a value, new or in place of another, and start the server anew with it, from the same image."""
     secret = await request.app[SECRETS].put(
         principal_of(request),
@@ -211,7 +213,7 @@ async def put(request: web.Request, *, body: SecretBody) -> SecretAnswer:
         value=body.value,
         delivery=body.delivery,
     )
-    return SecretAnswer.of(secret)
+    return ServerSecretAnswer.of(secret)
 
 
 @routes.delete(
@@ -231,7 +233,7 @@ async def remove(request: web.Request) -> None:
     summary="Make secrets of variables",
     errors=_REFUSALS,
 )
-async def move(request: web.Request, *, body: MoveBody) -> SecretsAnswer:
+async def move(request: web.Request, *, body: VariablesBody) -> SecretsAnswer:
     """Take environment variables out of the configuration, and keep their values as secrets."""
     principal, server = principal_of(request), server_of(request)
     await request.app[SECRETS].move(principal, server, body.names)
