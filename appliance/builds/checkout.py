@@ -12,7 +12,7 @@ from appliance.builds.errors import (
     BuildToolError,
     CheckoutRefusedError,
 )
-from appliance.builds.git import GitAccess, Listing, clone_argv, lfs_url
+from appliance.builds.git import GitAccess, Listing, clone_argv, lfs_settings
 from appliance.builds.git_failures import explain_git, explain_lfs, explain_submodule
 from appliance.builds.limits import Limits
 from appliance.builds.project import Tree, decides
@@ -139,8 +139,9 @@ class Fetch:
 
     async def _large_files(self) -> None:
         said: list[str] = []
-        settings = ("-c", f"lfs.url={lfs_url(self.source)}")
-        argv = self.access.git(*settings, "lfs", "pull", at=self.target)
+        argv = self.access.git(
+            *lfs_settings(self.source), "lfs", "pull", at=self.target
+        )
         if await self._run(argv, self._telling(said)):
             raise explain_lfs(self.source, said)
 

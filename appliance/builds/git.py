@@ -169,6 +169,21 @@ def lfs_url(source: GitSource) -> str:
     return f"{source.url.removesuffix('/').removesuffix('.git')}.git/info/lfs"
 
 
+def lfs_settings(source: GitSource) -> list[str]:
+    """Return what ``git lfs pull`` has to be told: where the files are, and that it may put them in the pointers' place.
+
+    Without the filters git-lfs fetches, says that it is not installed, and leaves the pointers.
+    """
+    settings = {
+        "lfs.url": lfs_url(source),
+        "filter.lfs.clean": "git-lfs clean -- %f",
+        "filter.lfs.smudge": "git-lfs smudge -- %f",
+        "filter.lfs.process": "git-lfs filter-process",
+        "filter.lfs.required": "true",
+    }
+    return [part for item in settings.items() for part in ("-c", "=".join(item))]
+
+
 class Listing:
     """Reads ``git ls-tree -r -t --long`` line by line, and finds what must not be written to the disk."""
 

@@ -1,14 +1,6 @@
 # shellcheck shell=bash
 # What the tests push to, and what they push.
 
-# keep_registry_idle: tests start registries of their own; the one that the package has just started for everybody is none of
-# theirs and would keep port 5000.
-keep_registry_idle() {
-  if has_systemd; then
-    quietly registry systemctl disable --now docker-registry
-  fi
-}
-
 # fetch_busybox ARCHITECTURE: a program that needs nothing beside it, for images that begin with nothing.
 fetch_busybox() {
   local architecture=$1 unpacked program

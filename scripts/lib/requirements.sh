@@ -11,13 +11,23 @@ readonly DEBIAN_KEYS=/usr/share/keyrings/debian-archive-keyring.gpg
 needs() {
   can_make_venv || printf 'python\n'
   has git || printf 'git\n'
+  has ssh || printf 'ssh\n'
   engine_answers || printf 'engine\n'
   docker buildx version >/dev/null 2>&1 || printf 'buildx\n'
   has mmdebstrap || printf 'mmdebstrap\n'
+  # Nobody but root may use it.
+  if is_root && ! has_firewall; then
+    printf 'firewall\n'
+  fi
   # Only where somebody asked for images of other architectures.
   local platforms
   platforms=$(wanted_platforms)
   emulation_needs "${platforms}"
+}
+
+# has_firewall: whether nft and ip are there; Debian keeps them off other users' PATH.
+has_firewall() {
+  PATH=${PATH}:/usr/sbin:/sbin has nft && PATH=${PATH}:/usr/sbin:/sbin has ip
 }
 
 # has_library NAME: whether the dynamic linker finds it.
@@ -34,6 +44,8 @@ test_needs() {
   has docker-registry || printf 'docker-registry\n'
   has skopeo || printf 'skopeo\n'
   has htpasswd || printf 'htpasswd\n'
+  has sshd || printf 'sshd\n'
+  has git-lfs || printf 'git-lfs\n'
   has redis-server || printf 'redis-server\n'
   emulation_needs "${TEST_PLATFORMS}"
   local architecture
@@ -47,6 +59,7 @@ reason() {
   case $1 in
     python) printf 'Python 3.%s to 3.%s with venv: runs the appliance\n' "${OLDEST_PYTHON_MINOR}" "${NEWEST_PYTHON_MINOR}" ;;
     git) printf 'git: fetches servers from repositories\n' ;;
+    ssh) printf 'OpenSSH client: opens private repositories with a deploy key\n' ;;
     engine)
       if has dockerd; then
         printf 'a Docker engine that this user reaches: the installed one will be started\n'
@@ -56,11 +69,14 @@ reason() {
       ;;
     buildx) printf 'docker buildx: builds images\n' ;;
     mmdebstrap) printf 'mmdebstrap: makes the base image of builds where no registry can be reached\n' ;;
+    firewall) printf 'nftables and iproute2: let servers reach what they may, and nothing else\n' ;;
     chromium) printf 'Chromium: the browser in which the pages are tested\n' ;;
     libatomic) printf 'libatomic: what drives the browser needs it\n' ;;
     docker-registry) printf 'docker-registry: the registry to which the tests push\n' ;;
     skopeo) printf 'skopeo: reads back what the tests pushed\n' ;;
     htpasswd) printf 'htpasswd: gives that registry a password\n' ;;
+    sshd) printf 'OpenSSH server: the git host behind which private test repositories are\n' ;;
+    git-lfs) printf 'git-lfs: fetches the large files of test repositories\n' ;;
     redis-server) printf 'redis-server: a service that the tests have servers use\n' ;;
     emulation:*) printf 'qemu and binfmt_misc: run programs of %s, for images of that architecture\n' "${1#*:}" ;;
     busybox:*) printf 'busybox for %s: what the smallest test images are made of\n' "${1#*:}" ;;
@@ -73,6 +89,8 @@ packages_for() {
   case $1 in
     python) python_packages ;;
     git) printf '%s\n' git ca-certificates ;;
+    ssh) printf 'openssh-client\n' ;;
+    firewall) printf '%s\n' nftables iproute2 ;;
     engine)
       if ! has dockerd; then
         printf 'docker.io\n'
@@ -95,6 +113,7 @@ packages_for() {
       ;;
     libatomic) printf 'libatomic1\n' ;;
     htpasswd) printf 'apache2-utils\n' ;;
+    sshd) printf 'openssh-server\n' ;;
     # arch-test is how mmdebstrap finds out.
     emulation:*) printf '%s\n' qemu-user-static binfmt-support arch-test ;;
     busybox:*)

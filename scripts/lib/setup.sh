@@ -45,17 +45,18 @@ prepare_box() {
     case ${need} in
       emulation:*) enable_emulation "${need#*:}" ;;
       busybox:*) fetch_busybox "${need#*:}" ;;
-      docker-registry) keep_registry_idle ;;
-      redis-server) keep_redis_idle ;;
+      docker-registry) keep_idle docker-registry ;;
+      redis-server) keep_idle redis-server ;;
+      sshd) keep_idle ssh ;;
       *) ;;
     esac
   done
 }
 
-# keep_redis_idle: tests start one of their own; nobody needs the one that the package has just started.
-keep_redis_idle() {
+# keep_idle SERVICE: tests start one of their own; nobody needs the one that the package has just started.
+keep_idle() {
   if has_systemd; then
-    quietly redis systemctl disable --now redis-server
+    quietly idle systemctl disable --now "$1"
   fi
 }
 

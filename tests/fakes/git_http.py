@@ -3,7 +3,7 @@
 import os
 import subprocess
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -25,6 +25,8 @@ class GitServer:
     def __init__(self, root: Path, url: str) -> None:
         self.root = root
         self.url = url
+        #: Answers requests of git-lfs, where a test has large files.
+        self.large_files: Callable[[bytes], bytes] = lambda _: b"{}"
 
     def add(
         self,
@@ -68,61 +70,74 @@ def git(work: Path, *arguments: str) -> str:
     return done.stdout.strip()
 
 
+class _Handler(BaseHTTPRequestHandler):
+    """Answers git's requests; some paths are no repositories."""
+
+    served: GitServer
+
+    def do_GET(self) -> None:
+        self._answer(b"")
+
+    def do_POST(self) -> None:
+        self._answer(self.rfile.read(int(self.headers.get("Content-Length", 0))))
+
+    def _answer(self, body: bytes) -> None:
+        path, _, query = self.path.partition("?")
+        if path.endswith("/info/lfs/objects/batch"):
+            kind = {"Content-Type": "application/vnd.git-lfs+json"}
+            self._send(200, kind, self.served.large_files(body))
+        elif path.startswith("/private/"):
+            self._send(401, {"WWW-Authenticate": "Basic"}, b"")
+        elif path.startswith("/web/"):
+            self._send(200, {}, b"<html>a page, and no repository</html>")
+        else:
+            self._let_git_answer(path, query, body)
+
+    def _let_git_answer(self, path: str, query: str, body: bytes) -> None:
+        backend = subprocess.run(
+            ["git", "http-backend"],
+            input=body,
+            capture_output=True,
+            check=True,
+            env=_IDENTITY
+            | {
+                "GIT_PROJECT_ROOT": str(self.served.root),
+                "GIT_HTTP_EXPORT_ALL": "1",
+                "PATH_INFO": path,
+                "QUERY_STRING": query,
+                "REQUEST_METHOD": self.command,
+                "CONTENT_TYPE": self.headers.get("Content-Type", ""),
+                "HTTP_CONTENT_ENCODING": self.headers.get("Content-Encoding", ""),
+                "GIT_PROTOCOL": self.headers.get("Git-Protocol", ""),
+            },
+        ).stdout
+        head, _, rest = backend.partition(b"\r\n\r\n")
+        headers = dict(line.split(": ", 1) for line in head.decode().split("\r\n"))
+        self._send(int(headers.pop("Status", "200").split()[0]), headers, rest)
+
+    def _send(self, status: int, headers: Mapping[str, str], body: bytes) -> None:
+        self.send_response(status)
+        for key, value in headers.items():
+            self.send_header(key, value)
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
 @contextmanager
 def git_server(root: Path) -> Iterator[GitServer]:
     """Serve the repositories below ``root`` on loopback."""
 
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            self._answer(b"")
-
-        def do_POST(self) -> None:
-            self._answer(self.rfile.read(int(self.headers.get("Content-Length", 0))))
-
-        def _answer(self, body: bytes) -> None:
-            path, _, query = self.path.partition("?")
-            if path.startswith("/private/"):
-                self.send_response(401)
-                self.send_header("WWW-Authenticate", "Basic")
-                self.end_headers()
-                return
-            if path.startswith("/web/"):
-                self.send_response(200)
-                self.end_headers()
-                self.wfile.write(b"<html>a page, and no repository</html>")
-                return
-            backend = subprocess.run(
-                ["git", "http-backend"],
-                input=body,
-                capture_output=True,
-                check=True,
-                env=_IDENTITY
-                | {
-                    "GIT_PROJECT_ROOT": str(root),
-                    "GIT_HTTP_EXPORT_ALL": "1",
-                    "PATH_INFO": path,
-                    "QUERY_STRING": query,
-                    "REQUEST_METHOD": self.command,
-                    "CONTENT_TYPE": self.headers.get("Content-Type", ""),
-                    "HTTP_CONTENT_ENCODING": self.headers.get("Content-Encoding", ""),
-                    "GIT_PROTOCOL": self.headers.get("Git-Protocol", ""),
-                },
-            ).stdout
-            head, _, rest = backend.partition(b"\r\n\r\n")
-            headers = dict(line.split(": ", 1) for line in head.decode().split("\r\n"))
-            self.send_response(int(headers.pop("Status", "200").split()[0]))
-            for key, value in headers.items():
-                self.send_header(key, value)
-            self.end_headers()
-            self.wfile.write(rest)
-
-        def log_message(self, *_: object) -> None:
-            pass
+    class Handler(_Handler):
+        """That of this server alone."""
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    Handler.served = served = GitServer(root, f"http://127.0.0.1:{server.server_port}")
     threading.Thread(target=server.serve_forever, daemon=True).start()
     try:
-        yield GitServer(root, f"http://127.0.0.1:{server.server_port}")
+        yield served
     finally:
         server.shutdown()
         server.server_close()
