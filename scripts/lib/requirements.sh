@@ -15,6 +15,8 @@ needs() {
   engine_answers || printf 'engine\n'
   docker buildx version >/dev/null 2>&1 || printf 'buildx\n'
   has mmdebstrap || printf 'mmdebstrap\n'
+  # One that is there, be it the other package, is left alone: they drive each other out.
+  has busybox || printf 'busybox-static\n'
   # Nobody but root may use it.
   if is_root && ! has_firewall; then
     printf 'firewall\n'
@@ -69,6 +71,7 @@ reason() {
       ;;
     buildx) printf 'docker buildx: builds images\n' ;;
     mmdebstrap) printf 'mmdebstrap: makes the base image of builds where no registry can be reached\n' ;;
+    busybox-static) printf 'busybox-static: a shell for images without one, by which secrets reach their environment\n' ;;
     firewall) printf 'nftables and iproute2: let servers reach what they may, and nothing else\n' ;;
     chromium) printf 'Chromium: the browser in which the pages are tested\n' ;;
     libatomic) printf 'libatomic: what drives the browser needs it\n' ;;
