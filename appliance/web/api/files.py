@@ -4,7 +4,6 @@ from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import Self
-from urllib.parse import parse_qs
 
 from aiohttp import hdrs, web
 from pydantic import BaseModel, Field
@@ -14,7 +13,6 @@ from appliance.files.model import Folder, Fullness, Stored
 from appliance.files.paths import (
     Parts,
     address,
-    from_address,
     from_text,
     new_name,
     shown,
@@ -22,6 +20,7 @@ from appliance.files.paths import (
 from appliance.files.service import cursor_of
 from appliance.runtimes.volume_model import Entry, EntryKind
 from appliance.web.downloads import send_file
+from appliance.web.file_addresses import folder_of, path_of
 from appliance.web.keys import FILES
 from appliance.web.parsing import Input
 from appliance.web.requests import move_time_limit, principal_of, server_of
@@ -176,22 +175,6 @@ class MoveBody(Input):
 def base_of(request: web.Request) -> str:
     """Return the address of a server's files."""
     return f"/api/servers/{request.match_info['server']}/files"
-
-
-def path_of(request: web.Request) -> Parts:
-    """Return the path at the end of the address, byte by byte as it was sent.
-
-    Raises:
-        FilePathError: It is none that a file can have.
-    """
-    return from_address(request.rel_url.raw_path.partition("/files/")[2])
-
-
-def folder_of(request: web.Request) -> Parts:
-    """Return the folder that the query names, whatever bytes its name has."""
-    raw = request.rel_url.raw_query_string
-    found = parse_qs(raw, errors="surrogateescape").get("path", [""])
-    return from_text(found[-1])
 
 
 async def incoming(request: web.Request) -> AsyncIterator[bytes]:
