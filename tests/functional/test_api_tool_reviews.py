@@ -95,22 +95,20 @@ async def test_decisions_are_taken_one_by_one_and_taken_back(ada: Client) -> Non
     }
 
 
-@pytest.mark.parametrize(
-    ("body", "status", "code"),
-    [
+async def test_what_cannot_be_decided_is_refused_with_why(ada: Client) -> None:
+    refused: list[tuple[dict[str, Any], int, str]] = [
         ({"changes": [10**9]}, 409, "tool_change_gone"),
         ({"changes": []}, 409, "no_tool_change"),
         ({"tools": ["nobody"]}, 422, "invalid"),
         ({"tools": ["date"], "changes": [1]}, 422, "invalid"),
         ({"reason": "x" * 2001}, 422, "invalid"),
-    ],
-)
-async def test_what_cannot_be_decided_is_refused_with_why(
-    ada: Client, body: dict[str, Any], status: int, code: str
-) -> None:
-    response = await ada.post(f"{PLACE}/tool-changes/approve", json=body)
+    ]
+    for body, status, code in refused:
+        response = await ada.post(f"{PLACE}/tool-changes/approve", json=body)
+        assert (response.status, (await response.json())["code"]) == (status, code)
+    undone = await ada.post(f"{PLACE}/tool-decisions/999/undo", json={})
 
-    assert (response.status, (await response.json())["code"]) == (status, code)
+    assert undone.status == 404
     assert len((await (await ada.get(f"{PLACE}/tool-changes")).json())["items"]) == 2
 
 
