@@ -1,6 +1,6 @@
 """An MCP server that says which version of itself it is, over HTTP or stdio. Alone in its file: it is copied into images.
 
-Settings, from the environment: ``VERSION``; ``FAULT`` (``exits``, ``silent``, ``wrong``, ``errors``, ``crashes``); ``PORT`` for
+Settings, from the environment: ``VERSION``; ``FAULT`` (``exits``, ``silent``, ``wrong``, ``errors``, ``dies``); ``PORT`` for
 HTTP, else it speaks on its standard input and output. It keeps sessions, and numbers what it sends on a session's stream.
 """
 
@@ -14,8 +14,6 @@ from typing import Any
 
 VERSION = os.environ.get("VERSION", "0")
 FAULT = os.environ.get("FAULT", "")
-#: Seconds after which a version that crashes does, from its first answer on.
-CRASHES_AFTER_S = 1.0
 BEAT_S = 0.25
 TOOLS = ("version", "ask", "state")
 Reply = Callable[[dict[str, Any]], Awaitable[None]]
@@ -63,8 +61,8 @@ async def answer_to(message: dict[str, Any], session: str) -> dict[str, Any] | N
         await asyncio.sleep(3600)
     if FAULT == "wrong":
         return {"hello": "I am not JSON-RPC"}
-    if FAULT == "crashes":
-        asyncio.get_running_loop().call_later(CRASHES_AFTER_S, os._exit, 3)
+    if FAULT == "dies" and method == "tools/list":
+        os._exit(3)
     answer = {"jsonrpc": "2.0", "id": number}
     result = await result_of(method, message.get("params") or {}, session)
     if result is None:

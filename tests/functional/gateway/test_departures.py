@@ -13,6 +13,8 @@ from typing import Any
 import pytest
 
 from tests.fakes.mcp_box import ROOT, Box, free_port, text_of, wait_until
+from tests.harness.appliance import Created
+from tests.harness.deploy_load import Load
 
 LEGACY = {"MCP-Protocol-Version": "2025-06-18"}
 
@@ -206,3 +208,20 @@ def test_a_call_that_asks_its_client_on_the_stream_gets_its_answer_after_the_swi
         thread.join(10)
 
     assert said == ["1 here"]
+
+
+def test_no_call_fails_while_one_instance_takes_over_under_load(swap: Swap) -> None:
+    endpoint = f"{swap.box.url}/servers/swapped/mcp"
+    server = Created(0, "swapped", endpoint, swap.box.key)
+
+    with Load(server, rate=50, long=4, long_s=1.5, streams=2) as load:
+        wait_until(lambda: load.noted.answered["1"] > 20, "the old one answers")
+        swap.take_over()
+        wait_until(lambda: load.noted.answered["2"] > 20, "the new one answers")
+        wait_until(lambda: load.noted.long_answered["2"] > 2, "long calls, too")
+        quiet = {"is_left": True, "calls": 0, "streams": 0}
+        wait_until(lambda: swap.traffic(swap.old) == quiet, "nothing is left there")
+
+    assert load.noted.failed == []
+    assert load.noted.moved >= 2
+    assert load.noted.long_answered["1"] >= 2
