@@ -34,6 +34,7 @@ TABS = (
     "/manifest",
     "/build",
     "/logs",
+    "/health",
     "/invocations",
     "/connect",
     "/deployments",
