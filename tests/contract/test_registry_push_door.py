@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 
 import aiohttp
@@ -78,6 +78,11 @@ async def _manifest(ajar: Ajar) -> bytes:
     return json.dumps(whole).encode()
 
 
+async def _until(is_so: Callable[[], bool]) -> None:
+    while not is_so():
+        await asyncio.sleep(0.01)
+
+
 async def _put(ajar: Ajar, reference: str, body: bytes, media_type: str) -> int:
     address = ajar.url(f"manifests/{reference}")
     headers = {"Content-Type": media_type}
@@ -148,13 +153,11 @@ async def test_what_an_ended_attempt_breaks_off_is_no_failure_of_the_next(
         ajar.session.patch(f"http://{host}{location}", data=body())
     )
     await is_sending.wait()
-    while not ajar.passage.has_requests:
-        await asyncio.sleep(0.01)
+    await _until(lambda: ajar.passage.has_requests)
 
     ajar.passage.begin()
     sending.cancel()
-    while ajar.passage.has_requests:
-        await asyncio.sleep(0.01)
+    await _until(lambda: not ajar.passage.has_requests)
 
     assert ajar.passage.failure is None
     assert not ajar.passage.is_over.is_set()
