@@ -1,16 +1,17 @@
 """Ways out of a hosted server's container, tried by the server itself, each through a real call of one of its tools."""
 
-import json
 import re
 import secrets
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+import httpx
 
 from appliance.core import labels
 from tests.engine import docker
@@ -32,7 +33,11 @@ HITS = {"processes", "memory", "data"}
 PORTS = {"hub": 41410, "postgres": 41411, "engine": 41412, "udp": 41413}
 #: Something that a neighbour would hear of: it answers everybody on its network.
 LISTEN = ["sh", "-c", "python3 -m http.server 8000 >/dev/null 2>&1 &"]
-_SERVER = f"FROM {{base}}\nCOPY mcp_hostile.py /srv/\nENTRYPOINT {json.dumps(['python3', '/srv/mcp_hostile.py'])}\n"
+_PROGRAM = """\
+FROM {base}
+COPY {name} /srv/
+ENTRYPOINT ["python3", "/srv/{name}"]
+"""
 
 
 _BASE = re.compile(r"mcp-host/base:[0-9a-f]+")
@@ -49,24 +54,28 @@ class Outcome:
 
 
 @contextmanager
-def hostile_image(appliance: Appliance) -> Iterator[str]:
-    """An image of the hostile server, made from the appliance's own base."""
-    label = f"label={labels.BASE}"
-    listed = docker("images", "--filter", label, "--format", "{{.Repository}}:{{.Tag}}")
-    # Those of other architectures carry them in their tags.
-    base = [item for item in listed.split() if _BASE.fullmatch(item)]
-    tag = f"mcp-host-test/hostile:{secrets.token_hex(4)}"
+def program_image(program: Path, base: str) -> Iterator[str]:
+    """An image that runs one Python file, made from the appliance's own base."""
+    tag = f"mcp-host-test/program:{secrets.token_hex(4)}"
     with tempfile.TemporaryDirectory() as directory:
-        source = Path(mcp_hostile.__file__)
-        Path(directory, source.name).write_text(source.read_text())
+        Path(directory, program.name).write_text(program.read_text())
         Path(directory, "Dockerfile").write_text(
-            _SERVER.format(base=base[0] if base else appliance.warm_up())
+            _PROGRAM.format(base=base, name=program.name)
         )
         docker("build", "-q", "-t", tag, directory)
     try:
         yield tag
     finally:
         subprocess.run(["docker", "rmi", "-f", tag], check=False, capture_output=True)
+
+
+def base_image(appliance: Appliance) -> str:
+    """Return the base that this box has, or have it made."""
+    label = f"label={labels.BASE}"
+    listed = docker("images", "--filter", label, "--format", "{{.Repository}}:{{.Tag}}")
+    # Those of other architectures carry them in their tags.
+    found = [item for item in listed.split() if _BASE.fullmatch(item)]
+    return found[0] if found else appliance.warm_up()
 
 
 @contextmanager
@@ -77,7 +86,8 @@ def hosted(appliance: Appliance, **isolation: Any) -> Iterator[tuple[Created, Cr
         isolation: Beside the limits of ``LIMITS``.
     """
     limits = LIMITS | {"isolation": {**LIMITS["isolation"], **isolation}}
-    with hostile_image(appliance) as image:
+    program = Path(mcp_hostile.__file__)
+    with program_image(program, base_image(appliance)) as image:
         made = [
             appliance.create(f"{name}-{secrets.token_hex(3)}", image=image, **limits)
             for name in ("hostile", "neighbour")
@@ -118,15 +128,33 @@ def arguments(outside: Path) -> dict[str, dict[str, Any]]:
     }
 
 
-def tried(client: HttpMcp, outside: Path) -> list[Outcome]:
-    """Have the server try every trick and return what came of each."""
+def tried(
+    client: HttpMcp, outside: Path, *, but: Collection[str] = ()
+) -> list[Outcome]:
+    """Have the server try every trick and return what came of each.
+
+    Args:
+        client: Of the server.
+        outside: A file of this box that no server may read.
+        but: Tricks that are left out.
+    """
     told = arguments(outside)
     found = []
-    for trick in mcp_hostile.TRICKS:
-        name = trick.__name__
-        answer = client.call(name, **told.get(name, {}))
-        found.append(Outcome(name, not answer["isError"], answer["content"][0]["text"]))
+    for name in (trick.__name__ for trick in mcp_hostile.TRICKS):
+        if name not in but:
+            answer = client.call(name, **told.get(name, {}))
+            said = answer["content"][0]["text"]
+            found.append(Outcome(name, not answer["isError"], said))
     return found
+
+
+def died_of(client: HttpMcp, name: str, outside: Path) -> Outcome:
+    """Have the server try a trick that may end it as a whole, which is a refusal too."""
+    try:
+        answer = client.call(name, **arguments(outside).get(name, {}))
+    except httpx.HTTPError as error:
+        return Outcome(name, got_out=False, said=f"refused: it ended ({error!s:.40})")
+    return Outcome(name, not answer["isError"], answer["content"][0]["text"])
 
 
 def network_tried(

@@ -133,6 +133,16 @@ PROOFS = (
         "twenty published packages, hosted as they are, list the same tools as by hand",
     ),
     Proof(
+        "escape",
+        4,
+        "a server tries 21 tricks and 19 ways through the network by its own tools: each fails and is on its page",
+    ),
+    Proof(
+        "density",
+        9,
+        "100 idle stdio servers: at most 8 MB each beyond the server's own process, the hub at most 3 % of a core",
+    ),
+    Proof(
         "log-fanout",
         2,
         "50 watchers of 80 lines/s: 4,000 delivered/s, p99 under 50 ms; hub killed: no gap, no double; a flood stays bounded",

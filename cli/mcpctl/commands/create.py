@@ -7,6 +7,7 @@ import click
 
 from mcpctl.client import Client, path_of
 from mcpctl.commands.common import client, json_option
+from mcpctl.commands.isolation import isolation_fields, isolation_options
 from mcpctl.commands.sources import READABLE, credential_fields, entry_fields
 from mcpctl.output import emit_json, pairs, state
 from mcpctl.watch import wait_until_settled
@@ -128,6 +129,7 @@ LIMITS = ("calls_per_second", "concurrency", "body_bytes", "timeout_s")
 @click.option("--concurrency", type=int, help="Calls at once, of all clients together.")
 @click.option("--body-bytes", type=int, help="Largest request.")
 @click.option("--time-limit", "timeout_s", type=float, help="Seconds a call may take.")
+@isolation_options
 @click.option(
     "--wait", is_flag=True, help="Show the build and wait until the server runs."
 )
@@ -191,6 +193,8 @@ def _body(name: str | None, options: dict[str, Any]) -> dict[str, Any]:
     limits = {field: options[field] for field in LIMITS if options[field] is not None}
     if limits:
         body["limits"] = limits
+    if isolation := isolation_fields(options):
+        body["isolation"] = isolation
     body |= {
         field: list(options[field])
         for field in ("arguments", "tools")

@@ -27,6 +27,7 @@ ADDRESSES = {
     "connect": "mcpctl.commands.connect:connect",
     "key": "mcpctl.commands.connect:key",
     "dockerfile": "mcpctl.commands.dockerfile:dockerfile",
+    "isolation": "mcpctl.commands.isolation:isolation",
     "webhook": "mcpctl.commands.webhooks:webhook",
     "health": "mcpctl.commands.health:health",
     "check": "mcpctl.commands.health:check",
