@@ -45,13 +45,9 @@ def calls_of(
 
 def _deployments(server_id: int) -> Iterator[Mark]:
     for item in store.deployments(server_id):
-        name = f"Deployment {item.number}"
-        yield Mark(
-            item.created_at, MarkKind.DEPLOY, f"{name} asked for by {item.requested_by}"
-        )
-        if item.finished_at:
-            ended = f"{name}: {item.state.value}. {item.reason}".strip(" .")
-            yield Mark(item.finished_at, MarkKind.DEPLOY, ended)
+        text = f"Deployment {item.number}, asked for by {item.requested_by}: {item.state.value}. {item.reason}"
+        at = item.live_at or item.finished_at or item.created_at
+        yield Mark(at, MarkKind.DEPLOY, text.rstrip(" ."))
 
 
 def _usage(server_id: int) -> Iterator[Mark]:

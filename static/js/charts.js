@@ -6,6 +6,8 @@
   const HEIGHT_PX = 180;
   const SECONDS_AGAIN = 60;
   const LIVE_UP_TO_S = 6 * 3600;
+  const DAY_S = 24 * 3600;
+  const POWERS = Array.from({ length: 44 }, (_item, at) => 2 ** at);
   const range = Number(root.dataset.range);
   const empty = document.querySelector("[data-charts-empty]");
   const filter = document.querySelector("[data-chart-marks]");
@@ -37,6 +39,12 @@
     return `${Number(value.toPrecision(3))} ${steps[at]}${unit.slice(5)}`;
   }
 
+  // 14:05, and the day where the window has several.
+  function moment(seconds) {
+    const text = new Date(seconds * 1000).toLocaleString("sv");
+    return range > DAY_S ? text.slice(5, 10) : text.slice(11, 16);
+  }
+
   const wanted = () => new Set([...filter.querySelectorAll("input:checked")].map((item) => item.value));
 
   function drawMarks(plot) {
@@ -62,17 +70,18 @@
     const [ink, line] = [colour("--ink-2"), colour("--line")];
     const axis = { stroke: ink, grid: { stroke: line, width: 1 }, ticks: { stroke: line, width: 1 } };
     const font = `11px ${getComputedStyle(document.body).fontFamily}`;
+    const bytes = unit.startsWith("bytes");
     return {
       width: place.clientWidth,
       height: HEIGHT_PX,
       cursor: { sync: { key: "metrics" }, drag: { x: true, y: false } },
       scales: { y: { range: (_plot, _low, high) => [0, high > 0 ? high * 1.1 : 1] } },
       axes: [
-        { ...axis, font },
-        { ...axis, font, size: 64, values: (_plot, ticks) => ticks.map((tick) => amount(tick, unit)) },
+        { ...axis, font, values: (_plot, ticks) => ticks.map(moment) },
+        { ...axis, font, size: 64, ...(bytes ? { incrs: POWERS } : {}), values: (_plot, ticks) => ticks.map((tick) => amount(tick, unit)) },
       ],
       series: [
-        { label: "Time" },
+        { label: "Time", value: (_plot, value) => (value == null ? "–" : new Date(value * 1000).toLocaleString("sv")) },
         ...columns.map((name, at) => ({
           label: NAMES[name],
           stroke: colour(COLOURS[at]),
@@ -119,6 +128,8 @@
     due = Date.now() + (range > 3600 ? SECONDS_AGAIN * 1000 : 0);
     load();
   });
+  const chosen = document.querySelector("[data-chart-range]");
+  chosen.addEventListener("change", () => chosen.form.requestSubmit());
   filter.addEventListener("change", () => charts.forEach((chart) => chart.redraw()));
   new ResizeObserver(() => {
     for (const chart of charts) chart.setSize({ width: chart.root.parentElement.clientWidth, height: HEIGHT_PX });

@@ -311,16 +311,6 @@ async def test_the_build_log_is_followed_to_its_end(hub: Hub, mine: Terminal) ->
     assert followed.out == stored.out
 
 
-async def test_logs_are_shown_and_followed(mine: Terminal) -> None:
-    await mine.run("servers", "create", "clock", "--package", "pypi:x")
-
-    shown = await mine.run("servers", "logs", "clock", "-n", "2")
-    followed = await mine.run("servers", "logs", "clock", "-f")
-
-    assert shown.out.splitlines() == ["line 2", "line 3"]
-    assert followed.out.splitlines() == ["line 1", "line 2", "line 3"]
-
-
 async def test_keys_are_made_listed_and_revoked(mine: Terminal) -> None:
     made = await mine.run("keys", "create", "laptop", "--json")
     listed = await mine.run("keys", "list")

@@ -52,7 +52,7 @@ _EVENTS = (
     (MarkKind.BUILD, "Builds"),
     (MarkKind.RESTART, "Restarts"),
     (MarkKind.CRASH, "Crashes"),
-    (MarkKind.ERROR, "Errors"),
+    (MarkKind.ERROR, "Failures"),
 )
 #: Newest events in the list below the charts.
 LISTED = 30
