@@ -127,6 +127,8 @@ remove() {
   stop
   on_each 'Removing containers' ps -aq -- rm -f
   on_each 'Removing networks' network ls -q -- network rm
+  # As another user than root there are none.
+  "${MCP_HOST}" egress --remove >/dev/null 2>&1 || note 'The firewall was not asked for its rules: that takes root and nft.'
   on_each 'Removing volumes' volume ls -q -- volume rm
   on_each 'Removing images' images -q -- rmi -f
   remove_base_images

@@ -62,7 +62,13 @@ class Ledger(threading.Thread):
         self._arguments, self._records, self._took = dict(arguments), records, took
         self._out, self._in = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
         self._state = (False, "The egress process is starting.")
+        self._has_applied = False
         self._is_stopping = False
+
+    def applied(self) -> None:
+        """Have it written that what was read counts now; whoever changed a policy waits for that. From any thread."""
+        self._has_applied = True
+        self.wake()
 
     def tell(self, *, enforced: bool, problem: str) -> None:
         """Have the state written; from any thread."""
@@ -103,12 +109,15 @@ class Ledger(threading.Thread):
         written: tuple[bool, str] | None = None
         while not self._is_stopping:
             self._write(connection)
-            if written != self._state or time.monotonic() - beaten >= BEAT_S:
+            is_due = time.monotonic() - beaten >= BEAT_S
+            if is_due or self._has_applied or written != self._state:
+                self._has_applied = False
                 beaten, written = time.monotonic(), self._state
                 with connection.cursor() as cursor:
                     cursor.execute(_BEAT, written)
             select.select([connection.fileno(), self._out], [], [], BEAT_S)
-            time.sleep(GATHER_S if self._drained() else 0)
+            if self._drained() and not self._has_applied:
+                time.sleep(GATHER_S)
             connection.poll()
             if connection.notifies:
                 connection.notifies.clear()

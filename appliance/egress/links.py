@@ -24,6 +24,8 @@ class Bridge:
     name: str
     server: int
     network: ipaddress.IPv4Network
+    #: The interface's number: another bridge of the same name has another.
+    index: int = 0
 
 
 class LinkWatch:
@@ -64,8 +66,15 @@ def parse_routes(text: str, prefix: str) -> list[Bridge]:
             (_turned(destination), int(mask, 16).bit_count())
         )
         if network.prefixlen < network.max_prefixlen:
-            found[name] = Bridge(name, server, network)
+            found[name] = Bridge(name, server, network, _index(name))
     return list(found.values())
+
+
+def _index(name: str) -> int:
+    try:
+        return socket.if_nametoindex(name)
+    except OSError:
+        return 0
 
 
 def _turned(number: str) -> int:
@@ -75,15 +84,19 @@ def _turned(number: str) -> int:
 def hold(bridge: Bridge, *, is_open: bool) -> None:
     """Put the containers' gateway on a bridge, and say whether the kernel forwards what comes from there.
 
-    What is not forwarded stays here whatever becomes of the firewall's rules. Containers of one server do not see each
-    other either: each may be a client's own. The bridge may go meanwhile.
+    What is not forwarded stays here whatever becomes of the firewall's rules. The bridge may go meanwhile.
     """
     with contextlib.suppress(OSError):
         (_SETTINGS / bridge.name / "forwarding").write_text("1" if is_open else "0")
-        for port in (_DEVICES / bridge.name / "brif").iterdir():
-            _set(port / "isolated")
     gateway = bridge.network.network_address + GATEWAY_OFFSET
     run("ip", "address", "replace", f"{gateway}/32", "dev", bridge.name)
+
+
+def separate(bridge: Bridge) -> None:
+    """Keep the containers on a bridge from seeing each other: each may be a client's own."""
+    with contextlib.suppress(OSError):
+        for port in (_DEVICES / bridge.name / "brif").iterdir():
+            _set(port / "isolated")
 
 
 def _set(path: Path) -> None:

@@ -32,6 +32,7 @@ class Loop:
         self._out, self._in = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
         self._selector.register(self._out, READ, lambda _: self._drain())
         self._ticks: list[tuple[float, float, Callable[[], None]]] = []
+        self._once: list[tuple[float, Callable[[], None]]] = []
         self._is_stopping = False
 
     def watch(self, place: _HasDescriptor, events: int, ready: Ready) -> None:
@@ -49,6 +50,10 @@ class Loop:
     def every(self, seconds: float, action: Callable[[], None]) -> None:
         """Call ``action`` every so many seconds."""
         self._ticks.append((time.monotonic() + seconds, seconds, action))
+
+    def later(self, seconds: float, action: Callable[[], None]) -> None:
+        """Call ``action`` once, after so many seconds."""
+        self._once.append((time.monotonic() + seconds, action))
 
     def post(self, action: Callable[[], None]) -> None:
         """Have ``action`` called by the loop; from any thread."""
@@ -79,12 +84,15 @@ class Loop:
             self._posted.popleft()()
 
     def _until_tick(self) -> float | None:
-        if not self._ticks:
-            return None
-        return max(0.0, min(due for due, *_ in self._ticks) - time.monotonic())
+        due = [item[0] for item in self._ticks] + [item[0] for item in self._once]
+        return max(0.0, min(due) - time.monotonic()) if due else None
 
     def _run_ticks(self) -> None:
         now = time.monotonic()
+        ready = [action for due, action in self._once if due <= now]
+        self._once = [item for item in self._once if item[0] > now]
+        for action in ready:
+            action()
         for index, (due, seconds, action) in enumerate(self._ticks):
             if due <= now:
                 self._ticks[index] = (now + seconds, seconds, action)

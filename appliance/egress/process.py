@@ -31,6 +31,7 @@ LOOK_S = 30.0
 TICK_S = 5.0
 #: After a change of anybody's rules; they come many at once.
 SETTLE_S = 0.3
+LINKS_SETTLE_S = 0.02
 
 
 def log(event: str, **fields: object) -> None:
@@ -57,6 +58,8 @@ class Egress:
         self._firewall: Firewall | None = None
         self._problem = ""
         self._must_look_at: float | None = None
+        self._held: set[tuple[links.Bridge, bool]] = set()
+        self._is_looking = False
         self._connections = Connections(
             config, self._loop, self._board, self._records, locate=self._locate
         )
@@ -101,6 +104,7 @@ class Egress:
                 self._hold()
             self._connections.review()
             log("egress_policies", servers=len(policies))
+        self._ledger.applied()
 
     def _allow(self, server: int, address: str) -> None:
         if self._firewall:
@@ -146,15 +150,27 @@ class Egress:
         self._ledger.tell(enforced=not problem, problem=problem)
 
     def _hold(self) -> None:
+        """Hold every bridge that is not held as it must be."""
         self._bridges = links.bridges(self._config.prefix)
         if self._firewall is None or self._problem:
             return
         opened = set(self._board.open_servers())
+        wanted = {(bridge, bridge.server in opened) for bridge in self._bridges}
+        for bridge, is_open in wanted - self._held:
+            links.hold(bridge, is_open=is_open)
+        self._held = wanted
         for bridge in self._bridges:
-            links.hold(bridge, is_open=bridge.server in opened)
+            links.separate(bridge)
 
     def _links_changed(self) -> None:
         self._links.drain()
+        if not self._is_looking:
+            # They come many at once.
+            self._is_looking = True
+            self._loop.later(LINKS_SETTLE_S, self._look_at_links)
+
+    def _look_at_links(self) -> None:
+        self._is_looking = False
         self._hold()
 
     def _rules_changed(self) -> None:
@@ -164,6 +180,8 @@ class Egress:
     def _look(self) -> None:
         if self._firewall is None or not self._firewall.is_there():
             self._enforce()
+        # Whatever somebody changed by hand is as it must be again.
+        self._held = set()
         self._hold()
 
     def _tick(self) -> None:

@@ -1,5 +1,6 @@
 """Where servers may go, for people: what counts, what was tried, and changing it."""
 
+import asyncio
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -14,6 +15,9 @@ from appliance.servers.egress.model import Attempt, ServerEgress
 from appliance.servers.model import Server
 from appliance.servers.service import ServerService
 from appliance.sources.model import RemoteSource
+
+LOOKS = 20
+LOOK_EVERY_S = 0.05
 
 
 class EgressService:
@@ -68,7 +72,16 @@ class EgressService:
         await self._servers.configure(
             principal, view.server.id, config, action="server.egress"
         )
+        await self._until_applied()
         return await self.view(principal, view.server.id)
+
+    async def _until_applied(self) -> None:
+        """Wait a moment for the egress process, so that who is answered finds it so."""
+        moment = await self._database.run(store.moment)
+        for _ in range(LOOKS):
+            if await self._database.run(store.is_applied, moment):
+                return
+            await asyncio.sleep(LOOK_EVERY_S)
 
     async def allow(
         self,

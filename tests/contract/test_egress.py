@@ -30,7 +30,6 @@ from tests.harness.escapes_network import Surroundings, Way, attempt, ways
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
-HUB, POSTGRES, ENGINE, UDP, SERVICE = 41310, 41311, 41312, 41313, 41314
 SERVE = """
 import socket
 s = socket.create_server(("0.0.0.0", 8000))
@@ -50,6 +49,8 @@ class Lab:
     container: str
     other: int
     surroundings: Surroundings
+    #: Port of this box at which something listens that servers may reach.
+    service: int
 
     def inside(self, argv: list[str]) -> str:
         """Run a program in the server's container."""
@@ -112,15 +113,13 @@ async def lab(
                     }
                 )
             )
-            for port in (HUB, POSTGRES, ENGINE, SERVICE):
-                listeners.tcp(port)
-            listeners.udp(UDP)
+            hub, service = listeners.tcp(), listeners.tcp()
             other_address = second.address.split("/")[2].partition(":")[0]
             process = Process(
                 owner,
                 lab_url,
                 directory,
-                own_ports=(HUB,),
+                own_ports=(hub,),
                 hosts={
                     "service.test": box_address(),
                     "a.wild.test": box_address(),
@@ -133,16 +132,16 @@ async def lab(
             surroundings = Surroundings(
                 bridge_address=f"{bridge[0]}.{int(bridge[1]) // 32 * 32 + 1}",
                 box_address=box_address(),
-                hub_port=HUB,
-                postgres_port=POSTGRES,
-                engine_port=ENGINE,
-                udp_port=UDP,
+                hub_port=hub,
+                postgres_port=listeners.tcp(),
+                engine_port=listeners.tcp(),
+                udp_port=listeners.udp(),
                 other_address=other_address,
                 other_port=8000,
                 other_name="other",
             )
             await asyncio.to_thread(process.start)
-            yield Lab(process, one, first.container_id, other, surroundings)
+            yield Lab(process, one, first.container_id, other, surroundings, service)
             await asyncio.to_thread(process.remove)
     finally:
         await engine.close()
@@ -167,7 +166,7 @@ async def added(database: Database, *names: str) -> list[int]:
 
 async def test_every_way_out_fails_and_is_told(lab: Lab) -> None:
     tried = ways(lab.surroundings)
-    lab.process.allow(lab.server, "service.test:41314")
+    lab.process.allow(lab.server, f"service.test:{lab.service}")
 
     found = attempt(lab.inside, tried)
 
@@ -181,24 +180,29 @@ async def test_what_is_allowed_passes_by_name_by_wildcard_and_by_address(
     lab: Lab,
 ) -> None:
     allowed = (
-        "service.test:41314",
-        "*.wild.test:41314",
-        f"{box_address()}:41314",
+        f"service.test:{lab.service}",
+        f"*.wild.test:{lab.service}",
+        f"{box_address()}:{lab.service}",
     )
     lab.process.allow(lab.server, *allowed, private=allowed)
 
     found = lab.tried(
-        name="tcp('service.test', 41314, b'reachedhello')",
-        wild="tcp('a.wild.test', 41314, b'reachedhello')",
-        address=f"tcp('{box_address()}', 41314, b'reachedhello')",
-        port="tcp('service.test', 41311)",
-        above="tcp('wild.test', 41314)",
-        hub=f"tcp('{box_address()}', 41310)",
+        name=f"tcp('service.test', {lab.service}, b'reachedhello')",
+        wild=f"tcp('a.wild.test', {lab.service}, b'reachedhello')",
+        address=f"tcp('{box_address()}', {lab.service}, b'reachedhello')",
+        port=f"tcp('service.test', {lab.surroundings.postgres_port})",
+        above=f"tcp('wild.test', {lab.service})",
+        hub=f"tcp('{box_address()}', {lab.surroundings.hub_port})",
     )
 
     assert [found[key] for key in ("name", "wild", "address")] == ["got out"] * 3
     assert "got out" not in [found[key] for key in ("port", "above", "hub")], found
-    lab.until_told("service.test", 41311, "tcp", "the name is allowed on other ports")
+    lab.until_told(
+        "service.test",
+        lab.surroundings.postgres_port,
+        "tcp",
+        "the name is allowed on other ports",
+    )
     lab.process.until(lambda: bool(went(lab, "service.test")))
     assert went(lab, "service.test") == [(5, 12)]
 
@@ -214,28 +218,28 @@ def went(lab: Lab, destination: str) -> list[tuple[int, int]]:
 
 async def test_an_allowed_name_does_not_lead_to_where_nobody_may_go(lab: Lab) -> None:
     hosts = (
-        "service.test:41314",
+        f"service.test:{lab.service}",
         "metadata.test:80",
         "neighbour.test:8000",
-        "loopback.test:41314",
-        "service.test:41310",
+        f"loopback.test:{lab.service}",
+        f"service.test:{lab.surroundings.hub_port}",
     )
     lab.process.allow(lab.server, *hosts, private=hosts[1:])
 
     found = lab.tried(
-        private="tcp('service.test', 41314)",
+        private=f"tcp('service.test', {lab.service})",
         metadata="tcp('metadata.test', 80)",
         neighbour="tcp('neighbour.test', 8000)",
-        loopback="tcp('loopback.test', 41314)",
-        hub="tcp('service.test', 41310)",
+        loopback=f"tcp('loopback.test', {lab.service})",
+        hub=f"tcp('service.test', {lab.surroundings.hub_port})",
     )
 
     assert "got out" not in found.values(), found
-    lab.until_told("service.test", 41314, "tcp", "private")
+    lab.until_told("service.test", lab.service, "tcp", "private")
     lab.until_told("metadata.test", 80, "tcp", "never")
     lab.until_told("neighbour.test", 8000, "tcp", "another server")
-    lab.until_told("loopback.test", 41314, "tcp", "never")
-    lab.until_told("service.test", 41310, "tcp", "this appliance")
+    lab.until_told("loopback.test", lab.service, "tcp", "never")
+    lab.until_told("service.test", lab.surroundings.hub_port, "tcp", "this appliance")
 
 
 async def test_while_it_learns_a_denied_name_shows_its_port_and_stays_denied(
@@ -254,11 +258,11 @@ async def test_an_open_server_still_reaches_nothing_private(lab: Lab) -> None:
     place = lab.surroundings
 
     found = lab.tried(
-        box=f"tcp('{place.box_address}', {HUB})",
-        bridge=f"tcp('{place.bridge_address}', {HUB})",
+        box=f"tcp('{place.box_address}', {place.hub_port})",
+        bridge=f"tcp('{place.bridge_address}', {place.hub_port})",
         other=f"tcp('{place.other_address}', 8000)",
         metadata="tcp('169.254.169.254', 80)",
-        docker="tcp('172.17.0.1', 41312)",
+        docker=f"tcp('172.17.0.1', {place.engine_port})",
     )
 
     assert "got out" not in found.values(), found
@@ -276,10 +280,14 @@ def forwards(lab: Lab) -> bool:
 
 
 async def test_a_policy_that_is_taken_back_ends_what_it_allowed(lab: Lab) -> None:
-    lab.process.allow(lab.server, "service.test:41314", private=("service.test:41314",))
+    lab.process.allow(
+        lab.server,
+        f"service.test:{lab.service}",
+        private=(f"service.test:{lab.service}",),
+    )
     program = (
         "import socket, sys\n"
-        "c = socket.create_connection(('service.test', 41314), 3)\n"
+        f"c = socket.create_connection(('service.test', {lab.service}), 3)\n"
         "print('open', flush=True)\n"
         "c.settimeout(10)\n"
         "try:\n print('ended' if not c.recv(9) else 'data')\n"
@@ -318,9 +326,12 @@ def listed(lab: Lab) -> bool:
 async def test_without_the_process_it_stays_closed_and_without_postgres_it_knows_what_was_allowed(
     lab: Lab,
 ) -> None:
-    allowed = ("service.test:41314",)
+    allowed = (f"service.test:{lab.service}",)
     lab.process.allow(lab.server, *allowed, private=allowed)
-    reach = {"allowed": "tcp('service.test', 41314)", "raw": "tcp('1.1.1.1', 443)"}
+    reach = {
+        "allowed": f"tcp('service.test', {lab.service})",
+        "raw": "tcp('1.1.1.1', 443)",
+    }
 
     await asyncio.to_thread(lab.process.stop)
     away = lab.tried(**reach)

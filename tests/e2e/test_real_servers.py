@@ -2,7 +2,7 @@
 
 import http.server
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -12,6 +12,7 @@ import pytest
 
 from tests.fakes.git_http import git_server
 from tests.harness.appliance import Appliance
+from tests.harness.egress import box_address
 from tests.harness.mcp import HttpMcp
 
 
@@ -94,8 +95,8 @@ def test_a_published_server_is_hosted_and_answers(
     assert appliance.containers(created.id) == []
 
 
-def test_mcp_server_fetch_fetches_a_page(
-    appliance: Appliance, page: Callable[[str], str]
+def test_mcp_server_fetch_fetches_a_page_that_it_is_allowed(
+    appliance: Appliance, page: str
 ) -> None:
     created = appliance.create(
         "fetch",
@@ -103,13 +104,24 @@ def test_mcp_server_fetch_fetches_a_page(
         arguments=["--ignore-robots-txt", "--allow-private-ips"],
     )
     appliance.wait_running(created)
-    (container,) = appliance.containers(created.id)
+    place = f"/api/servers/{created.id}/egress"
+    by_default = appliance.api("GET", place)
 
     with HttpMcp(created.endpoint, created.key) as client:
         client.initialize()
-        text = _text(client.call("fetch", url=page(container)))
+        kept = client.call("fetch", url=page)
+        appliance.api(
+            "POST", f"{place}/allow", {"hosts": [page[7:-1]], "private": True}
+        )
+        text = _text(client.call("fetch", url=page))
 
+    assert (by_default["mode"], by_default["enforced"]) == ("open", True)
+    assert kept["isError"]
     assert "served from the box" in text
+    denied = appliance.api("GET", f"{place}/denied")["items"]
+    assert [(item["destination"], item["protocol"]) for item in denied] == [
+        (box_address(), "tcp")
+    ]
     appliance.delete(created.id)
 
 
@@ -145,8 +157,8 @@ def test_a_repository_without_a_dockerfile_is_hosted_over_streamable_http(
 
 
 @pytest.fixture
-def page(tmp_path: Path) -> Iterator[Callable[[str], str]]:
-    """A page on this box, reachable from a container by its network's gateway address."""
+def page(tmp_path: Path) -> Iterator[str]:
+    """A page on this box, at an address that is private."""
     (tmp_path / "index.html").write_text(
         "<html><body><p>served from the box</p></body></html>"
     )
@@ -154,11 +166,7 @@ def page(tmp_path: Path) -> Iterator[Callable[[str], str]]:
     server = http.server.ThreadingHTTPServer(("0.0.0.0", 0), handler)  # noqa: S104 - containers reach it
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()
-    yield (
-        lambda container: (
-            f"http://{Appliance.gateway_address(container)}:{server.server_port}/"
-        )
-    )
+    yield f"http://{box_address()}:{server.server_port}/"
     server.shutdown()
     server.server_close()
     thread.join()

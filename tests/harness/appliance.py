@@ -18,6 +18,8 @@ from typing import Any
 import httpx
 import psycopg2
 
+from appliance.infra.memory_files import memory_root
+
 ROOT = Path(__file__).parent.parent.parent
 READY_S = 90
 BUILD_S = 300
@@ -153,6 +155,8 @@ class Appliance:
                 )
             self._sweep_engine()
             shutil.rmtree(self.home, ignore_errors=True)
+            if (memory := memory_root(Path(self.environment["RUN_DIR"]))) is not None:
+                shutil.rmtree(memory, ignore_errors=True)
 
     def _delete_everything(self) -> None:
         for server in self.api("GET", "/api/servers?limit=200")["items"]:
@@ -304,18 +308,6 @@ class Appliance:
             check=True,
         )
         return sorted(done.stdout.split())
-
-    @staticmethod
-    def gateway_address(container: str) -> str:
-        """Return the address under which a container sees this box."""
-        template = "{{range .NetworkSettings.Networks}}{{.Gateway}}{{end}}"
-        done = subprocess.run(
-            ["docker", "inspect", "-f", template, container],
-            capture_output=True,
-            text=True,
-            check=True,
-        )
-        return done.stdout.strip()
 
     def query(self, sql: str, *values: object) -> list[tuple[Any, ...]]:
         """Ask the appliance's own database."""

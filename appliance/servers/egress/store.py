@@ -131,6 +131,18 @@ def forget_denied(server_id: int) -> int:
     return int(gone.execute())
 
 
+def moment() -> datetime:
+    """Return the database's time, by which the process writes."""
+    found: datetime = proxy.execute_sql("SELECT clock_timestamp()").fetchone()[0]
+    return found
+
+
+def is_applied(since: datetime) -> bool:
+    """Return whether the process has taken over what was written before ``since``, or will not soon."""
+    row = EgressStateRow.get_or_none(EgressStateRow.id == 1)
+    return row is None or not row.enforced or row.at >= since
+
+
 def enforcement() -> Enforcement:
     """Return whether policies are enforced on this box."""
     row = EgressStateRow.get_or_none(EgressStateRow.id == 1)
