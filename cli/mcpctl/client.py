@@ -143,7 +143,7 @@ class Client:
         except (IsADirectoryError, PermissionError) as error:
             raise CommandError(f"{file} cannot be read: {error.strerror}.") from error
 
-    def put(self, path: str, pieces: Iterator[bytes], size: int) -> Any:
+    def bring(self, path: str, pieces: Iterator[bytes], size: int) -> Any:
         """Return the answer to a file that is sent as it is, piece by piece."""
         headers = {
             "Content-Type": "application/octet-stream",

@@ -17,6 +17,7 @@ COMMANDS = {
     "servers": "mcpctl.commands.servers:servers",
     "deployments": "mcpctl.commands.deployments:deployments",
     "files": "mcpctl.commands.files:files",
+    "services": "mcpctl.commands.services:services",
     "tools": "mcpctl.commands.tool_reviews:tools",
     "egress": "mcpctl.commands.egress:egress",
     "secrets": "mcpctl.commands.secrets:secrets",

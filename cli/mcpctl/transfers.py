@@ -82,7 +82,7 @@ def bring(hub: Client, address: str, file: Path, *, overwrite: bool) -> Any:
             progress = Progress(file.name, total)
             query = f"?sha256={digest}" + ("&overwrite=true" if overwrite else "")
             try:
-                return hub.put(address + query, _read(opened, progress), total)
+                return hub.bring(address + query, _read(opened, progress), total)
             finally:
                 progress.end()
     except FileNotFoundError as error:
