@@ -159,16 +159,16 @@ class Answering:
         self._text = text
         self._open: list[socket.socket] = []
 
-    def tcp(self) -> int:
-        """Listen, and return where."""
-        listener = socket.create_server(("0.0.0.0", 0))  # noqa: S104 - that is the point
+    def tcp(self, port: int = 0) -> int:
+        """Listen, at any free port by default, and return where."""
+        listener = socket.create_server(("0.0.0.0", port))  # noqa: S104 - that is the point
         self._serve(listener, self._answer)
         return int(listener.getsockname()[1])
 
-    def udp(self) -> int:
-        """Listen, and return where."""
+    def udp(self, port: int = 0) -> int:
+        """Listen, at any free port by default, and return where."""
         listener = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        listener.bind(("0.0.0.0", 0))  # noqa: S104 - that is the point
+        listener.bind(("0.0.0.0", port))  # noqa: S104 - that is the point
         self._serve(listener, self._echo)
         return int(listener.getsockname()[1])
 
