@@ -166,7 +166,9 @@ class Checker:
         ]
 
     async def _hidden(self, server_id: int, steps: list[Step]) -> list[Step]:
-        if self._hide is None or not any(step.answer for step in steps):
+        # What is well says nothing of the server's own making but names.
+        has_failed = any(step.result is StepResult.FAILED for step in steps)
+        if self._hide is None or not has_failed:
             return steps
         hide = await self._hide(server_id)
         return [
