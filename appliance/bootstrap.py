@@ -341,7 +341,7 @@ async def make_hub(  # noqa: PLR0915 - one object after another, which is the po
     queue = JobQueue(database)
     handlers: dict[str, Handler] = {
         RECONCILE: reconcile,
-        REFRESH: RefreshTask(database, mcp),
+        REFRESH: RefreshTask(database, mcp, secret_service),
         REDEPLOY: WebhookRedeploy(database),
         WATCH: WatchTask(database),
         ATTEST: AttestTask(evidence),

@@ -10,7 +10,7 @@ from pydantic import SecretStr
 
 from appliance.core.clock import now
 from appliance.core.errors import DomainError
-from appliance.core.known_values import KnownValues, hide_everything
+from appliance.core.known_values import KnownValues, hide_everything, in_all
 from appliance.infra.database import Database
 from appliance.infra.memory_files import MemoryFiles
 from appliance.runtimes.model import SecretValue
@@ -170,6 +170,21 @@ class SecretService:
             await self._load(server_id, found)
             self._redactors[server_id] = found
         return found
+
+    async def clean(
+        self, server_id: int, said: Mapping[str, object]
+    ) -> dict[str, object]:
+        """Return what a server said of itself without the values of its secrets.
+
+        Raises:
+            VaultAwayError: They are not to be had.
+        """
+        hide = await self.redactor(server_id)
+        if hide.hide is hide_everything:
+            raise VaultAwayError(
+                "The values of the server's secrets are not to be had, so what it says cannot be kept."
+            )
+        return {name: in_all(value, hide) for name, value in said.items()}
 
     async def refresh(self, server_id: int) -> None:
         """Have hidden what is secret now; called after every change.

@@ -11,6 +11,8 @@ from appliance.core.clock import now
 from appliance.infra.database import Database, DatabaseUnavailableError
 from appliance.jobs.model import Again, JobContext
 from appliance.jobs.queue import enqueue
+from appliance.secrets.errors import VaultAwayError
+from appliance.secrets.service import SecretService
 from appliance.servers import manifest_store, store
 from appliance.servers.mcp import McpCallError, McpClient, McpUnavailableError
 from appliance.servers.model import DeploymentState, InstanceRecord, Status
@@ -31,10 +33,13 @@ _ANSWERING = {Status.RUNNING, Status.DEGRADED}
 class RefreshTask:
     """Reads one server's manifest again, as a job."""
 
-    def __init__(self, database: Database, mcp: McpClient) -> None:
-        """Keep the two."""
+    def __init__(
+        self, database: Database, mcp: McpClient, secrets: SecretService
+    ) -> None:
+        """Keep the collaborators."""
         self._database = database
         self._mcp = mcp
+        self._secrets = secrets
 
     async def __call__(
         self, _context: JobContext, payload: Mapping[str, Any]
@@ -50,12 +55,11 @@ class RefreshTask:
         name, record = asked
         try:
             manifest = await self._mcp.probe(name, instance_id=record.id)
-        except (McpUnavailableError, McpCallError) as error:
+            said = await self._secrets.clean(server_id, manifest.as_dict())
+        except (McpUnavailableError, McpCallError, VaultAwayError) as error:
             log.info("manifest.not_read", server_id=server_id, reason=error.reason)
             return None
-        await self._database.run(
-            _keep, server_id, record.deployment_id, manifest.as_dict()
-        )
+        await self._database.run(_keep, server_id, record.deployment_id, said)
         return None
 
 

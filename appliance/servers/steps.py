@@ -335,11 +335,12 @@ class Steps:
                     else ""
                 )
                 digests = await self._digests(server, deployment)
+                said = await self._secrets.clean(server.id, manifest.as_dict())
                 await self._database.run(
                     _go_live,
                     server,
                     deployment,
-                    manifest.as_dict(),
+                    said,
                     reason=kept,
                     digests=digests,
                 )
@@ -380,7 +381,8 @@ class Steps:
         if not isinstance(deployment.source, RemoteSource):
             name = instance_spec(server, deployment).name
             lines = await self._printed(deployment, name)
-        reason = wording.never_answered(allowed_s, error.reason, lines)
+        hide = await self._secrets.redactor(server.id)
+        reason = hide(wording.never_answered(allowed_s, error.reason, lines))
         if deployment.state is DeploymentState.PENDING:
             await self._fail_start(facts, deployment, reason, lines, is_silent=True)
             return True

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 from dataclasses import replace
+from pathlib import Path
 from typing import Any, cast
 
 import pytest
@@ -18,9 +19,12 @@ from appliance.servers.mcp import Manifest, McpClient, McpUnavailableError
 from appliance.servers.model import InstanceRecord, NewServer, Server, Status
 from appliance.servers.tables import ServerRow
 from appliance.sources.model import Ecosystem, PackageSource
+from tests.harness.secrets import secrets_in
 
 CLOCK = {"name": "clock", "description": "Tells the time."}
 BEFORE = Manifest("2025-11-25", {"name": "s", "version": "1"}, {}, None, (CLOCK,))
+#: No server here has secrets.
+NOWHERE = Path("/nonexistent")
 
 
 class Answers:
@@ -146,7 +150,9 @@ async def test_only_the_newest_changes_are_kept(
 
 
 async def _refresh(database: Database, answers: Answers, server: Server) -> None:
-    task = refresh.RefreshTask(database, cast("McpClient", answers))
+    task = refresh.RefreshTask(
+        database, cast("McpClient", answers), secrets_in(NOWHERE, database)
+    )
     await task(cast("JobContext", None), {"server_id": server.id})
 
 
