@@ -14,6 +14,7 @@ from typing import ParamSpec, TypeVar
 import structlog
 
 from appliance.core.clock import now
+from appliance.core.errors import DomainError
 from appliance.output.model import Batch, Line, Position, Printed, Stream, nanoseconds
 from appliance.output.shelf import Shelf
 from appliance.output.watchers import Watchers
@@ -123,7 +124,11 @@ class Recorder:
             return
         for server_id in self._lost.keys() & found.keys():
             found[server_id].insert(0, _lost_note(self._lost[server_id]))
-        stored = await self.exclusively(self._shelf.write, found)
+        try:
+            stored = await self.exclusively(self._shelf.write, found)
+        except (OSError, DomainError) as error:
+            # The directory itself is not to be had.
+            stored = dict.fromkeys(found, OSError(str(error)))
         for server_id, lines in stored.items():
             if isinstance(lines, OSError):
                 self._failed(server_id, found[server_id], lines)

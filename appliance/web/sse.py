@@ -16,6 +16,8 @@ from appliance.web.requests import identify, move_time_limit, row_id
 
 #: Milliseconds after which a client connects again.
 RETRY_MS = 2000
+#: Seconds in which a client takes the end of its stream.
+END_WITHIN_S = 1.0
 _HEADERS = {
     "Content-Type": "text/event-stream; charset=utf-8",
     "Cache-Control": "no-store",
@@ -112,7 +114,10 @@ async def pour(
         finally:
             await _cancel(*tasks)
             await chunks.aclose()
-        await response.write_eof()
+        # Whoever reads nothing does not read the end either.
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(END_WITHIN_S):
+                await response.write_eof()
     return response
 
 

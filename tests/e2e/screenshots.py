@@ -34,6 +34,8 @@ TABS = (
     "/manifest",
     "/build",
     "/logs",
+    "/logs/history",
+    "/metrics",
     "/health",
     "/invocations",
     "/connect",
