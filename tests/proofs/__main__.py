@@ -73,6 +73,11 @@ PROOFS = (
         "servers that refuse, fail, hang, babble, die and are paused: status right within one interval, and after repair",
     ),
     Proof(
+        "deploys-under-load",
+        8,
+        "200 calls/s, 30 s tools, open streams, 20 deployments, 5 of them bad: no call fails, no bad one is switched to",
+    ),
+    Proof(
         "isolation",
         5,
         "hundreds of made-up afternoons of many principals: no secret reaches another, its log or its traces",
