@@ -42,6 +42,7 @@ TABS = (
     "/deployments",
     "/config",
     "/webhook",
+    "/secrets",
     "/dockerfile",
 )
 #: Milliseconds in which fonts and the first live message arrive.
