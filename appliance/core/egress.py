@@ -5,6 +5,7 @@ import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from ipaddress import ip_address
 from typing import Any
 
 MAX_HOSTS = 200
@@ -45,6 +46,9 @@ def problems(policy: EgressPolicy) -> dict[str, str]:
         return {
             "egress.hosts": f"give hosts with ports such as api.example.com:443, not {wrong[0][:100]!r}"
         }
+    never = [host for host in policy.hosts if is_never(split(host)[0])]
+    if never:
+        return {"egress.hosts": f"{never[0]} is never reached, whoever allows it"}
     strange = [host for host in policy.private if host not in policy.hosts]
     if strange:
         return {"egress.private": f"{strange[0][:100]!r} is not one of the hosts"}
@@ -54,6 +58,20 @@ def problems(policy: EgressPolicy) -> dict[str, str]:
 def is_entry(host: str) -> bool:
     """Return whether a text is a ``host:port`` that can be allowed."""
     return bool(_ALLOWED.fullmatch(host)) and int(host.rpartition(":")[2]) <= MAX_PORT
+
+
+def is_never(host: str) -> bool:
+    """Return whether a host is an address that no server reaches: of the box itself, of the link, of nobody."""
+    try:
+        parsed = ip_address(host)
+    except ValueError:
+        return host == "localhost"
+    return (
+        parsed.is_loopback
+        or parsed.is_link_local
+        or parsed.is_multicast
+        or parsed.is_unspecified
+    )
 
 
 def as_dict(policy: EgressPolicy) -> dict[str, Any]:

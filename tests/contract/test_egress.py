@@ -25,7 +25,14 @@ from appliance.settings import load_settings
 from appliance.sources.model import Ecosystem, PackageSource
 from tests.cluster import ThrowAwayCluster
 from tests.engine import Box, docker
-from tests.harness.egress import POOL, Process, answering, box_address
+from tests.harness.egress import (
+    OUTSIDE,
+    POOL,
+    Process,
+    answering,
+    box_address,
+    outside,
+)
 from tests.harness.escapes_network import Surroundings, Way, attempt, ways
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -126,6 +133,7 @@ async def lab(
                     "metadata.test": "169.254.169.254",
                     "neighbour.test": other_address,
                     "loopback.test": "127.0.0.1",
+                    "public.test": OUTSIDE,
                 },
             )
             bridge = first.address.split("/")[2].partition(":")[0].rsplit(".", 1)
@@ -251,6 +259,24 @@ async def test_while_it_learns_a_denied_name_shows_its_port_and_stays_denied(
 
     assert "got out" not in found.values()
     lab.until_told("api.learned.test", 8443, "tcp")
+
+
+async def test_a_public_address_is_reached_by_name_and_by_open_servers_alone(
+    lab: Lab,
+) -> None:
+    with outside() as place:
+        host, _, port = place.partition(":")
+        by_address = f"tcp('{host}', {port}, b'outside')"
+        by_name = f"tcp('public.test', {port}, b'outside')"
+        lab.process.allow(lab.server, f"public.test:{port}")
+        listed = lab.tried(name=by_name, address=by_address)
+        lab.process.allow(lab.server, mode="open")
+        opened = lab.tried(address=by_address)
+        lab.process.allow(lab.server)
+        closed = lab.tried(name=by_name, address=by_address)
+
+    assert listed["name"] == opened["address"] == "got out", (listed, opened)
+    assert "got out" not in (listed["address"], *closed.values())
 
 
 async def test_an_open_server_still_reaches_nothing_private(lab: Lab) -> None:

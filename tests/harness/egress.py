@@ -212,3 +212,47 @@ def answering() -> Iterator[Answering]:
         yield made
     finally:
         made.close()
+
+
+#: Of an internet of one machine: this box's end of it, and the machine.
+OUTSIDE, OUTSIDE_BOX = "8.44.44.2", "8.44.44.1"
+_OUTSIDE_PORT = 8000
+_SERVE = (
+    "import socket\n"
+    f"s = socket.create_server(('{OUTSIDE}', {_OUTSIDE_PORT}))\n"
+    "print('up', flush=True)\n"
+    "while True:\n"
+    "    c, _ = s.accept(); c.sendall(b'outside'); c.close()"
+)
+
+
+@contextlib.contextmanager
+def outside() -> Iterator[str]:
+    """A machine with a public address, in a namespace of this box; yields ``host:port`` at which it says ``outside``."""
+    name = f"mcpout{os.getpid()}"
+
+    def ip(*arguments: str) -> None:
+        subprocess.run(["ip", *arguments], check=True, capture_output=True)
+
+    ip("netns", "add", name)
+    try:
+        ip("link", "add", name, "type", "veth", "peer", "name", "eth0", "netns", name)
+        ip("address", "add", f"{OUTSIDE_BOX}/30", "dev", name)
+        ip("link", "set", name, "up")
+        for command in (
+            ("address", "add", f"{OUTSIDE}/30", "dev", "eth0"),
+            ("link", "set", "eth0", "up"),
+        ):
+            ip("-n", name, *command)
+        with subprocess.Popen(
+            ["ip", "netns", "exec", name, sys.executable, "-c", _SERVE],
+            stdout=subprocess.PIPE,
+        ) as server:
+            try:
+                assert server.stdout
+                server.stdout.readline()
+                yield f"{OUTSIDE}:{_OUTSIDE_PORT}"
+            finally:
+                server.kill()
+    finally:
+        ip("netns", "delete", name)

@@ -44,6 +44,14 @@ def test_private_entries_must_be_hosts() -> None:
     assert not problems(EgressPolicy(hosts=("a.b:1",), private=("a.b:1",)))
 
 
+@pytest.mark.parametrize(
+    "host",
+    ["127.0.0.1", "169.254.169.254", "0.0.0.0", "224.0.0.1"],  # noqa: S104 - an address that is nobody's
+)
+def test_what_is_never_reached_cannot_be_allowed(host: str) -> None:
+    assert "never" in problems(EgressPolicy(hosts=(f"{host}:80",)))["egress.hosts"]
+
+
 def test_a_bridge_says_whose_it_is() -> None:
     assert server_of("mcpc0ffee-", "mcpc0ffee-1z") == 71
     assert server_of("mcpc0ffee-", "docker0") is None
@@ -293,6 +301,7 @@ def test_what_was_denied_is_proposed_where_it_can_be_allowed() -> None:
         line("known.example", 443, "tcp"),
         line("postgres", 0, "dns"),
         line("10.0.0.5", 5432, "tcp"),
+        line("169.254.169.254", 80, "tcp"),
     ]
 
     found = denials.proposals(denied, EgressPolicy(hosts=("known.example:443",)))

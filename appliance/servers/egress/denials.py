@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from ipaddress import ip_address
 
-from appliance.core.egress import EgressPolicy, covers, is_entry, split
+from appliance.core.egress import EgressPolicy, covers, is_entry, is_never, split
 from appliance.servers.egress.model import Attempt
 
 #: Of a name that was only asked for.
@@ -38,7 +38,13 @@ def entry_of(attempt: Attempt) -> str:
         entry = f"{attempt.destination}:{attempt.port}"
     else:
         return ""
-    return entry if is_entry(entry) and "." in attempt.destination else ""
+    host = attempt.destination
+    return entry if is_entry(entry) and "." in host and not is_never(host) else ""
+
+
+def leads_inside(attempt: Attempt) -> bool:
+    """Return whether what was denied is, or led to, a private address."""
+    return "private" in attempt.reason or _is_special(attempt.destination)
 
 
 def _is_special(destination: str) -> bool:

@@ -5,7 +5,7 @@ from typing import Any
 from aiohttp import web
 
 from appliance.core.errors import DomainError
-from appliance.servers.egress.denials import entry_of
+from appliance.servers.egress.denials import entry_of, leads_inside
 from appliance.servers.egress_service import without
 from appliance.web import egress_form, words
 from appliance.web.keys import EGRESS
@@ -34,7 +34,7 @@ async def egress_context(request: web.Request) -> dict[str, Any]:
     return {
         **await frame_of(request, "egress"),
         "found": found,
-        "denied": [(item, entry_of(item)) for item in denied],
+        "denied": [(item, entry_of(item), leads_inside(item)) for item in denied],
         "proposed": proposed,
         "used": await service.used(principal, server),
         "modes": egress_form.MODES,
