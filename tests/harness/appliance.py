@@ -154,6 +154,7 @@ class Appliance:
                     capture_output=True,
                 )
             self._sweep_engine()
+            self._sweep_disks()
             shutil.rmtree(self.home, ignore_errors=True)
             if (memory := memory_root(Path(self.environment["RUN_DIR"]))) is not None:
                 shutil.rmtree(memory, ignore_errors=True)
@@ -184,6 +185,19 @@ class Appliance:
                 subprocess.run(
                     ["docker", *remove, *found], capture_output=True, check=False
                 )
+
+    def _sweep_disks(self) -> None:
+        """Detach the disks of servers that could not be deleted."""
+        listed = subprocess.run(
+            ["losetup", "--list", "--noheadings", "--output", "NAME,BACK-FILE"],
+            capture_output=True,
+            text=True,
+            check=False,
+        ).stdout
+        for line in listed.splitlines():
+            device, _, file = line.partition(" ")
+            if file.strip().startswith(f"{self.home}/"):
+                subprocess.run(["losetup", "--detach", device], check=False)
 
     @property
     def owner(self) -> str:

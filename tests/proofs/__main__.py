@@ -153,6 +153,11 @@ PROOFS = (
         "50 watchers of 80 lines/s: 4,000 delivered/s, p99 under 50 ms; hub killed: no gap, no double; a flood stays bounded",
     ),
     Proof(
+        "canary-secret",
+        3,
+        "values given as secrets, to servers that print them wherever they can, are found nowhere, in any common form",
+    ),
+    Proof(
         "compiled-servers",
         5,
         "a Rust and a Go server without Dockerfile, from git to a called tool; images below 16 MiB",

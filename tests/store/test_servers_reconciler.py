@@ -16,6 +16,8 @@ from appliance.core.clock import now
 from appliance.infra.database import Database
 from appliance.observability.usage import usage_of
 from appliance.runtimes.model import InstanceState
+from appliance.secrets.errors import VaultAwayError
+from appliance.secrets.model import VaultPlace
 from appliance.secrets.service import SecretService
 from appliance.servers import crashes, store
 from appliance.servers.health.model import HealthState
@@ -23,6 +25,7 @@ from appliance.servers.health.tables import HealthRow
 from appliance.servers.mcp import McpClient
 from appliance.servers.model import DeploymentState, NewServer, Server, Status
 from appliance.servers.reconciler import Reconciler
+from appliance.servers.redeploys import deploy_again
 from appliance.servers.service import ServerService
 from appliance.servers.steps import Steps
 from appliance.servers.traffic import GatewayTraffic
@@ -489,3 +492,31 @@ def _forget_the_wait(server_id: int) -> None:
     row = ServerRow.get_by_id(server_id)
     row.last_crash_at -= crashes.MAX_BACKOFF
     row.save()
+
+
+async def test_a_start_waits_while_a_secret_cannot_be_had_and_what_runs_stays(
+    box: Box,
+) -> None:
+    def put(value: str | VaultPlace) -> None:
+        box.secrets.keeper.put(box.server_id, "API_KEY", value, by="ada")
+
+    await box.database.run(put, "first-value")
+    await box.reconcile()
+    (before,) = box.executor.there
+    await box.database.run(put, VaultPlace("mcp-host/time/API_KEY", 1))
+    await box.database.run(
+        lambda: deploy_again(box.server_id, requested_by="ada", reason="A new value.")
+    )
+
+    with pytest.raises(VaultAwayError):
+        await box.reconcile()
+
+    server = await box.server()
+    assert server.status is Status.STARTING
+    assert "kept in Vault" in server.status_reason
+    assert list(box.executor.there) == [before]
+    assert server.crashes == 0
+    await box.database.run(put, "second-value")
+    await box.reconcile()
+    await box.assert_runs_once()
+    assert box.executor.secrets[-1][0].value.get_secret_value() == "second-value"
