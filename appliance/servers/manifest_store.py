@@ -10,6 +10,7 @@ from appliance.servers.manifests import (
     ManifestChange,
     changes,
     merged,
+    storable,
     summary,
 )
 from appliance.servers.model import DeploymentState
@@ -31,7 +32,7 @@ def keep(deployment_id: int, read: Mapping[str, Any]) -> None:
     """
     row = DeploymentRow.get_by_id(deployment_id)
     before = row.manifest or _last_of(row.server_id, row.number)
-    manifest = merged(before, read)
+    manifest = merged(before, storable(read))
     found = changes(before, manifest) if before else ()
     values: dict[str, Any] = {"manifest_at": now()}
     if manifest != row.manifest:

@@ -5,6 +5,8 @@ whoever looks later can read what a client was told.
 """
 
 import json
+import math
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -23,6 +25,7 @@ LISTS = {
 ABOUT = ("protocolVersion", "serverInfo", "capabilities", "instructions")
 #: Lists that were asked for without an answer; what was known of them stays.
 UNREAD = "unread"
+_UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
 #: Of a definition, when it is told line by line; comparing costs more than in proportion.
 MAX_LINES = 400
 
@@ -71,6 +74,22 @@ class ManifestChange:
     deployment: int
     at: datetime
     changes: tuple[Change, ...]
+
+
+def storable(value: Any) -> Any:
+    """Return JSON as Postgres takes it: NUL, halves of characters and what is no number are written out.
+
+    A server must not keep what it says from being read by saying what cannot be stored.
+    """
+    if isinstance(value, str):
+        return _UNSTORABLE.sub(lambda found: f"⟨U+{ord(found[0]):04X}⟩", value)
+    if isinstance(value, dict):
+        return {storable(str(key)): storable(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [storable(item) for item in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return str(value)
+    return value
 
 
 def merged(before: Mapping[str, Any] | None, read: Mapping[str, Any]) -> dict[str, Any]:

@@ -398,6 +398,18 @@ async def test_a_name_of_any_length_is_pinned(scene: Scene) -> None:
     assert await scene.changes() == [("removed", "x" * 10_000)]
 
 
+@pytest.mark.parametrize("bad", ["a\x00b", "a\ud800b"])
+async def test_a_server_cannot_say_what_is_not_read(scene: Scene, bad: str) -> None:
+    await scene.deploy(CLOCK)
+
+    await scene.says(CLOCK | {"description": bad, bad: float("nan")})
+
+    (entry,) = (await scene.review()).changes
+    shown = f"a⟨U+{ord(bad[1]):04X}⟩b"
+    assert entry.item.difference.after["description"] == shown
+    assert entry.item.difference.after[shown] == "nan"
+
+
 async def test_names_of_other_servers_tools_stand_out(
     scene: Scene, database: Database
 ) -> None:
