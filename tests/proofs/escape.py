@@ -80,7 +80,7 @@ def sandboxed(appliance: Appliance, outside: Path) -> list[Outcome]:
 #: What uses up the memory or the threads of gVisor itself ends it, with the server in it.
 ENDS_IT = frozenset({"exhaust_memory", "fill_memory_disks", "fork_bomb"})
 #: What a sandboxed server does to a kernel that is its own: none of it reaches the box.
-OWN_KERNEL = frozenset({"ptrace", "user_namespace", "mount", "odd_sockets"})
+OWN_KERNEL = frozenset({"ptrace", "user_namespace"})
 
 
 def relaxed(appliance: Appliance, outside: Path) -> list[str]:
@@ -96,4 +96,6 @@ def show(tier: str, outcomes: list[Outcome]) -> None:
     """Print what came of each."""
     for item in outcomes:
         mark = "GOT OUT" if item.got_out else "refused"
+        if item.got_out and tier == "sandboxed" and item.name in OWN_KERNEL:
+            mark = "own"  # within a kernel that is its own
         print(f"{tier:<10} {mark:<8} {item.name:<32} {item.said[:110]}")
