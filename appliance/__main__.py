@@ -81,7 +81,7 @@ def postgres() -> None:
     "--foreground", is_flag=True, help="Stay, as systemd and containers want it."
 )
 def up(*, foreground: bool) -> None:
-    """Start Postgres, gateway and hub under supervisord, which keeps them running."""
+    """Start Postgres, gateway, egress and hub under supervisord, which keeps them running."""
     from appliance.infra import supervisor
 
     if foreground:

@@ -81,15 +81,20 @@ def _turned(number: str) -> int:
     return int.from_bytes(bytes.fromhex(number), "little")
 
 
-def hold(bridge: Bridge, *, is_open: bool) -> None:
+def hold(bridge: Bridge, *, is_open: bool) -> bool:
     """Put the containers' gateway on a bridge, and say whether the kernel forwards what comes from there.
 
-    What is not forwarded stays here whatever becomes of the firewall's rules. The bridge may go meanwhile.
+    What is not forwarded stays here whatever becomes of the firewall's rules.
+
+    Returns:
+        Whether it was done: the bridge may go meanwhile.
     """
-    with contextlib.suppress(OSError):
+    try:
         (_SETTINGS / bridge.name / "forwarding").write_text("1" if is_open else "0")
+    except OSError:
+        return False
     gateway = bridge.network.network_address + GATEWAY_OFFSET
-    run("ip", "address", "replace", f"{gateway}/32", "dev", bridge.name)
+    return not run("ip", "address", "replace", f"{gateway}/32", "dev", bridge.name)
 
 
 def separate(bridge: Bridge) -> None:

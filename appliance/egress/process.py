@@ -156,9 +156,10 @@ class Egress:
             return
         opened = set(self._board.open_servers())
         wanted = {(bridge, bridge.server in opened) for bridge in self._bridges}
+        self._held &= wanted
         for bridge, is_open in wanted - self._held:
-            links.hold(bridge, is_open=is_open)
-        self._held = wanted
+            if links.hold(bridge, is_open=is_open):
+                self._held.add((bridge, is_open))
         for bridge in self._bridges:
             links.separate(bridge)
 

@@ -67,6 +67,7 @@ table inet {ground.table} {{
     type filter hook prerouting priority mangle; policy accept;
     iifname != {ours} accept
     meta nfproto ipv6 drop
+    fib saddr . iif oif missing drop
     ct state established,related accept
     ip daddr {RESOLVER} udp dport 53 accept
     iifname . ip daddr . tcp dport @allowed accept

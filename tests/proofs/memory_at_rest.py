@@ -1,4 +1,4 @@
-"""Hub, gateway with two workers and Postgres at rest: at most 220 MB of proportional set size.
+"""Hub, gateway with two workers, egress and Postgres at rest: at most 220 MB of proportional set size.
 
 PSS counts a page shared by n processes as 1/n each, so forked workers that share code are not counted twice. The bridge is
 a child of the gateway and is counted.
@@ -21,7 +21,7 @@ def prove() -> None:
         appliance.warm_up()  # an appliance that has worked, not one that has yet to load its code
         time.sleep(REST_S)
         total = 0.0
-        for program in ("postgres", "gateway", "hub"):
+        for program in ("postgres", "gateway", "egress", "hub"):
             tree = family(appliance.pid(program))
             sizes = [pss_mb(pid) for pid in tree]
             total += sum(sizes)
