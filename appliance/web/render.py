@@ -17,7 +17,7 @@ from aiohttp import web
 from appliance.accounts.roles import may_administer, may_create
 from appliance.core.clock import now
 from appliance.servers.pinning.invisible import visible
-from appliance.web import words
+from appliance.web import tabs, words
 from appliance.web.assets import Assets
 from appliance.web.keys import PRINCIPAL, REQUEST_ID
 from appliance.web.requests import Access, access
@@ -52,6 +52,7 @@ def set_up(
     )
     environment.globals["static"] = assets.url
     environment.globals["words"] = words
+    environment.globals["server_tabs"] = tabs.SERVER
     environment.filters["ago"] = _ago
     environment.filters["exact"] = words.exact
     environment.filters["duration"] = words.duration

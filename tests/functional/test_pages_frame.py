@@ -7,6 +7,7 @@ import pytest
 
 from appliance.accounts.model import Role
 from appliance.infra.database import Database
+from appliance.web.tabs import SERVER
 from tests.harness.pages import PASSWORD, Hub, hub
 
 PAGES_OF_ANYBODY = [
@@ -149,20 +150,10 @@ async def test_every_link_and_form_leads_somewhere(site: Hub) -> None:
     principal = await site.sign_in()
     await site.host(principal, "time")
     await site.run("time")
-    tabs = [
-        "",
-        "/tools",
-        "/build",
-        "/logs",
-        "/invocations",
-        "/connect",
-        "/deployments",
-        "/config",
-    ]
     pages = [
         *PAGES_OF_ANYBODY,
         *PAGES_OF_ADMINS,
-        *(f"/servers/time{tab}" for tab in tabs),
+        *(f"/servers/time{tab.tail}" for group in SERVER for tab in group.tabs),
     ]
     links = set()
     for path in pages:
