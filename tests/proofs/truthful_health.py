@@ -31,6 +31,8 @@ HTTP = {
     "path": moody.PATH,
     "environment": {"MODE": "http"},
 }
+#: Of its own: whatever else is on the box has other networks.
+POOL = "10.231.0.0/16"
 CANARY = {"tool": "mood", "arguments": {}}
 
 
@@ -64,7 +66,7 @@ def prove() -> None:
     need_programs("docker")
     moody.build(IMAGE)
     try:
-        with Appliance.temporary(gw_workers=1) as appliance:
+        with Appliance.temporary(gw_workers=1, server_subnet_pool=POOL) as appliance:
             verdicts = measure(appliance)
     finally:
         subprocess.run(["docker", "rmi", "-f", IMAGE], check=False, capture_output=True)
