@@ -279,9 +279,12 @@ class Volume:
         to: list[str],
         overwrite: bool,  # noqa: FBT001 - as above
     ) -> dict[str, Any]:
-        """Give a file or folder another name or place."""
+        """Give a file or folder another name or place; folders on its way are made."""
         source, target = _name(path[-1]), _name(to[-1])
-        with self.folder(path[:-1]) as here, self.folder(to[:-1]) as there:
+        with (
+            self.folder(path[:-1]) as here,
+            self.folder(to[:-1], make=True) as there,
+        ):
             if overwrite:
                 os.rename(source, target, src_dir_fd=here, dst_dir_fd=there)
             else:

@@ -98,6 +98,9 @@
     if (event.detail.status === 401) location.reload();
   });
 
+  // Where there are more tabs than fit, the present one is among those that show.
+  document.querySelector(".tabs [aria-current]")?.scrollIntoView({ block: "nearest", inline: "center" });
+
   // What needs mending first is where one types first.
   document.querySelector("form [aria-invalid=true]")?.focus();
 
