@@ -3,19 +3,23 @@
 import asyncio
 import contextlib
 import json
+import os
 import secrets
 from collections.abc import AsyncIterator
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
 from appliance.core import labels
+from appliance.infra.docker import Engine
+from appliance.runtimes.data_disks import DataDisks
 from appliance.runtimes.docker import DockerExecutor
 from appliance.runtimes.errors import ImageMissingError, VolumeRefusedError
 from appliance.runtimes.model import InstanceSpec, Transport
-from appliance.runtimes.volume_model import Incoming, VolumeOwner
+from appliance.runtimes.volume_model import Incoming, Refusal, VolumeOwner
 from appliance.runtimes.volumes import DockerVolumes
-from tests.engine import Box, docker, inspect
+from tests.engine import SUBNET_POOL, Box, docker, inspect
 
 ROOMY = Incoming(limit_bytes=1 << 30, overwrite=True, parents=True)
 #: Swaps /data/x between a folder and links that lead elsewhere, as fast as it can.
@@ -112,7 +116,7 @@ async def test_a_server_that_swaps_its_folders_leads_nobody_out(
     written = 0
 
     async with volumes.open(VolumeOwner(spec.server_id, spec.image)) as volume:
-        for number in range(500):
+        for number in range(200):
             with contextlib.suppress(VolumeRefusedError):
                 entry, _ = await volume.open(("x", "passwd"), checksum=False)
                 pieces = volume.read(0, entry.size_bytes)
@@ -125,7 +129,7 @@ async def test_a_server_that_swaps_its_folders_leads_nobody_out(
     changed = docker("diff", started.container_id)
 
     assert read == {b"own"}
-    assert 0 < written < 500
+    assert 0 < written < 200
     assert "new-" not in changed
 
 
@@ -183,3 +187,39 @@ async def test_an_image_that_is_gone_is_said_to_be_gone(
             pass
 
     assert helpers(box) == []
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root attaches disks")
+async def test_a_volume_that_is_full_says_so_and_keeps_what_it_has(
+    engine: Engine, box: Box, base_image: str, tmp_path: Path
+) -> None:
+    async def image() -> str:
+        return base_image
+
+    async def pieces(count: int) -> AsyncIterator[bytes]:
+        for _ in range(count):
+            yield os.urandom(1 << 20)
+
+    disks = DataDisks(tmp_path / "disks", default_bytes=32 << 20)
+    executor = DockerExecutor(
+        engine, owner=box.owner, subnet_pool=SUBNET_POOL, disks=disks
+    )
+    volumes = executor.volumes(image)
+    try:
+        async with volumes.open(VolumeOwner(1, base_image)) as volume:
+            await volume.write(("kept",), ROOMY, pieces(12))
+            with pytest.raises(VolumeRefusedError) as announced:
+                await volume.write(
+                    ("x",), replace(ROOMY, size_bytes=30 << 20), pieces(30)
+                )
+            with pytest.raises(VolumeRefusedError) as surprised:
+                await volume.write(("x",), ROOMY, pieces(30))
+            names = [item.name for item in (await volume.list((), None, 9)).entries]
+            usage = await volume.usage()
+    finally:
+        await volumes.close()
+        await executor.remove_server(1)
+
+    assert announced.value.refusal is surprised.value.refusal is Refusal.FULL
+    assert names == ["kept"]
+    assert 8 << 20 < usage.free_bytes < 20 << 20
