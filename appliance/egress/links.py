@@ -13,6 +13,8 @@ from appliance.egress.command import run
 
 _RTMGRP_LINK, _RTMGRP_IPV4_IFADDR = 1, 0x10
 _ROUTES = Path("/proc/net/route")
+#: Every address of this box, among other things.
+_LOCAL = Path("/proc/net/fib_trie")
 _DEVICES = Path("/sys/class/net")
 _SETTINGS = Path("/proc/sys/net/ipv4/conf")
 
@@ -97,6 +99,23 @@ def hold(bridge: Bridge, *, is_open: bool) -> bool:
     return not run("ip", "address", "replace", f"{gateway}/32", "dev", bridge.name)
 
 
+def are_held(wanted: Iterable[tuple[Bridge, bool]]) -> set[tuple[Bridge, bool]]:
+    """Return those bridges, with whether they are open, that are held already. Starts no program."""
+    local = _LOCAL.read_text()
+    return {
+        (bridge, is_open)
+        for bridge, is_open in wanted
+        if f"-- {bridge.network.network_address + GATEWAY_OFFSET}\n" in local
+        and _read(_SETTINGS / bridge.name / "forwarding") == str(int(is_open))
+    }
+
+
+def _read(path: Path) -> str:
+    with contextlib.suppress(OSError):
+        return path.read_text().strip()
+    return ""
+
+
 def separate(bridge: Bridge) -> None:
     """Keep the containers on a bridge from seeing each other: each may be a client's own."""
     with contextlib.suppress(OSError):
@@ -105,8 +124,8 @@ def separate(bridge: Bridge) -> None:
 
 
 def _set(path: Path) -> None:
-    with contextlib.suppress(OSError):
-        if path.read_text().strip() != "1":
+    if _read(path) != "1":
+        with contextlib.suppress(OSError):
             path.write_text("1")
 
 

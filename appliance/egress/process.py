@@ -156,7 +156,8 @@ class Egress:
             return
         opened = set(self._board.open_servers())
         wanted = {(bridge, bridge.server in opened) for bridge in self._bridges}
-        self._held &= wanted
+        if not self._held >= wanted:
+            self._held = links.are_held(wanted)
         for bridge, is_open in wanted - self._held:
             if links.hold(bridge, is_open=is_open):
                 self._held.add((bridge, is_open))

@@ -16,7 +16,7 @@ from appliance.web.keys import EGRESS
 from appliance.web.requests import principal_of, server_of
 from appliance.web.routes import Routes
 
-routes = Routes("servers")
+routes = Routes("egress")
 
 
 @routes.get("/api/servers/{server}/egress", summary="Show where a server may go")
