@@ -16,6 +16,7 @@ from appliance.infra.memory_files import MemoryFiles
 from appliance.runtimes.model import SecretValue
 from appliance.secrets import store
 from appliance.secrets.errors import MasterKeyError, VaultAwayError
+from appliance.secrets.hiding import hidden_of
 from appliance.secrets.keeping import SecretKeeper
 from appliance.secrets.model import Delivery, Keeper, VaultPlace
 from appliance.secrets.naming import check_name, check_value
@@ -212,7 +213,8 @@ class SecretService:
             if item.sealed is None and item.vault is None:
                 continue
             try:
-                found.add(await self._open(item))
+                value = await self._open(item)
+                found |= hidden_of(item.place.name, value, managed_by=item.managed_by)
             except DomainError as error:
                 # What runs was given what lies in memory, and nothing else.
                 if before is None:

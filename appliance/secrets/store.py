@@ -32,6 +32,8 @@ class Kept:
     delivery: Delivery
     sealed: Envelope | None
     vault: VaultPlace | None
+    #: As the secret's.
+    managed_by: str = ""
 
 
 def lock_keys(*, alone: bool) -> None:
@@ -251,7 +253,9 @@ def remembered(server_id: int) -> list[Kept]:
 
 def _kept(server_id: int, condition: Any) -> Iterator[Kept]:
     rows = (
-        SecretVersionRow.select(SecretVersionRow, SecretRow.name, SecretRow.delivery)
+        SecretVersionRow.select(
+            SecretVersionRow, SecretRow.name, SecretRow.delivery, SecretRow.managed_by
+        )
         .join(SecretRow, on=SecretVersionRow.secret_id == SecretRow.id)
         .where(SecretRow.server_id == server_id)
         .order_by(SecretRow.name, SecretVersionRow.version)
@@ -264,6 +268,7 @@ def _kept(server_id: int, condition: Any) -> Iterator[Kept]:
             delivery=Delivery(row["delivery"]),
             sealed=_envelope(row),
             vault=_vault_place(row),
+            managed_by=row["managed_by"],
         )
 
 

@@ -31,6 +31,7 @@ from appliance.secrets.errors import (
     SealBrokenError,
     SecretInvalidError,
 )
+from appliance.secrets.hiding import hidden_of
 from appliance.secrets.master import MasterKeys
 from appliance.secrets.model import MAX_VALUE_BYTES
 from appliance.secrets.naming import check_name, check_value
@@ -181,6 +182,23 @@ def test_a_value_that_could_not_be_delivered_is_refused(value: str) -> None:
         check_value(value)
 
     assert "value" in caught.value.fields
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "managed_by", "hidden"),
+    [
+        ("API_KEY", "value", "", {"value"}),
+        ("S3_BUCKET", "pictures", "", {"pictures"}),
+        ("S3_BUCKET", "pictures", "service:1", set()),
+        ("S3_SECRET_ACCESS_KEY", "value", "service:1", {"value"}),
+        ("REDIS_URL", "redis://:p%40ss@r/0", "service:1", {"redis://:p%40ss@r/0", "p%40ss", "p@ss"}),
+        ("URL", "http://[", "", {"http://["}),
+    ],
+)  # fmt: skip
+def test_what_is_secret_of_a_value_is_hidden(
+    name: str, value: str, managed_by: str, hidden: set[str]
+) -> None:
+    assert hidden_of(name, value, managed_by=managed_by) == hidden
 
 
 # -- memory
