@@ -12,6 +12,7 @@ MIN_FILES, MAX_FILES = 64, 1_048_576
 #: Below, a file system has hardly room for itself.
 MIN_DATA_BYTES = 16 * 1024**2
 MAX_DATA_BYTES = 16 * 1024**4
+_KEPT = 32 * 1024**2
 MIN_LOG_LINES, MAX_LOG_LINES = 1, 1_000_000
 
 
@@ -70,8 +71,8 @@ class DataUse:
 
     @property
     def is_full(self) -> bool:
-        """Whether next to nothing is left."""
-        return self.size_bytes - self.used_bytes < self.size_bytes // 100
+        """Whether nothing more can be written, but what the file system keeps for itself: 2 % of it, at most 16 MiB."""
+        return self.size_bytes - self.used_bytes < min(self.size_bytes // 32, _KEPT)
 
 
 def problems(isolation: Isolation) -> dict[str, str]:

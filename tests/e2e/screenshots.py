@@ -43,6 +43,7 @@ TABS = (
     "/config",
     "/webhook",
     "/secrets",
+    "/isolation",
     "/dockerfile",
 )
 #: Milliseconds in which fonts and the first live message arrive.

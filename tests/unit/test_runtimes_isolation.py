@@ -9,6 +9,7 @@ from appliance.runtimes import seccomp
 from appliance.runtimes.hardening import EngineFacts, engine_facts, hardening
 from appliance.runtimes.isolation import (
     MEANINGS,
+    DataUse,
     Isolation,
     Relaxation,
     Tier,
@@ -74,6 +75,22 @@ def test_what_an_engine_cannot_give_is_named(
     found = unmet(wanted, tiers=facts.tiers, capabilities=facts.capabilities)
 
     assert list(found) == fields
+
+
+@pytest.mark.parametrize(
+    ("size", "free", "is_full"),
+    [
+        (25_200_000, 600_000, True),
+        (25_200_000, 2_000_000, False),
+        (1024**3, 20 * 1024**2, True),
+        (100 * 1024**3, 16 * 1024**2, True),
+        (100 * 1024**3, 1024**3, False),
+    ],
+)
+def test_data_is_full_when_only_the_file_systems_own_share_is_left(
+    size: int, free: int, *, is_full: bool
+) -> None:
+    assert DataUse(size, size - free).is_full is is_full
 
 
 def test_an_engine_says_what_it_offers() -> None:
