@@ -11,8 +11,14 @@ from typing import Any
 TOKEN = os.environ["API_KEY"]
 
 
+def say(text: str) -> None:
+    sys.stdout.write(text + "\n")
+    sys.stdout.flush()
+
+
 def complain(text: str) -> None:
-    pass
+    sys.stderr.write(text + "\n")
+    sys.stderr.flush()
 
 
 def use(_: Any) -> str:
@@ -38,6 +44,7 @@ def tell_errors(_: Any) -> str:
 
 
 def babble(_: Any) -> str:
+    say(f"debug: the key is {TOKEN}")
     return "babbled"
 
 
@@ -70,3 +77,4 @@ for line in sys.stdin:
     message = json.loads(line) if line.strip() else {}
     if "id" in message:
         reply = {"jsonrpc": "2.0", "id": message["id"], "result": answer(message)}
+        say(json.dumps(reply))

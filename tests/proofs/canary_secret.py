@@ -50,7 +50,7 @@ def prove() -> None:
     first, second = (f'cnry "{word}"/+ä' for word in words[:2])
     cert = "\n".join(("-----BEGIN KEY-----", *words[2:], "-----END KEY-----", ""))
     canaries = Canaries(words)
-    with Appliance.temporary(gw_workers=2, start_timeout=240) as appliance:
+    with Appliance.temporary(gw_workers=2) as appliance:
         image = appliance.warm_up()
         client = appliance._client
         with ExitStack() as watching:
