@@ -41,8 +41,8 @@ from appliance.servers.checks.service import HealthService
 from appliance.servers.checks.watch import HealthWatch
 from appliance.servers.deployments import DeploymentService
 from appliance.servers.egress_service import EgressService
-from appliance.servers.isolating.service import IsolationService
 from appliance.servers.integrating import make_integrations
+from appliance.servers.isolating.service import IsolationService
 from appliance.servers.mcp import McpClient
 from appliance.servers.measured import calls_of, marks_of
 from appliance.servers.places import changed_place, seen_place
