@@ -11,7 +11,13 @@ from appliance.infra.database import Database
 from appliance.servers import manifest_store
 from appliance.servers.access import record_write, visible_server, writable_server
 from appliance.servers.model import Server
-from appliance.servers.pinning import review, store
+from appliance.servers.pinning import (
+    change_store,
+    decision_store,
+    review,
+    store,
+    undoing,
+)
 from appliance.servers.pinning.errors import NothingWaitsError
 from appliance.servers.pinning.findings import Finding, Severity, worst
 from appliance.servers.pinning.model import (
@@ -202,7 +208,7 @@ class ToolReviews:
         def write() -> Review:
             found = writable_server(principal, server)
             reading, manifest = _live(found)
-            taken = review.undo(
+            taken = undoing.undo(
                 reading,
                 decision,
                 manifest,
@@ -266,8 +272,10 @@ def _live(server: Server) -> tuple[Reading, dict[str, Any]]:
 def _review(server: Server) -> Review:
     others = manifest_store.tool_names(server.owner_id, besides=server.id)
     pins = store.pins(server.id)
-    changes = store.changes(server.id, holds_back=server.config.pinning is PinningMode.QUARANTINE)
-    decisions = store.decisions(server.id)
+    changes = change_store.changes(
+        server.id, holds_back=server.config.pinning is PinningMode.QUARANTINE
+    )
+    decisions = decision_store.decisions(server.id)
     return Review(
         server=server,
         mode=server.config.pinning,
@@ -282,6 +290,6 @@ def _review(server: Server) -> Review:
 
 
 def _changes(server: Server) -> list[Change]:
-    return store.changes(
+    return change_store.changes(
         server.id, holds_back=server.config.pinning is PinningMode.QUARANTINE
     )

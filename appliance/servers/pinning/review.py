@@ -6,17 +6,14 @@ from typing import Any
 
 from appliance.core.clock import now
 from appliance.observability.events import publish_in_transaction
-from appliance.servers.pinning import store
+from appliance.servers.pinning import change_store, decision_store, store
 from appliance.servers.pinning.errors import (
     ChangeGoneError,
-    DecisionNotFoundError,
-    DecisionStandsError,
     NothingWaitsError,
 )
 from appliance.servers.pinning.model import (
     Action,
     Change,
-    Decision,
     Definition,
     Difference,
     Item,
@@ -37,12 +34,14 @@ def compare(reading: Reading, manifest: Mapping[str, Any]) -> None:
     """Write down how what was read differs from what was approved; the first reading of a server is approved as it is."""
     store.lock(reading.server_id)
     given = definitions_of(manifest)
-    if not store.was_pinned(reading.server_id):
+    if not decision_store.was_pinned(reading.server_id):
         _pin_all(reading, given)
         return
     _recognise(reading, given)
     found = differences(store.pins(reading.server_id), given, allowed=reading.allowed)
-    new = store.sync(reading.server_id, found, deployment=reading.deployment, at=now())
+    new = change_store.sync(
+        reading.server_id, found, deployment=reading.deployment, at=now()
+    )
     if new:
         publish_in_transaction(EVENT, reading.server_id, {"changes": names(new)})
 
@@ -59,7 +58,7 @@ def _pin_all(reading: Reading, given: Sequence[Definition]) -> None:
         )
         for item in given
     ]
-    store.decide(
+    decision_store.decide(
         reading.server_id,
         reading.requested_by,
         Action.PIN,
@@ -90,7 +89,9 @@ def _recognise(reading: Reading, given: Sequence[Definition]) -> None:
             items.append(Item(item.kind, item.name, what.value, "", retired, again.id, item.hash))  # fmt: skip
     if items:
         why = f"They had been approved with the image that deployment #{reading.deployment} runs."
-        store.decide(reading.server_id, "system", Action.RECOGNISE, items, reason=why)
+        decision_store.decide(
+            reading.server_id, "system", Action.RECOGNISE, items, reason=why
+        )
 
 
 def _hash(held: Mapping[_Key, Pin], item: Definition) -> str:
@@ -132,8 +133,8 @@ def approve(
     # What makes room comes first: two tools may have swapped their names.
     retired = {change.id: _retired(reading.server_id, change) for change in chosen}
     items = [_approved(reading, change, retired[change.id], by=by) for change in chosen]
-    store.drop_changes([change.id for change in chosen])
-    store.decide(reading.server_id, by, Action.APPROVE, items, reason=reason)
+    change_store.drop([change.id for change in chosen])
+    decision_store.decide(reading.server_id, by, Action.APPROVE, items, reason=reason)
     return _told(reading.server_id, Action.APPROVE, chosen)
 
 
@@ -173,105 +174,16 @@ def reject(
         raise NothingWaitsError(
             "What is gone cannot be held back.", hint="Approve it to forget it."
         )
-    store.set_state(
+    change_store.set_state(
         [change.id for change in chosen], State.REJECTED, by=by, reason=reason
     )
     items = [_item(change) for change in chosen]
-    store.decide(reading.server_id, by, Action.REJECT, items, reason=reason)
+    decision_store.decide(reading.server_id, by, Action.REJECT, items, reason=reason)
     return _told(reading.server_id, Action.REJECT, chosen)
 
 
-def undo(
-    reading: Reading, number: int, manifest: Mapping[str, Any], *, by: str, reason: str
-) -> Decision:
-    """Take a decision back: what it was about waits again, and return it.
-
-    Args:
-        reading: What runs now.
-        number: Of the decision.
-        manifest: What the server gives now.
-        by: Who says so.
-        reason: Why; may be empty.
-
-    Raises:
-        DecisionNotFoundError: There is none of this number.
-        DecisionStandsError: It was taken back before, or decided about again, or is none that can be.
-    """
-    server_id = reading.server_id
-    store.lock(server_id)
-    decision = store.decision(server_id, number)
-    if decision is None:
-        raise DecisionNotFoundError(f"There is no decision {number}.")
-    if decision.is_undone or decision.action not in {Action.APPROVE, Action.REJECT}:
-        raise DecisionStandsError(
-            "Only approvals and rejections that stand can be taken back."
-        )
-    if decision.action is Action.APPROVE:
-        _take_back(server_id, decision)
-        compare(reading, manifest)
-        _stand_as_before(server_id, decision)
-    else:
-        _wait_again(server_id, decision)
-    store.mark_undone(number)
-    store.decide(server_id, by, Action.UNDO, decision.items, reason=reason)
-    publish_in_transaction(EVENT, server_id, {"action": Action.UNDO.value})
-    return decision
-
-
-def _take_back(server_id: int, decision: Decision) -> None:
-    held = {(pin.kind, pin.name): pin.id for pin in store.pins(server_id)}
-    for item in decision.items:
-        if held.get((item.kind, item.name)) != item.made:
-            raise DecisionStandsError(
-                f"{item.name or item.kind.value} was decided about again since then.",
-                hint="Take the later decision back first.",
-            )
-    made = [item.made for item in decision.items if item.made is not None]
-    store.drop_pins(made)
-    taken = {key for key, number in held.items() if number not in made}
-    retired = [number for item in decision.items for number in item.retired]
-    store.reinstate(
-        [
-            pin.id
-            for pin in store.pins_numbered(retired)
-            if (pin.kind, pin.name) not in taken
-        ]
-    )
-
-
-def _stand_as_before(server_id: int, decision: Decision) -> None:
-    """What had been rejected before it was approved is so again."""
-    rejected = {
-        (item.kind, item.name)
-        for item in decision.items
-        if item.was == State.REJECTED.value
-    }
-    numbers = [
-        change.id
-        for change in store.changes(server_id)
-        if (change.difference.kind, change.difference.name) in rejected
-    ]
-    if numbers:
-        store.set_state(
-            numbers, State.REJECTED, by=decision.actor, reason=decision.reason
-        )
-
-
-def _wait_again(server_id: int, decision: Decision) -> None:
-    about = {(item.kind, item.name) for item in decision.items}
-    numbers = [
-        change.id
-        for change in store.changes(server_id)
-        if (change.difference.kind, change.difference.name) in about
-        and change.state is State.REJECTED
-    ]
-    if not numbers:
-        raise DecisionStandsError("Nothing of what was rejected is there any more.")
-    store.set_state(numbers, State.WAITING)
-
-
 def _chosen(server_id: int, numbers: Collection[int] | None) -> list[Change]:
-    found = store.changes(server_id)
+    found = change_store.changes(server_id)
     if not found:
         raise NothingWaitsError("All definitions are as they were approved.")
     if numbers is None:
