@@ -21,6 +21,7 @@ from appliance.servers.model import InstanceRecord, Status
 from appliance.web.app import make_app
 from tests.functional.hub import Hub, services_for, settings_for
 from tests.functional.test_mcpctl import Terminal
+from tests.functional.test_pages_servers import live, until
 from tests.harness.pages import Hub as Site
 from tests.harness.pages import hub as site_of
 
@@ -299,3 +300,14 @@ async def test_a_check_of_what_does_not_run_says_so_on_the_page(site: Site) -> N
 
     assert response.status == 409
     assert "Nothing of clock runs now." in await response.text()
+
+
+async def test_the_page_follows_what_changes(site: Site) -> None:
+    await site.host(await site.sign_in(), "clock")
+
+    async with live(site, "/live/servers/clock/health") as events:
+        await until(events, "Nothing of it runs")
+        await site.set_status("clock", Status.ERROR, "It broke.")
+        told = await until(events, "It broke.")
+
+    assert 'hx-target="#health-now"' in told
