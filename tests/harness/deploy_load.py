@@ -16,7 +16,7 @@ import aiohttp
 
 from tests.harness.appliance import Created
 from tests.harness.mcp import INITIALIZE
-from tests.harness.plain_calls import PlainCaller
+from tests.harness.plain_calls import PlainCaller, message_in
 
 #: Of a whole call, beyond what its tool takes.
 SLACK_S = 60
@@ -182,12 +182,10 @@ class Load:
 
     async def _ask(self, method: str, params: dict[str, Any], session: str) -> Any:
         async with self._post(method, params, session) as response:
-            text = await response.text()
-        if response.content_type == "text/event-stream":
-            text = text.rpartition("data:")[2]
-        found = json.loads(text)
+            body = await response.read()
+        found = json.loads(message_in(body))
         if "result" not in found:
-            raise ValueError(f"{response.status} {text}")
+            raise ValueError(f"{response.status} {body[:300]!r}")
         return found
 
     def _post(self, method: str, params: dict[str, Any], session: str) -> Any:

@@ -40,7 +40,7 @@ class PlainCaller:
         except (OSError, asyncio.IncompleteReadError) as error:
             self.close()
             raise ConnectionError(repr(error)) from error
-        found = json.loads(body.rpartition(b"data:")[2] if b"data:" in body else body)
+        found = json.loads(message_in(body))
         if "result" not in found:
             raise ValueError(f"{status} {body[:300]!r}")
         result: dict[str, Any] = found["result"]
@@ -51,6 +51,12 @@ class PlainCaller:
         if self._streams is not None:
             self._streams[1].close()
             self._streams = None
+
+
+def message_in(body: bytes) -> bytes:
+    """Return the answer in a body, which may be an event stream with comments between events."""
+    lines = [line for line in body.splitlines() if line.startswith(b"data:")]
+    return lines[-1].removeprefix(b"data:") if lines else body
 
 
 async def _answer(reader: asyncio.StreamReader) -> tuple[int, bytes]:
