@@ -9,7 +9,7 @@ from appliance.web.keys import ISOLATION
 from appliance.web.requests import principal_of, server_of
 from appliance.web.routes import Routes
 
-routes = Routes("servers")
+routes = Routes("isolation")
 
 
 @routes.get(
