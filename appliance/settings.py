@@ -219,10 +219,11 @@ class Settings(BaseSettings):
         "10.213.0.0/16",
         description="Private address range that the networks of servers are cut from, a /27 each.",
     )
-    files_quota_bytes: int = Field(
-        1024**3,
+    files_quota_bytes: int | None = Field(
+        None,
         ge=1,
-        description="What may lie in a server's /data for more to be uploaded, unless its configuration gives it a size.",
+        description="What may lie in a server's /data for more to be uploaded, unless its configuration gives it a size. "
+        "Unset: SERVER_DATA_LIMIT_BYTES.",
     )
     files_upload_max_bytes: int = Field(
         1024**3, ge=1, description="Bytes that one uploaded file may have."
@@ -230,7 +231,8 @@ class Settings(BaseSettings):
     server_data_limit_bytes: int = Field(
         1024**3,
         ge=0,
-        description="What may lie in a server's /data unless its configuration says otherwise; 0: no limit, /data is a plain directory.",
+        description="What may lie in a server's /data unless its configuration says otherwise; "
+        "0: no limit, /data is a plain directory.",
     )
     egress_skip_start: bool = Field(
         False,
@@ -529,6 +531,11 @@ class Settings(BaseSettings):
         return self.secrets_master_key_file or (
             self.data_dir / "secrets" / "master-keys.json"
         )
+
+    @cached_property
+    def files_quota(self) -> int:
+        """What may lie in a server's /data for more to be uploaded; without any limit, more than there is."""
+        return self.files_quota_bytes or self.server_data_limit_bytes or 2**60
 
     @cached_property
     def postgres_dir(self) -> Path:

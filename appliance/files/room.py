@@ -39,7 +39,7 @@ class Files:
             self._volumes,
             seen=seen,
             changed=changed,
-            quota_bytes=settings.files_quota_bytes,
+            quota_bytes=settings.files_quota,
             upload_bytes=settings.files_upload_max_bytes,
         )
 

@@ -183,7 +183,7 @@ def services_for(
             LocalVolumes(settings.data_dir / "volumes"),
             seen=seen_place,
             changed=changed_place,
-            quota_bytes=settings.files_quota_bytes,
+            quota_bytes=settings.files_quota,
             upload_bytes=settings.files_upload_max_bytes,
         ),
         integrations=make_integrations(

@@ -243,7 +243,7 @@ async def hub(database: Database, **settings: Any) -> AsyncIterator[Hub]:
                 LocalVolumes(chosen.data_dir / "volumes"),
                 seen=seen_place,
                 changed=changed_place,
-                quota_bytes=chosen.files_quota_bytes,
+                quota_bytes=chosen.files_quota,
                 upload_bytes=chosen.files_upload_max_bytes,
             ),
             integrations=make_integrations(
