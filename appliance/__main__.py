@@ -192,8 +192,11 @@ def secrets() -> None:
 def secrets_rotate_master() -> None:
     """Make a new master key; the hub brings every value under it, and then forgets the old one."""
     from appliance.bootstrap import rotate_master_key
+    from appliance.observability import logs
 
-    state = asyncio.run(rotate_master_key(_settings()))
+    settings = _settings()
+    logs.configure(settings.log_level, settings.log_format, stream=sys.stderr.buffer)
+    state = asyncio.run(rotate_master_key(settings))
     click.echo(f"{state.current}: {state.waiting} values follow.")
 
 
