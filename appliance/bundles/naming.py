@@ -1,7 +1,7 @@
 """What a bundle's members may be called, so that every name leads to one tool of one of them. Pure."""
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import Any
 
 from appliance.bundles.model import Member, MemberConfig, OfferedTool, Override
@@ -109,8 +109,17 @@ def _check_prefixes(members: Sequence[Member], separator: str) -> None:
     )
 
 
+#: What is said of a tool that its server may not show.
+HELD = "It is held back until somebody approves it, on its server's page under Review."
+
+
 def offered_tools(
-    member: Member, separator: str, tools: Iterable[Any], allowed: Sequence[str] | None
+    member: Member,
+    separator: str,
+    tools: Iterable[Any],
+    allowed: Sequence[str] | None,
+    *,
+    held: Collection[str] = (),
 ) -> list[OfferedTool]:
     """Return a member's tools as the bundle offers them.
 
@@ -119,9 +128,10 @@ def offered_tools(
         separator: Of the bundle.
         tools: As the server's manifest lists them.
         allowed: The server's own allow-list.
+        held: Names of tools that nobody gets before somebody approves them.
     """
     return [
-        _offered(member, separator, tool)
+        _offered(member, separator, tool, is_held=tool["name"] in held)
         for tool in tools
         if isinstance(tool, dict)
         and isinstance(tool.get("name"), str)
@@ -129,7 +139,9 @@ def offered_tools(
     ]
 
 
-def _offered(member: Member, separator: str, tool: dict[str, Any]) -> OfferedTool:
+def _offered(
+    member: Member, separator: str, tool: dict[str, Any], *, is_held: bool
+) -> OfferedTool:
     config, own = member.config, tool["name"]
     said = config.overrides.get(own, Override())
     name = exposed_name(config.prefix, separator, own, said.name)
@@ -141,11 +153,12 @@ def _offered(member: Member, separator: str, tool: dict[str, Any]) -> OfferedToo
         prefix=config.prefix,
         is_offered=member.is_permitted
         and name is not None
+        and not is_held
         and (config.tools is None or own in config.tools),
         description=said.description or str(tool.get("description") or ""),
         override=said,
         schema=schema if isinstance(schema, dict) else {},
-        warning=_warning(name),
+        warning=HELD if is_held else _warning(name),
     )
 
 

@@ -33,6 +33,7 @@ from appliance.servers.errors import CallRefusedError
 from appliance.servers.mcp import McpCallError, McpClient
 from appliance.servers.model import DeploymentState
 from appliance.servers.service import INVALID_PARAMS
+from appliance.servers.tool_reviews import held_tools
 
 KEY_PREFIX = "mcpb_"
 #: Characters of a key that stay visible, so that a person recognises it.
@@ -94,7 +95,11 @@ class BundleService:
                 manifest = (deployment.manifest if deployment else None) or {}
                 allowed = deployment.config.tools if deployment else None
                 offered += offered_tools(
-                    member, found.separator, manifest.get("tools") or [], allowed
+                    member,
+                    found.separator,
+                    manifest.get("tools") or [],
+                    allowed,
+                    held=held_tools(member.server_id),
                 )
             return offered
 

@@ -9,6 +9,7 @@ from appliance.accounts.model import Principal
 from appliance.core.errors import InvalidError
 from appliance.infra.database import Database
 from appliance.servers import manifest_store
+from appliance.servers import store as servers
 from appliance.servers.access import record_write, visible_server, writable_server
 from appliance.servers.model import Server
 from appliance.servers.pinning import (
@@ -287,6 +288,14 @@ def _review(server: Server) -> Review:
         ),
         decisions=tuple(decisions),
     )
+
+
+def held_tools(server_id: int) -> frozenset[str]:
+    """Return the tools of a server that clients do not get; runs inside ``database.run``."""
+    server = servers.find_by_id(server_id)
+    if server is None:
+        return frozenset()
+    return frozenset(item.difference.name for item in _changes(server) if item.is_held)
 
 
 def _changes(server: Server) -> list[Change]:

@@ -2,16 +2,19 @@
 
 from collections.abc import Iterable
 from dataclasses import replace
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
 from appliance.accounts.model import Principal, Role
 from appliance.accounts.service import AccountService
+from appliance.bundles.model import MemberConfig, NewBundle, NewMember
+from appliance.bundles.service import BundleService
 from appliance.infra.database import Database
 from appliance.observability.tables import AuditEventRow
 from appliance.servers import manifest_store, store
 from appliance.servers.config import config_as_dict
+from appliance.servers.mcp import McpClient
 from appliance.servers.model import NewServer, Server
 from appliance.servers.pinning.errors import (
     ChangeGoneError,
@@ -196,6 +199,27 @@ async def test_the_gateway_is_told_what_to_hold_back_by_the_setting(
         assert pinned == approved
     else:
         assert pinned is None
+
+
+async def test_a_bundle_says_what_its_clients_do_not_get(
+    scene: Scene, database: Database
+) -> None:
+    await scene.set(PinningMode.QUARANTINE)
+    await scene.deploy(CLOCK, DATE)
+    await scene.says(POISONED, DATE)
+    bundles = BundleService(
+        database, cast("McpClient", None), gateway_public_url="http://gateway"
+    )
+    member = NewMember("clock", MemberConfig(prefix="c"))
+    await bundles.create(scene.owner, NewBundle("all", members=(member,)))
+
+    tools = await bundles.tools(scene.owner, "all")
+
+    assert [(tool.own_name, tool.is_offered) for tool in tools] == [
+        ("clock", False),
+        ("date", True),
+    ]
+    assert "held back" in tools[0].warning
 
 
 async def test_nothing_is_held_back_before_anything_was_pinned(scene: Scene) -> None:
