@@ -63,9 +63,7 @@ def verdict(before: Health | None, found: Finding, policy: HealthPolicy) -> Heal
         checked_at=found.at,
         instance_id=found.instance_id,
     )
-    failed = next(
-        (step for step in steps if step.result is StepResult.FAILED), None
-    )
+    failed = next((step for step in steps if step.result is StepResult.FAILED), None)
     return _passed(after, policy) if failed is None else _failed(after, failed, policy)
 
 
