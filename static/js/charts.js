@@ -66,6 +66,12 @@
     ctx.restore();
   }
 
+  // Values without a neighbour: no line would show them.
+  function alone(plot, series) {
+    const values = plot.data[series];
+    return values.flatMap((value, at) => (value != null && values[at - 1] == null && values[at + 1] == null ? [at] : []));
+  }
+
   function options(place, columns, unit) {
     const [ink, line] = [colour("--ink-2"), colour("--line")];
     const axis = { stroke: ink, grid: { stroke: line, width: 1 }, ticks: { stroke: line, width: 1 } };
@@ -87,7 +93,7 @@
           stroke: colour(COLOURS[at]),
           width: 1.5,
           spanGaps: false,
-          points: { show: undefined, size: 4 },
+          points: { show: true, size: 4, filter: alone },
           value: (_plot, value) => amount(value, unit),
         })),
       ],

@@ -1,6 +1,7 @@
 """What servers use, as rows: written once a look, put together to coarser spans, and forgotten in time."""
 
 from datetime import datetime, timedelta
+from typing import Any
 
 import pytest
 
@@ -25,7 +26,7 @@ async def server_id(database: Database) -> int:
     """A server, for rows to belong to."""
 
     def add() -> int:
-        execute = database.peewee.execute_sql
+        execute: Any = database.peewee.execute_sql
         (owner,) = execute(
             "INSERT INTO users (email, password_hash, role) VALUES ('a@example.org', 'x', %s) RETURNING id",
             (Role.ADMIN.value,),
