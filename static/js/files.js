@@ -1,21 +1,12 @@
-// Files of a server: sent one after the other with their progress, by choice or by dropping; the dialogs' file.
+// Files of a server: sent one after the other with their progress, by choice or by dropping.
 (() => {
   const form = document.querySelector("form[data-upload]");
-
-  // A dialog acts on the row whose button opened it.
-  document.addEventListener("click", (event) => {
-    const button = event.target.closest?.("[data-open][data-of]");
-    if (!button) return;
-    const dialog = document.querySelector(button.dataset.open);
-    dialog.querySelector("[data-file]").value = button.dataset.of;
-    for (const place of dialog.querySelectorAll("[data-file-text]")) place.textContent = button.dataset.text;
-    const to = dialog.querySelector("[name=to]");
-    if (to) to.value = button.dataset.text;
-  });
 
   if (!form) return;
   const list = form.querySelector("[data-uploads]");
   const input = form.querySelector("input[type=file]");
+  // Larger files are asked for first: one that is refused while it comes may lose its answer with the line.
+  const ASKED_FIRST = 8 * 1024 * 1024;
   const waiting = [];
   let isBusy = false;
 
@@ -36,14 +27,9 @@
   }
 
   function add(file, overwrite = false, line = document.createElement("li")) {
-    line.replaceChildren();
-    const name = document.createElement("strong");
-    const words = document.createElement("small");
-    name.textContent = file.name;
-    words.textContent = `${size(file.size)}, waits`;
-    const item = { file, overwrite, line, words };
-    line.append(name, " ", words, " ", button("Cancel", () => cancel(item)));
+    const item = { file, overwrite, line };
     list.append(line);
+    told(item, `${size(file.size)}, waits`, [button("Cancel", () => cancel(item))]);
     waiting.push(item);
     next();
   }
@@ -54,15 +40,42 @@
     item.line.remove();
   }
 
-  function next() {
+  function replacing(item) {
+    return button("Overwrite", () => add(item.file, true, item.line));
+  }
+
+  // Tells why a file need not be sent; nothing: it may.
+  async function refusal(item, address) {
+    const room = Number(form.dataset.room || Infinity);
+    if (item.file.size > room) return [`There is room for ${size(room)} more.`];
+    if (item.overwrite || item.file.size < ASKED_FIRST) return [];
+    const found = await fetch(address, { method: "HEAD" }).catch(() => ({}));
+    return found.ok ? ["There is a file of this name already.", replacing(item)] : [];
+  }
+
+  async function next() {
     const item = isBusy ? undefined : waiting.shift();
     if (!item) return;
     isBusy = true;
+    const address = form.dataset.upload + encodeURIComponent(item.file.name);
+    const [words, ...buttons] = await refusal(item, address);
+    if (words) {
+      isBusy = false;
+      told(item, words, [...buttons, button("Dismiss", () => item.line.remove())]);
+      next();
+    } else if (item.line.isConnected) send(item, address);
+    else {
+      isBusy = false;
+      next();
+    }
+  }
+
+  function send(item, address) {
     const bar = document.createElement("progress");
     const request = (item.request = new XMLHttpRequest());
     item.words.after(" ", bar);
     bar.max = item.file.size || 1;
-    request.open("PUT", form.dataset.upload + encodeURIComponent(item.file.name) + (item.overwrite ? "?overwrite=true" : ""));
+    request.open("PUT", address + (item.overwrite ? "?overwrite=true" : ""));
     request.setRequestHeader("X-CSRF-Token", form.dataset.token);
     request.setRequestHeader("Content-Type", "application/octet-stream");
     request.upload.addEventListener("progress", (event) => {
@@ -93,7 +106,7 @@
       refresh();
       return;
     }
-    const more = answer.code === "file_exists" ? [button("Overwrite", () => add(item.file, true, item.line))] : [];
+    const more = answer.code === "file_exists" ? [replacing(item)] : [];
     const wrong = (answer.errors || []).map((error) => error.message).join("; ");
     const words = [answer.detail, wrong, answer.code === "file_exists" ? "" : answer.hint].filter(Boolean).join(" ");
     told(item, words, [...more, button("Dismiss", () => item.line.remove())]);
@@ -104,6 +117,7 @@
     const text = document.createElement("small");
     name.textContent = item.file.name;
     text.textContent = words;
+    item.words = text;
     item.line.replaceChildren(name, " ", text, " ", ...buttons);
   }
 

@@ -29,10 +29,22 @@
     input.focus();
   }
 
+  // A dialog for many things acts on the one whose button opened it.
+  function open(button) {
+    const dialog = document.querySelector(button.dataset.open);
+    if (button.dataset.of) {
+      dialog.querySelector("[data-file]").value = button.dataset.of;
+      for (const place of dialog.querySelectorAll("[data-file-text]")) place.textContent = button.dataset.text;
+      const to = dialog.querySelector("[name=to]");
+      if (to) to.value = button.dataset.text;
+    }
+    dialog?.showModal();
+  }
+
   const actions = {
     "[data-copy]": copy,
     "[data-fill]": fill,
-    "[data-open]": (button) => document.querySelector(button.dataset.open)?.showModal(),
+    "[data-open]": open,
     "[data-close]": (button) => button.closest("dialog")?.close(),
     "[data-dismiss]": (button) => button.closest("[data-toast]")?.remove(),
   };

@@ -45,6 +45,9 @@ TABS = (
     "/secrets",
     "/isolation",
     "/dockerfile",
+    "/files",
+    "/services",
+    "/services?add=postgres",
 )
 #: Milliseconds in which fonts and the first live message arrive.
 SETTLE_MS = 500

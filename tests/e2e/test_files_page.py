@@ -30,6 +30,7 @@ def use_files(url: str, big: Path) -> list[str]:
     with chromium() as browser, person(browser, url, viewport=DESK) as ada:
         ada.sign_in(ADMIN, PASSWORD)
         bring(ada.page, url, big)
+        bring_again(ada.page, big)
         drop_twice(ada.page)
         arrange(ada.page, url, big)
         return ada.errors
@@ -49,6 +50,14 @@ def bring(page: Page, url: str, big: Path) -> None:
     assert download.value.path().read_bytes() == big.read_bytes()
     page.get_by_role("button", name=f"SHA-256 of {big.name}").click()
     expect(page.locator("#sum-1")).to_contain_text("sha256:")
+
+
+def bring_again(page: Page, big: Path) -> None:
+    """Choose a large file once more: what would be refused is not sent."""
+    page.get_by_label("Bring files").set_input_files(str(big))
+    page.get_by_role("button", name="Upload").click()
+    expect(page.locator("[data-uploads]")).to_contain_text("of this name already")
+    page.get_by_role("button", name="Dismiss").last.click()
 
 
 def drop_twice(page: Page) -> None:
@@ -108,7 +117,7 @@ async def test_files_and_services_are_used_by_people(
     database: Database, tmp_path: Path
 ) -> None:
     big = tmp_path / "a big file.bin"
-    big.write_bytes(bytes(range(256)) * 20_000)
+    big.write_bytes(bytes(range(256)) * 40_000)
     async with hub(database, data_dir=tmp_path / "data") as site:
         view = await site.host(await site.sign_in(), "desk")
         await site.run("desk")
