@@ -72,6 +72,8 @@ def prove(drain_s: float = DRAIN_S, rate: float = RATE) -> None:
         failed = sum(len(lane.noted.failed) for lane in lanes)
         moved = sum(lane.noted.moved for lane in lanes)
         reached = calls / lasted
+        attempts = [attempt for lane in lanes for attempt in lane.attempts]
+        bad = [attempt for attempt in attempts if attempt.fault]
         for problem in problems:
             print(f"PROBLEM: {problem}")
         hold(
@@ -79,7 +81,7 @@ def prove(drain_s: float = DRAIN_S, rate: float = RATE) -> None:
             and not failed
             and taken_back
             and reached >= REACHED * 2 * rate,
-            f"{calls} calls at {reached:.0f}/s and {long} of {LONG_S:.0f} s across 20 deployments, 5 of them bad:"
+            f"{calls} calls at {reached:.0f}/s and {long} of {LONG_S:.0f} s across {len(attempts)} deployments, {len(bad)} of them bad:"
             f" {failed} failed; {moved} streams moved; {'no' if not problems else len(problems)} problems",
         )
 
