@@ -158,27 +158,17 @@ async def test_what_is_not_what_was_announced_is_not_stored(
     assert names_in(desk) == []
 
 
-@pytest.mark.parametrize(
-    "path",
-    [
-        "..%2F..%2Fetc%2Fpasswd",
-        "%2e%2e/x",
-        "a/%2e/b",
-        "%2Fetc/passwd",
-        "a//b",
-        "x" * 300,
-    ],
-)
 async def test_a_path_that_leads_elsewhere_is_refused(
-    maintainer: Client, desk: Path, path: str
+    maintainer: Client, desk: Path
 ) -> None:
-    url = URL(f"{FILES}/{path}", encoded=True)
+    tricks = ["..%2F..%2Fetc%2Fpasswd", "%2e%2e/x", "a/%2e/b", "%2Fetc/passwd", "a//b"]
 
-    fetched = await maintainer.get(url)
-    brought = await maintainer.put(url, data=b"x")
+    for path in [*tricks, "x" * 300]:
+        url = URL(f"{FILES}/{path}", encoded=True)
+        fetched = await maintainer.get(url)
+        brought = await maintainer.put(url, data=b"x")
+        assert (fetched.status, brought.status) == (422, 422), path
 
-    assert fetched.status in {404, 422}
-    assert brought.status in {404, 422}
     assert names_in(desk) == []
 
 
@@ -199,15 +189,13 @@ async def test_a_name_that_is_no_text_is_fetched_by_its_address(
 async def test_more_than_there_is_room_for_is_refused_before_it_comes(
     maintainer: Client, desk: Path
 ) -> None:
-    (desk / "old").write_bytes(bytes(3 * 1024 * 1024))
+    (desk / "old").write_bytes(bytes((4096 - 128) * 1024))
 
-    refused = await maintainer.put(
-        f"{FILES}/new", data=io.BytesIO(bytes(2 * 1024 * 1024))
-    )
+    refused = await maintainer.put(f"{FILES}/new", data=bytes(200 * 1024))
 
     problem = await refused.json()
     assert (refused.status, problem["code"]) == (409, "files_full")
-    assert "1 MiB more" in problem["detail"]
+    assert "128 KiB more" in problem["detail"]
     assert not (desk / "new").exists()
 
 
