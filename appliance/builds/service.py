@@ -75,9 +75,7 @@ class BuildService:
         )
         buildx = Buildx(engine, timeout_s=settings.build_timeout)
         self._base = BaseImages(engine, buildx, settings, owner=owner)
-        architectures = Architectures(
-            engine, buildx, self._base, settings, owner=owner
-        )
+        architectures = Architectures(engine, buildx, self._base, settings, owner=owner)
         trees = Trees(SourceKeeper(database, settings), settings)
         self._parts = Parts(
             database=database,
