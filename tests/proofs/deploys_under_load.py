@@ -51,7 +51,6 @@ def prove(drain_s: float = DRAIN_S, rate: float = RATE) -> None:
             Lane(appliance, stack, base, name, drain_s=drain_s, rate=rate)
             for name in ("http", "stdio")
         ]
-        began = time.monotonic()
         for step in range(len(PLAN["http"])):
             for lane in lanes:
                 lane.deploy(PLAN[lane.name][step])
@@ -59,7 +58,6 @@ def prove(drain_s: float = DRAIN_S, rate: float = RATE) -> None:
                 lane.settle()
         # So that calls that began at the last but one come to their end.
         time.sleep(LONG_S + 5)
-        lasted = time.monotonic() - began
         for lane in lanes:
             lane.close()
         problems = [problem for lane in lanes for problem in lane.problems()]
@@ -71,7 +69,7 @@ def prove(drain_s: float = DRAIN_S, rate: float = RATE) -> None:
         long = sum(lane.noted.long_answered.total() for lane in lanes)
         failed = sum(len(lane.noted.failed) for lane in lanes)
         moved = sum(lane.noted.moved for lane in lanes)
-        reached = calls / lasted
+        reached = sum(lane.reached for lane in lanes)
         attempts = [attempt for lane in lanes for attempt in lane.attempts]
         bad = [attempt for attempt in attempts if attempt.fault]
         for problem in problems:
@@ -81,7 +79,8 @@ def prove(drain_s: float = DRAIN_S, rate: float = RATE) -> None:
             and not failed
             and taken_back
             and reached >= REACHED * 2 * rate,
-            f"{calls} calls at {reached:.0f}/s and {long} of {LONG_S:.0f} s across {len(attempts)} deployments, {len(bad)} of them bad:"
+            f"{calls} calls at {reached:.0f}/s and {long} of {LONG_S:.0f} s"
+            f" across {len(attempts)} deployments, {len(bad)} of them bad:"
             f" {failed} failed; {moved} streams moved; {'no' if not problems else len(problems)} problems",
         )
 
@@ -130,6 +129,9 @@ class Lane:
         )
         self._running = ExitStack()
         self._running.enter_context(self._load)
+        self._began = time.monotonic()
+        #: Short calls a second.
+        self.reached = 0.0
         stack.callback(self._running.close)
         self.attempts: list[Attempt] = []
         self._number = 0
@@ -159,6 +161,8 @@ class Lane:
 
     def close(self) -> None:
         """End the clients."""
+        lasted = time.monotonic() - self._began
+        self.reached = self.noted.answered.total() / lasted
         self._running.close()
 
     def problems(self) -> list[str]:
