@@ -97,6 +97,7 @@ from appliance.servers.checks.watch import HealthWatch
 from appliance.servers.deployments import DeploymentService
 from appliance.servers.deploys.model import WATCH
 from appliance.servers.egress_service import EgressService
+from appliance.servers.glance import Glance
 from appliance.servers.integrating import make_integrations
 from appliance.servers.isolating.service import IsolationService
 from appliance.servers.isolating.watch import EVERY_S as LIMITS_EVERY_S
@@ -353,7 +354,7 @@ async def make_hub(  # noqa: PLR0915 - one object after another, which is the po
         handlers[PRUNE] = PruneTask(pruner)
     worker = JobWorker(database, handlers, concurrency=JOBS_AT_ONCE, metrics=metrics)
     clock = Clock(database, metrics=metrics)
-    clock.every(SWEEP_EVERY_S, "servers.sweep", sweep)
+    clock.every(SWEEP_EVERY_S, "servers.sweep", Glance(database, executor, sweep))
     clock.every(LIMITS_EVERY_S, "servers.limits", LimitWatch(database, executor))
     clock.every(HEALTH_EVERY_S, "servers.check_health", checks.watch.tick)
     clock.every(PRUNE_EVERY_S, "servers.prune_history", checks.prune)

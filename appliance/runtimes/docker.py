@@ -105,6 +105,12 @@ class DockerExecutor:
             data_unlimited_because=await self._space.unlimited_because(),
         )
 
+    async def states(self) -> Mapping[str, tuple[int, InstanceState]]:
+        """Return server and state of every instance, by its container, from one look."""
+        async with self._engine.reach() as client:
+            listed = await self._list(client, None)
+        return dict(inspection.state(item) for item in listed if not is_sessions(item))
+
     async def data_uses(self, server_ids: Collection[int]) -> Mapping[int, DataUse]:
         """Return how full the /data of these servers is, but of those of which it cannot be seen."""
         return await self._space.uses(server_ids)

@@ -36,6 +36,12 @@ def instance(found: Mapping[str, Any]) -> Instance:
     )
 
 
+def state(listed: Any) -> tuple[str, tuple[int, InstanceState]]:
+    """Return container, server and state of one line of ``GET /containers/json``."""
+    where = _STATES.get(listed["State"], InstanceState.EXITED)
+    return listed["Id"], (int(listed["Labels"][labels.SERVER]), where)
+
+
 def address(found: Mapping[str, Any]) -> str:
     """Return where the gateway reaches the server in a running container; empty for stdio."""
     own = found["Config"]["Labels"]

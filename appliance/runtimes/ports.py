@@ -10,6 +10,7 @@ from appliance.runtimes.model import (
     ExecutorEvent,
     Instance,
     InstanceSpec,
+    InstanceState,
     LogLine,
     SessionContainer,
 )
@@ -40,6 +41,10 @@ class Executor(Protocol):
 
     async def describe(self) -> ExecutorDescriptor:
         """Return what this executor can do, as its engine says now."""
+        ...
+
+    async def states(self) -> Mapping[str, tuple[int, InstanceState]]:
+        """Return server and state of every instance, by its container, from one look."""
         ...
 
     async def data_uses(self, server_ids: Collection[int]) -> Mapping[int, DataUse]:

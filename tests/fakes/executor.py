@@ -9,6 +9,7 @@ from appliance.runtimes.model import (
     ExecutorEvent,
     Instance,
     InstanceSpec,
+    InstanceState,
     LogLine,
     SessionContainer,
 )
@@ -42,6 +43,9 @@ class IdleExecutor:
 
     async def describe(self) -> ExecutorDescriptor:
         return ExecutorDescriptor(self.name, frozenset(), frozenset({Tier.STANDARD}))
+
+    async def states(self) -> Mapping[str, tuple[int, InstanceState]]:
+        return {}
 
     async def data_uses(self, server_ids: Collection[int]) -> Mapping[int, DataUse]:
         return {item: DataUse(1000, 999) for item in server_ids}

@@ -136,31 +136,29 @@ def told(before: dict[str, float], after: dict[str, float]) -> float:
 def at_rest(appliance: Appliance) -> float:
     """Return the hub's share of one core over a minute, in percent; print that of others beside it."""
     watched = {
-        name: appliance.pid(name) for name in ("hub", "gateway", "postgres", "egress")
+        name: family(appliance.pid(name))
+        for name in ("hub", "gateway", "postgres", "egress")
     }
-    trees = {name: family(pid) for name, pid in watched.items()}
-    trees["engine"] = [pid for pid, name in processes(appliance)]
-    before = {name: cpu_s(tree) for name, tree in trees.items()}
+    watched["engine"] = [pid for pid, _ in processes(appliance)]
+    before = {pid: cpu_s(pid) for tree in watched.values() for pid in tree}
     time.sleep(WATCHED_S)
     spent = {
-        name: 100 * (cpu_s(tree) - before[name]) / WATCHED_S
-        for name, tree in trees.items()
+        # One that ended in between is among what its parent waited for.
+        name: sum(max(0.0, cpu_s(pid) - before[pid]) for pid in tree)
+        for name, tree in watched.items()
     }
-    for name, percent in spent.items():
-        print(f"{name:<16} {percent:6.2f} % of one core")
-    return spent["hub"]
+    for name, seconds in spent.items():
+        print(f"{name:<16} {100 * seconds / WATCHED_S:6.2f} % of one core")
+    return 100 * spent["hub"] / WATCHED_S
 
 
-def cpu_s(pids: list[int]) -> float:
-    """Return the processor seconds that these have used; of those that ended, nothing."""
-    ticks = 0
-    for pid in pids:
-        try:
-            fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-        except OSError:
-            continue
-        ticks += int(fields[11]) + int(fields[12])
-    return ticks / os.sysconf("SC_CLK_TCK")
+def cpu_s(pid: int) -> float:
+    """Return the processor seconds that a process and its ended children have used; 0: it is no more."""
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return 0.0
+    return sum(map(int, fields[11:15])) / os.sysconf("SC_CLK_TCK")
 
 
 def own_mb(appliance: Appliance, server: Created) -> float:
