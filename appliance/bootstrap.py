@@ -137,7 +137,7 @@ log = structlog.get_logger("hub")
 MIGRATIONS = Path(__file__).parent.parent / "migrations"
 #: Postgres and the hub start together; so long the hub waits for the other.
 DATABASE_START_S = 60.0
-#: Everybody is reconciled this often, whatever was missed.
+#: Everybody is looked at this often, whatever was missed.
 SWEEP_EVERY_S = 30.0
 PRUNE_EVERY_S = 3600.0
 #: Every run of the ledger is compared with its hash this often.
