@@ -107,6 +107,7 @@ def _tell(found: dict[str, Any]) -> None:
                 (item["limit"], item["times"], f"{age(item['last_at'])} ago")
                 for item in found["hits"]
             ],
+            empty="",
         )
 
 
