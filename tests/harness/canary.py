@@ -15,7 +15,7 @@ import httpx
 import psycopg2
 import re2
 
-from appliance.core.known_values import forms
+from appliance.core.known_values import HIDDEN, forms
 
 CHUNK = 1 << 20
 
@@ -37,10 +37,13 @@ class Canaries:
         self._longest = max(map(len, needles))
         self.found: Counter[str] = Counter()
         self.looked: Counter[str] = Counter()
+        #: How often something stood there that was hidden.
+        self.hidden: Counter[str] = Counter()
 
     def look(self, place: str, data: bytes, where: str = "") -> None:
         """Note every value in ``data``."""
         self.looked[place] += len(data)
+        self.hidden[place] += data.count(HIDDEN.encode())
         for match in self._pattern.finditer(data):
             around = data[max(0, match.start() - 60) : match.start()]
             self.found[f"{place} {where}: …{around!r}"] += 1
