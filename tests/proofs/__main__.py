@@ -144,7 +144,7 @@ PROOFS = (
     ),
     Proof(
         "density",
-        9,
+        14,
         "100 idle stdio servers: at most 8 MB each beyond the server's own process, the hub at most 3 % of a core",
     ),
     Proof(

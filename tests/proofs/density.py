@@ -15,6 +15,7 @@ from pathlib import Path
 
 import httpx
 
+from appliance.artifacts.model import ATTEST
 from appliance.core import labels
 from tests.engine import docker
 from tests.fakes import mcp_stdio
@@ -28,6 +29,7 @@ LIMIT_MB = 8.0
 LIMIT_CPU_PERCENT = 3.0
 #: Until what starting takes is over, and how long the hub is watched.
 SETTLE_S = 60
+DONE_S = 900
 WATCHED_S = 60
 #: Programs of the engine, by the name that the kernel has of them.
 SHARED = {"dockerd", "containerd"}
@@ -50,6 +52,7 @@ def prove() -> None:
             hold(alive == SERVERS + 1, f"{alive} servers run, {SERVERS + 1} wanted")
             after = sizes(appliance)
             cost = told(before, after)
+            until_done(appliance)
             spent = at_rest(appliance)
             print(f"own process of a server {own_mb(appliance, made[0]):6.2f} MB")
     hold(cost <= LIMIT_MB, f"memory a server {cost:5.2f} MB, at most {LIMIT_MB:g}")
@@ -82,6 +85,19 @@ def _delete(appliance: Appliance, server_id: int) -> None:
             f"{appliance.url}/api/servers/{server_id}",
             headers={"Authorization": f"Bearer {appliance.api_key}"},
         )
+
+
+def until_done(appliance: Appliance) -> None:
+    """Wait until all that follows a deployment is over: what is made in writing of an image is read from it, one by one."""
+    deadline = time.monotonic() + DONE_S
+    asked = (
+        "SELECT count(*) FROM jobs WHERE kind = %s AND state IN ('queued', 'running')"
+    )
+    while (
+        left := appliance.query(asked, ATTEST)[0][0]
+    ) and time.monotonic() < deadline:
+        time.sleep(2)
+    hold(not left, "nothing is left to be done after the deployments")
 
 
 def running(appliance: Appliance) -> int:
