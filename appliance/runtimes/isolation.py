@@ -13,7 +13,6 @@ MIN_FILES, MAX_FILES = 64, 1_048_576
 MIN_DATA_BYTES = 16 * 1024**2
 MAX_DATA_BYTES = 16 * 1024**4
 _KEPT = 32 * 1024**2
-MIN_LOG_LINES, MAX_LOG_LINES = 1, 1_000_000
 
 
 class Tier(StrEnum):
@@ -56,8 +55,6 @@ class Isolation:
     files: int = 4096
     #: What may lie in ``/data``; ``None``: as the box's settings say.
     data_bytes: int | None = None
-    #: What is kept of what it prints, in lines a second; ``None``: as the box's settings say.
-    log_lines: int | None = None
     use_gpu: bool = False
     relaxations: tuple[Relaxation, ...] = ()
 
@@ -82,13 +79,9 @@ def problems(isolation: Isolation) -> dict[str, str]:
         found["isolation.pids"] = f"give {MIN_PIDS} to {MAX_PIDS} processes"
     if not MIN_FILES <= isolation.files <= MAX_FILES:
         found["isolation.files"] = f"give {MIN_FILES} to {MAX_FILES} open files"
-    data, lines = isolation.data_bytes, isolation.log_lines
+    data = isolation.data_bytes
     if data is not None and not MIN_DATA_BYTES <= data <= MAX_DATA_BYTES:
         found["isolation.data_bytes"] = "give a size of at least 16m, or nothing"
-    if lines is not None and not MIN_LOG_LINES <= lines <= MAX_LOG_LINES:
-        found["isolation.log_lines"] = (
-            f"give {MIN_LOG_LINES} to {MAX_LOG_LINES} lines a second, or nothing"
-        )
     return found
 
 
@@ -128,7 +121,6 @@ def as_dict(isolation: Isolation) -> dict[str, Any]:
         "pids": isolation.pids,
         "files": isolation.files,
         "data_bytes": isolation.data_bytes,
-        "log_lines": isolation.log_lines,
         "use_gpu": isolation.use_gpu,
         "relaxations": [item.value for item in isolation.relaxations],
     }
@@ -142,7 +134,6 @@ def from_dict(data: Mapping[str, Any]) -> Isolation:
         pids=data.get("pids", default.pids),
         files=data.get("files", default.files),
         data_bytes=data.get("data_bytes"),
-        log_lines=data.get("log_lines"),
         use_gpu=bool(data.get("use_gpu", default.use_gpu)),
         relaxations=tuple(Relaxation(item) for item in data.get("relaxations", ())),
     )

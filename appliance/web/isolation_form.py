@@ -21,13 +21,12 @@ _WHOLE = "give a whole number"
 
 def values_of(isolation: Isolation) -> dict[str, str]:
     """Return ``isolation`` as its form shows it."""
-    data, lines = isolation.data_bytes, isolation.log_lines
+    data = isolation.data_bytes
     return {
         "tier": isolation.tier.value,
         "pids": str(isolation.pids),
         "files": str(isolation.files),
         "data_bytes": "" if data is None else memory_text(data),
-        "log_lines": "" if lines is None else str(lines),
         "use_gpu": "yes" if isolation.use_gpu else "no",
         **{f"{RELAX}{item.value}": "on" for item in isolation.relaxations},
     }
@@ -42,7 +41,6 @@ def read(form: Mapping[str, str]) -> Isolation:
     default, wrong = Isolation(), dict[str, str]()
     pids = _whole(form, "pids", default.pids, wrong)
     files = _whole(form, "files", default.files, wrong)
-    lines = _whole(form, "log_lines", None, wrong)
     data: int | None = None
     if text := form.get("data_bytes", "").strip():
         try:
@@ -59,7 +57,6 @@ def read(form: Mapping[str, str]) -> Isolation:
         pids=pids,
         files=files,
         data_bytes=data,
-        log_lines=lines,
         use_gpu=form.get("use_gpu") == "yes",
         relaxations=tuple(
             item for item in Relaxation if form.get(f"{RELAX}{item.value}")

@@ -30,7 +30,6 @@ def test_it_survives_json() -> None:
         pids=9,
         files=100,
         data_bytes=32 * 1024**2,
-        log_lines=5,
         use_gpu=True,
         relaxations=(Relaxation.ROOT_USER,),
     )
@@ -45,7 +44,6 @@ def test_it_survives_json() -> None:
         ({"pids": 1}, "isolation.pids"),
         ({"files": 1}, "isolation.files"),
         ({"data_bytes": 1024}, "isolation.data_bytes"),
-        ({"log_lines": 0}, "isolation.log_lines"),
     ],
 )
 def test_what_is_out_of_bounds_is_named(changed: dict[str, Any], field: str) -> None:

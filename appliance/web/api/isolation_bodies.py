@@ -10,12 +10,10 @@ from appliance.runtimes.isolation import (
     GPU,
     MAX_DATA_BYTES,
     MAX_FILES,
-    MAX_LOG_LINES,
     MAX_PIDS,
     MEANINGS,
     MIN_DATA_BYTES,
     MIN_FILES,
-    MIN_LOG_LINES,
     MIN_PIDS,
     Isolation,
     Relaxation,
@@ -49,11 +47,6 @@ class IsolationBody(Input):
         description="What may lie in /data: bytes, or a size such as `2g`; absent: `SERVER_DATA_LIMIT_BYTES`.",
         json_schema_extra={"minimum": MIN_DATA_BYTES, "maximum": MAX_DATA_BYTES},
     )
-    log_lines: int | None = Field(
-        None,
-        description="Lines a second that are kept of what it prints; absent: as the box's settings say.",
-        json_schema_extra={"minimum": MIN_LOG_LINES, "maximum": MAX_LOG_LINES},
-    )
     use_gpu: bool = Field(
         default=False, description="Whether it gets the box's GPUs; refused without."
     )
@@ -75,7 +68,6 @@ class IsolationBody(Input):
             pids=self.pids,
             files=self.files,
             data_bytes=data_size(self.data_bytes),
-            log_lines=self.log_lines,
             use_gpu=self.use_gpu,
             relaxations=tuple(dict.fromkeys(self.relaxations)),
         )

@@ -18,7 +18,6 @@ _OPTIONS = (
     click.option("--pids", type=int, help="Processes and threads together."),
     click.option("--files", type=int, help="Open files of one process."),
     click.option("--data", "data_bytes", help="Size of /data, such as 2g."),
-    click.option("--log-lines", type=int, help="Lines a second that are kept of what it prints."),
     click.option("--gpu/--no-gpu", "use_gpu", default=None, help="Whether it gets the box's GPUs."),
     click.option(
         "--relax",
@@ -28,7 +27,7 @@ _OPTIONS = (
         help="Hardening to take away, as an administrator; may be repeated.",
     ),
 )  # fmt: skip
-NAMES = ("tier", "pids", "files", "data_bytes", "log_lines", "use_gpu")
+NAMES = ("tier", "pids", "files", "data_bytes", "use_gpu")
 
 
 def isolation_options(command: F) -> F:
