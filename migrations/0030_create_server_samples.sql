@@ -1,5 +1,5 @@
--- What servers use of the box, in spans of 10 s for an hour, of a minute for a day and of ten minutes for 30 days. Safe under
--- load: only a new table.
+-- What servers use of the box, in spans of 10 s for an hour, of a minute for a day and of ten minutes for 30 days.
+-- Safe under load: only a new table.
 
 CREATE TABLE server_samples (
     server_id bigint NOT NULL REFERENCES servers ON DELETE CASCADE,

@@ -23,9 +23,11 @@ from appliance.runtimes.errors import ImageMissingError, StartFailedError
 from appliance.runtimes.isolation import DataUse
 from appliance.runtimes.networks import network_config, network_name
 from appliance.runtimes.secret_entry import IMAGE_SHELL, ImageProgram
-from appliance.runtimes.subnets import free_subnets
+from appliance.runtimes.subnets import free_subnets, routed
 from appliance.runtimes.users import image_account
 
+#: Where the kernel tells its IPv4 routes; what is routed already must be nobody's subnet.
+ROUTES = Path("/proc/net/route")
 #: Subnets that are tried before giving up, when networks that Docker does not list are
 #: in the way.
 TRIES = 32
@@ -84,6 +86,7 @@ class Space:
                 for part in (item.get("IPAM") or {}).get("Config") or []
                 if part.get("Subnet")
             ]
+            taken += routed(await asyncio.to_thread(ROUTES.read_text))
             for subnet in islice(free_subnets(self._pool, taken), TRIES):
                 if await self._create_network(client, server_id, subnet):
                     return name

@@ -5,7 +5,7 @@ ours lasts for two thousand servers with thirty containers each.
 """
 
 from collections.abc import Iterable
-from ipaddress import IPv4Network, ip_network
+from ipaddress import IPv4Address, IPv4Network, ip_network
 
 PREFIX = 27
 
@@ -23,6 +23,25 @@ def free_subnets(pool: str, taken: Iterable[str]) -> Iterable[str]:
     ):
         if not any(candidate.overlaps(other) for other in used):
             yield str(candidate)
+
+
+def routed(table: str) -> list[str]:
+    """Return the ranges that a box's routes lead to, the way to everywhere else not among them.
+
+    Docker chooses no subnet itself where one is given, so nobody else looks whether something of another's is in the way.
+
+    Args:
+        table: As ``/proc/net/route`` has it: destination and mask in columns 2 and 8, hexadecimal, least byte first.
+    """
+    found = []
+    for line in table.splitlines()[1:]:
+        columns = line.split()
+        address, mask = (
+            IPv4Address(bytes.fromhex(columns[place])[::-1]) for place in (1, 7)
+        )
+        if int(mask):
+            found.append(str(IPv4Network(f"{address}/{mask}", strict=False)))
+    return found
 
 
 def _ipv4(text: str) -> IPv4Network | None:

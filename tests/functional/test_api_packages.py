@@ -100,18 +100,18 @@ async def test_missing_settings_are_told_and_given(
     admin: Client, database: Database
 ) -> None:
     await host(admin)
-    await database.run(fail_for_want_of, "time", "A_KEY")
+    await database.run(fail_for_want_of, "time", "A_PLACE")
 
     told = await (await admin.get("/api/servers/time")).json()
     given = await admin.post(
-        "/api/servers/time/settings", json={"settings": {"A_KEY": "a"}}
+        "/api/servers/time/settings", json={"settings": {"A_PLACE": "a"}}
     )
 
-    assert told["missing_settings"] == ["A_KEY"]
+    assert told["missing_settings"] == ["A_PLACE"]
     assert given.status == 202
     answer = await given.json()
     assert answer["missing_settings"] == []
-    assert answer["config"]["environment"] == {"A_KEY": "a"}
+    assert answer["config"]["environment"] == {"A_PLACE": "a"}
     assert answer["deployment"]["number"] == 2
 
 

@@ -289,7 +289,9 @@ async def test_an_entry_becomes_the_source_that_it_names(
         lambda: hub.database.peewee.execute_sql("SELECT config FROM servers").fetchall()
     )
     assert config["arguments"] == ["serve", "--units", "imperial", "--verbose"]
-    assert config["environment"] == {"WEATHER_KEY": "k"}
+    assert config["environment"] == {}
+    kept = await (await maintainer.get("/api/servers/weather/secrets")).json()
+    assert [item["name"] for item in kept["items"]] == ["WEATHER_KEY"]
 
 
 async def test_a_registry_of_this_box_s_neighbours_is_not_asked(

@@ -52,13 +52,13 @@ async def test_a_missing_setting_is_shown_and_given(
     mine: Terminal, database: Database
 ) -> None:
     await mine.run(*CREATE)
-    await database.run(fail_for_want_of, "time", "A_KEY")
+    await database.run(fail_for_want_of, "time", "A_PLACE")
 
     shown = await mine.run("servers", "show", "time")
-    given = await mine.run("servers", "set", "time", "A_KEY=x=y", "--json")
-    wrong = await mine.run("servers", "set", "time", "A_KEY")
+    given = await mine.run("servers", "set", "time", "A_PLACE=x=y", "--json")
+    wrong = await mine.run("servers", "set", "time", "A_PLACE")
 
-    assert "A_KEY" in shown.out
-    assert given.json()["config"]["environment"] == {"A_KEY": "x=y"}
+    assert "A_PLACE" in shown.out
+    assert given.json()["config"]["environment"] == {"A_PLACE": "x=y"}
     assert wrong.code == 2
     assert "is not NAME=VALUE" in wrong.err

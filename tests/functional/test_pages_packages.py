@@ -131,15 +131,15 @@ async def test_exactly_the_missing_settings_are_asked_for(site: Hub) -> None:
 async def test_a_setting_that_is_given_redeploys_the_server(site: Hub) -> None:
     principal = await site.sign_in()
     await site.host(principal, "time")
-    await site.database.run(fail_for_want_of, "time", "A_KEY")
+    await site.database.run(fail_for_want_of, "time", "A_PLACE")
 
     # What nobody asked for is not taken from the form.
-    form = {"setting.A_KEY": " secret ", "setting.OTHER": "x"}
+    form = {"setting.A_PLACE": " here ", "setting.OTHER": "x"}
     response = await site.post("/servers/time/settings", **form)
 
     view = await site.services.servers.get(principal, "time")
     assert response.headers["Location"] == "/servers/time/build"
-    assert view.server.config.environment == {"A_KEY": "secret"}
+    assert view.server.config.environment == {"A_PLACE": "here"}
     assert view.server.status is Status.QUEUED
     assert view.missing_settings == ()
     assert "/servers/time/settings" not in await site.page("/servers/time")
@@ -148,14 +148,14 @@ async def test_a_setting_that_is_given_redeploys_the_server(site: Hub) -> None:
 async def test_one_of_several_settings_may_do(site: Hub) -> None:
     principal = await site.sign_in()
     await site.host(principal, "time")
-    await site.database.run(fail_for_want_of, "time", "A_KEY", "A_TOKEN")
+    await site.database.run(fail_for_want_of, "time", "A_PLACE", "A_TIME")
 
-    form = {"setting.A_KEY": "", "setting.A_TOKEN": "t"}
+    form = {"setting.A_PLACE": "", "setting.A_TIME": "t"}
     response = await site.post("/servers/time/settings", **form)
 
     view = await site.services.servers.get(principal, "time")
     assert response.status == 303
-    assert view.server.config.environment == {"A_TOKEN": "t"}
+    assert view.server.config.environment == {"A_TIME": "t"}
 
 
 async def test_a_form_left_empty_is_shown_again(site: Hub) -> None:

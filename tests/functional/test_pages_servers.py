@@ -631,7 +631,7 @@ async def test_an_unknown_tab_has_no_stream(site: Hub) -> None:
     principal = await site.sign_in()
     await site.host(principal, "time")
 
-    assert (await site.get("/live/servers/time/secrets")).status == 404
+    assert (await site.get("/live/servers/time/nonsense")).status == 404
 
 
 async def test_health_is_told_in_words(site: Hub) -> None:

@@ -21,6 +21,8 @@ DESK = ViewportSize(width=1280, height=860)
 #: The first build of a box makes its base image.
 BUILD_MS = 420_000
 #: What a browser says when a page with an open stream is left.
+#: Chromium breaks off what it is doing when an interface of the box comes or goes, and every server that starts is one.
+_NETWORK_CHANGED = "net::ERR_NETWORK_CHANGED"
 _LEFT = "net::ERR_ABORTED"
 
 
@@ -35,12 +37,12 @@ class Person:
 
     def note_console(self, message: ConsoleMessage) -> None:
         """Remember what the browser complains of."""
-        if message.type == "error":
+        if message.type == "error" and _NETWORK_CHANGED not in message.text:
             self.errors.append(message.text)
 
     def note_failure(self, request: Request) -> None:
         """Remember a request that failed, unless it was a stream of a page that was left."""
-        if request.failure != _LEFT:
+        if request.failure not in {_LEFT, _NETWORK_CHANGED}:
             self.errors.append(f"{request.url}: {request.failure}")
 
     def sign_in(self, email: str, password: str) -> None:

@@ -24,7 +24,7 @@ from appliance.runtimes.model import (
     Transport,
 )
 from appliance.runtimes.seccomp import security_option
-from appliance.runtimes.subnets import free_subnets
+from appliance.runtimes.subnets import free_subnets, routed
 from appliance.runtimes.users import image_account
 
 OWNER = "0a1b2c3d4e5f"
@@ -167,6 +167,16 @@ def test_root_and_strangers_are_nobodys_account(
     user: str, account: tuple[int, int] | None
 ) -> None:
     assert image_account(user, PASSWD) == account
+
+
+def test_what_the_box_routes_is_taken_and_the_way_to_everywhere_is_not() -> None:
+    table = (
+        "Iface Destination Gateway Flags RefCnt Use Metric Mask MTU Window IRTT\n"
+        "eth0 00000000 0100000A 0003 0 0 0 00000000 0 0 0\n"
+        "br0 2000D50A 00000000 0001 0 0 0 E0FFFFFF 0 0 0\n"
+    )
+
+    assert routed(table) == ["10.213.0.32/27"]
 
 
 def test_the_lowest_free_subnet_comes_first() -> None:

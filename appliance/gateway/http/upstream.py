@@ -146,7 +146,11 @@ class Upstreams:
         origin = self._local.get(place)
         if origin is None:
             self._forget_unused()
-            origin = self._local[place] = Origin(place, parts.netloc, idle_s=IDLE_S)
+            # By this name servers that guard against DNS rebinding know those on their own box; their container's address
+            # is no name that they were told.
+            origin = self._local[place] = Origin(
+                place, f"127.0.0.1:{place[1]}", idle_s=IDLE_S
+            )
         return origin, (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
 
     def _forget_unused(self) -> None:

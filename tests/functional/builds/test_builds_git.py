@@ -116,6 +116,8 @@ def initialize(address: str) -> dict[str, dict[str, dict[str, str]]]:
     headers = {
         "Content-Type": "application/json",
         "Accept": "application/json, text/event-stream",
+        # As the gateway does: servers that guard against DNS rebinding answer to no other name.
+        "Host": "127.0.0.1:8000",
     }
     request = urllib.request.Request(address, json.dumps(body).encode(), headers)
     end = time.monotonic() + 30
