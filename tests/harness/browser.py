@@ -21,9 +21,9 @@ DESK = ViewportSize(width=1280, height=860)
 #: The first build of a box makes its base image.
 BUILD_MS = 420_000
 #: What a browser says when a page with an open stream is left.
+_LEFT = "net::ERR_ABORTED"
 #: Chromium breaks off what it is doing when an interface of the box comes or goes, and every server that starts is one.
 _NETWORK_CHANGED = "net::ERR_NETWORK_CHANGED"
-_LEFT = "net::ERR_ABORTED"
 
 
 @dataclass
