@@ -78,6 +78,11 @@ PROOFS = (
         "200 calls/s, 30 s tools, open streams, 20 deployments, 5 of them bad: no call fails, no bad one is switched to",
     ),
     Proof(
+        "reconcile",
+        6,
+        "engine restarted, killed, away; containers removed; clock jumped; disk full: all back, never two of one",
+    ),
+    Proof(
         "isolation",
         5,
         "hundreds of made-up afternoons of many principals: no secret reaches another, its log or its traces",
