@@ -32,6 +32,13 @@ has_firewall() {
   PATH=${PATH}:/usr/sbin:/sbin has nft && PATH=${PATH}:/usr/sbin:/sbin has ip
 }
 
+# engine_has_gvisor: whether containers may be given a kernel of their own.
+engine_has_gvisor() {
+  local runtimes
+  runtimes=$(docker info --format '{{json .Runtimes}}' 2>/dev/null) || return 1
+  [[ ${runtimes} == *'"runsc"'* ]]
+}
+
 # has_library NAME: whether the dynamic linker finds it.
 has_library() {
   local known
@@ -48,6 +55,9 @@ test_needs() {
   has htpasswd || printf 'htpasswd\n'
   has sshd || printf 'sshd\n'
   has git-lfs || printf 'git-lfs\n'
+  if is_root && ! engine_has_gvisor; then
+    printf 'gvisor\n'
+  fi
   has redis-server || printf 'redis-server\n'
   emulation_needs "${TEST_PLATFORMS}"
   local architecture
@@ -79,6 +89,7 @@ reason() {
     skopeo) printf 'skopeo: reads back what the tests pushed\n' ;;
     htpasswd) printf 'htpasswd: gives that registry a password\n' ;;
     sshd) printf 'OpenSSH server: the git host behind which private test repositories are\n' ;;
+    gvisor) printf 'gVisor, for the engine: runs the servers of the tier that is tested with it\n' ;;
     git-lfs) printf 'git-lfs: fetches the large files of test repositories\n' ;;
     redis-server) printf 'redis-server: a service that the tests have servers use\n' ;;
     emulation:*) printf 'qemu and binfmt_misc: run programs of %s, for images of that architecture\n' "${1#*:}" ;;
@@ -117,6 +128,7 @@ packages_for() {
     libatomic) printf 'libatomic1\n' ;;
     htpasswd) printf 'apache2-utils\n' ;;
     sshd) printf 'openssh-server\n' ;;
+    gvisor) ;; # one program, which a script of its own fetches
     # arch-test is how mmdebstrap finds out.
     emulation:*) printf '%s\n' qemu-user-static binfmt-support arch-test ;;
     busybox:*)

@@ -48,6 +48,7 @@ prepare_box() {
       docker-registry) keep_idle docker-registry ;;
       redis-server) keep_idle redis-server ;;
       sshd) keep_idle ssh ;;
+      gvisor) scripts/install_gvisor.sh ;;
       *) ;;
     esac
   done
