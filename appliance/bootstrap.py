@@ -97,6 +97,7 @@ from appliance.servers.checks.watch import HealthWatch
 from appliance.servers.deployments import DeploymentService
 from appliance.servers.deploys.model import WATCH
 from appliance.servers.egress_service import EgressService
+from appliance.servers.exchange import Gateway
 from appliance.servers.glance import Glance
 from appliance.servers.integrating import make_integrations
 from appliance.servers.isolating.service import IsolationService
@@ -270,8 +271,8 @@ async def make_hub(  # noqa: PLR0915 - one object after another, which is the po
         attacher=Attacher(registry.client) if registry.is_configured else None,
         builder=settings.buildx_builder or "default",
     )
-    mcp = McpClient(session, settings.mcp_gateway_url, internal_key(secret))
-    traffic = GatewayTraffic(session, settings.mcp_gateway_url, internal_key(secret))
+    gateway = Gateway(session, settings.mcp_gateway_url, internal_key(secret))
+    mcp = McpClient(gateway)
     public_url = settings.gateway_public_url or settings.mcp_gateway_url
     source_keeper = SourceKeeper(database, settings)
     servers = ServerService(
@@ -287,13 +288,12 @@ async def make_hub(  # noqa: PLR0915 - one object after another, which is the po
     webhooks = WebhookService(database, secret)
     bundles = BundleService(database, mcp, gateway_public_url=public_url)
     deployments = DeploymentService(database, builds)
-    candidates = CandidateCheck(session, settings.mcp_gateway_url, internal_key(secret))
     steps = Steps(
         database,
         executor,
         builds,
         mcp,
-        readiness=candidates,
+        readiness=CandidateCheck(gateway),
         secrets=secret_service,
         start_timeout_s=settings.start_timeout,
     )
@@ -328,15 +328,11 @@ async def make_hub(  # noqa: PLR0915 - one object after another, which is the po
         seen=seen_place,
         changed=changed_place,
     )
-    reconcile = ReconcileTask(Reconciler(database, executor, traffic, steps))
-    sweep = Sweep(database)
-    checker = Checker(
-        session,
-        settings.mcp_gateway_url,
-        internal_key(secret),
-        executor,
-        hide=secret_service.redactor,
+    reconcile = ReconcileTask(
+        Reconciler(database, executor, GatewayTraffic(gateway), steps)
     )
+    sweep = Sweep(database)
+    checker = Checker(gateway, executor, hide=secret_service.redactor)
     checks = HealthService(database, servers, HealthWatch(database, checker))
 
     queue = JobQueue(database)
@@ -385,12 +381,7 @@ async def make_hub(  # noqa: PLR0915 - one object after another, which is the po
             "migrations": _migrations_check(migration_problem),
             "engine": executor.check,
             "builder": builder_check(builds),
-            "gateway": gateway_check(
-                session,
-                settings.mcp_gateway_url.rstrip("/"),
-                internal_key(secret),
-                is_own=not settings.gateway_skip_start,
-            ),
+            "gateway": gateway_check(gateway, is_own=not settings.gateway_skip_start),
             "ledger": _ledger_check(ledger),
             "registry": registry_check(upkeep),
             "secrets": secrets_check(secret_service),
@@ -578,17 +569,14 @@ def _clock_check(clock: Clock) -> Callable[[], Awaitable[str]]:
     return check
 
 
-def gateway_check(
-    session: aiohttp.ClientSession, url: str, key: str, *, is_own: bool
-) -> Callable[[], Awaitable[str]]:
+def gateway_check(gateway: Gateway, *, is_own: bool) -> Callable[[], Awaitable[str]]:
     """Return what asks a gateway whether it is ready, and whether it takes this hub for its own.
 
     Args:
-        session: Shared by the process.
-        url: Of the gateway, without a slash at the end.
-        key: The hub's own.
+        gateway: Where it is.
         is_own: Whether this box starts it.
     """
+    session, url = gateway.session, gateway.url
     whose = "" if is_own else " It is not started by this box (GATEWAY_SKIP_START)."
 
     async def check() -> str:
@@ -598,8 +586,9 @@ def gateway_check(
                     raise GatewayDownError(
                         f"The gateway at {url} is not ready: {await response.text()}"
                     )
-            bearer = {"Authorization": f"Bearer {key}"}
-            async with session.get(url + CATALOG_PATH, headers=bearer) as response:
+            async with session.get(
+                url + CATALOG_PATH, headers=gateway.bearer
+            ) as response:
                 if response.status == HTTPStatus.UNAUTHORIZED:
                     raise GatewayDownError(
                         f"The gateway at {url} does not know this hub.{whose}",

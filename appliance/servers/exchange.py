@@ -74,36 +74,80 @@ class McpCallError(FailedError):
         self.gateway_code = gateway_code
 
 
+class Gateway:
+    """Where the hub finds the gateway, and what it shows there.
+
+    Args:
+        session: Shared by the process.
+        url: Such as ``http://127.0.0.1:4444``.
+        key: The hub's own; opens every server.
+    """
+
+    def __init__(self, session: aiohttp.ClientSession, url: str, key: str) -> None:
+        """Keep them."""
+        self.session = session
+        self.url = url.rstrip("/")
+        self._key = key
+
+    @property
+    def bearer(self) -> dict[str, str]:
+        """The header that opens it."""
+        return {"Authorization": f"Bearer {self._key}"}
+
+    def exchange(
+        self,
+        name: str,
+        timeout_s: float,
+        *,
+        place: str = "servers",
+        instance_id: int | None = None,
+        is_traced: bool = True,
+    ) -> "Exchange":
+        """Return a session that asks nothing yet.
+
+        Args:
+            name: Of the server, or of what else there is at ``place``.
+            timeout_s: Seconds for each request.
+            place: ``servers`` or ``bundles``.
+            instance_id: The instance that must answer; ``None``: whichever does.
+            is_traced: Whether it is a call that people may want to look at, unlike a check every few seconds.
+        """
+        return Exchange(
+            self,
+            f"{self.url}/{place}/{name}/mcp",
+            timeout_s,
+            instance_id=instance_id,
+            is_traced=is_traced,
+        )
+
+
 class Exchange:
     """One session with one server.
 
     Args:
-        session: Shared by the process.
+        gateway: Everything goes through it; its ``exchange`` makes these.
         url: The server's endpoint.
-        key: Opens it.
         timeout_s: Seconds for each request.
         instance_id: The instance that must answer; ``None``: whichever does.
-        is_traced: Whether it is a call that people may want to look at, unlike a check every few seconds.
+        is_traced: Whether people may want to look at its calls.
     """
 
     def __init__(
         self,
-        session: aiohttp.ClientSession,
+        gateway: Gateway,
         url: str,
-        key: str,
         timeout_s: float,
         *,
         instance_id: int | None,
-        is_traced: bool = True,
+        is_traced: bool,
     ) -> None:
         """Ask nothing yet."""
-        self._session = session
+        self._session = gateway.session
         self._url = url
         self._timeout = aiohttp.ClientTimeout(total=timeout_s)
         self._instance_id = instance_id
         self._ids = itertools.count(1)
-        self._headers = {
-            "Authorization": f"Bearer {key}",
+        self._headers = gateway.bearer | {
             "Accept": "application/json, text/event-stream",
             "Content-Type": "application/json",
         }

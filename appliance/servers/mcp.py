@@ -15,6 +15,7 @@ import aiohttp
 from appliance.servers.exchange import (
     META,
     Exchange,
+    Gateway,
     McpCallError,
     McpUnavailableError,
 )
@@ -69,25 +70,16 @@ class McpClient:
     """Calls servers through the gateway.
 
     Args:
-        session: Shared by the process.
-        gateway_url: Such as ``http://127.0.0.1:4444``.
-        key: Opens every server.
+        gateway: Where it is.
         list_patience_s: Seconds that a probe waits for each list besides the tools.
     """
 
     def __init__(
-        self,
-        session: aiohttp.ClientSession,
-        gateway_url: str,
-        key: str,
-        *,
-        list_patience_s: float = LIST_PATIENCE_S,
+        self, gateway: Gateway, *, list_patience_s: float = LIST_PATIENCE_S
     ) -> None:
         """Keep them."""
         self._list_patience_s = list_patience_s
-        self._session = session
-        self._gateway_url = gateway_url.rstrip("/")
-        self._key = key
+        self._gateway = gateway
 
     async def probe(self, name: str, *, instance_id: int | None = None) -> Manifest:
         """Open the server, list what it announces and return what it said.
@@ -161,9 +153,8 @@ class McpClient:
         *,
         place: str = "servers",
     ) -> AsyncIterator[tuple[Exchange, dict[str, Any]]]:
-        url = f"{self._gateway_url}/{place}/{name}/mcp"
-        exchange = Exchange(
-            self._session, url, self._key, timeout_s, instance_id=instance_id
+        exchange = self._gateway.exchange(
+            name, timeout_s, place=place, instance_id=instance_id
         )
         try:
             opened = await exchange.open()
@@ -175,7 +166,7 @@ class McpClient:
             ) from error
         except aiohttp.ClientError as error:
             raise McpUnavailableError(
-                f"The gateway at {self._gateway_url} does not answer: {error}.",
+                f"The gateway at {self._gateway.url} does not answer: {error}.",
                 hint="Is the gateway process running? MCP_GATEWAY_URL says where it is looked for.",
             ) from error
 

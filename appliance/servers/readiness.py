@@ -1,11 +1,9 @@
 """Whether an instance that is to take over does what its users come for: one call of the server's canary."""
 
-import aiohttp
-
 from appliance.core.errors import FailedError
 from appliance.runtimes.model import Transport
 from appliance.servers.checks.questions import Conversation, NobodyAskedError
-from appliance.servers.exchange import Exchange
+from appliance.servers.exchange import Gateway
 from appliance.servers.health.model import StepResult
 from appliance.servers.instances import transport_of
 from appliance.servers.model import Deployment, Server
@@ -23,18 +21,12 @@ class CandidateCheck:
     """Asks instances beside the routed one.
 
     Args:
-        session: Shared by the process.
-        gateway_url: Such as ``http://127.0.0.1:4444``.
-        key: The hub's own.
+        gateway: Where it is.
     """
 
-    def __init__(
-        self, session: aiohttp.ClientSession, gateway_url: str, key: str
-    ) -> None:
-        """Keep them."""
-        self._session = session
-        self._gateway_url = gateway_url.rstrip("/")
-        self._key = key
+    def __init__(self, gateway: Gateway) -> None:
+        """Keep it."""
+        self._gateway = gateway
 
     async def require(
         self, server: Server, deployment: Deployment, instance_id: int
@@ -47,10 +39,8 @@ class CandidateCheck:
         policy = server.config.health
         if policy.canary is None:
             return
-        exchange = Exchange(
-            self._session,
-            f"{self._gateway_url}/servers/{server.name}/mcp",
-            self._key,
+        exchange = self._gateway.exchange(
+            server.name,
             policy.timeout_s + _SLACK_S,
             instance_id=instance_id,
             is_traced=False,

@@ -6,7 +6,7 @@ from typing import Any
 
 import aiohttp
 
-from appliance.servers.exchange import McpUnavailableError
+from appliance.servers.exchange import Gateway, McpUnavailableError
 
 ASK_WITHIN_S = 5.0
 
@@ -30,18 +30,12 @@ class GatewayTraffic:
     """Asks the gateway.
 
     Args:
-        session: Shared by the process.
-        gateway_url: Such as ``http://127.0.0.1:4444``.
-        key: The hub's own.
+        gateway: Where it is.
     """
 
-    def __init__(
-        self, session: aiohttp.ClientSession, gateway_url: str, key: str
-    ) -> None:
-        """Keep them."""
-        self._session = session
-        self._gateway_url = gateway_url.rstrip("/")
-        self._headers = {"Authorization": f"Bearer {key}"}
+    def __init__(self, gateway: Gateway) -> None:
+        """Keep it."""
+        self._gateway = gateway
 
     async def of(self, instance_id: int) -> Traffic:
         """Return what goes on at an instance.
@@ -49,11 +43,11 @@ class GatewayTraffic:
         Raises:
             McpUnavailableError: The gateway does not say.
         """
-        url = f"{self._gateway_url}/instances/{instance_id}/traffic"
+        url = f"{self._gateway.url}/instances/{instance_id}/traffic"
         timeout = aiohttp.ClientTimeout(total=ASK_WITHIN_S)
         try:
-            async with self._session.get(
-                url, headers=self._headers, timeout=timeout
+            async with self._gateway.session.get(
+                url, headers=self._gateway.bearer, timeout=timeout
             ) as response:
                 if response.status != HTTPStatus.OK:
                     raise McpUnavailableError(

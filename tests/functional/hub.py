@@ -41,6 +41,7 @@ from appliance.servers.checks.service import HealthService
 from appliance.servers.checks.watch import HealthWatch
 from appliance.servers.deployments import DeploymentService
 from appliance.servers.egress_service import EgressService
+from appliance.servers.exchange import Gateway
 from appliance.servers.integrating import make_integrations
 from appliance.servers.isolating.service import IsolationService
 from appliance.servers.mcp import McpClient
@@ -121,7 +122,8 @@ def services_for(
     builds = BuildService(
         database, Engine(settings.docker_host), settings, owner="test"
     )
-    mcp = McpClient(session, gateway_url, "mcpi_test")
+    gateway = Gateway(session, gateway_url, "mcpi_test")
+    mcp = McpClient(gateway)
     ledger = LedgerService(database, servers=server_facts, targets=())
     keeper = SourceKeeper(database, settings)
     executor = IdleExecutor()
@@ -165,9 +167,7 @@ def services_for(
         checks=HealthService(
             database,
             servers,
-            HealthWatch(
-                database, Checker(session, gateway_url, "mcpi_test", IdleExecutor())
-            ),
+            HealthWatch(database, Checker(gateway, executor)),
         ),
         invocations=InvocationService(
             database,

@@ -10,6 +10,7 @@ from aiohttp import web
 from aiohttp.test_utils import TestServer
 
 from appliance.servers import mcp
+from appliance.servers.exchange import Gateway
 from appliance.servers.mcp import McpCallError, McpClient
 
 Answers = dict[str, Callable[[dict[str, Any]], Any]]
@@ -66,7 +67,8 @@ async def probe() -> AsyncIterator[Callable[[Server], Any]]:
             running.append(TestServer(app))
             await running[-1].start_server()
             url = str(running[-1].make_url("/"))
-            return await McpClient(session, url, "k", list_patience_s=0.5).probe("s")
+            client = McpClient(Gateway(session, url, "k"), list_patience_s=0.5)
+            return await client.probe("s")
 
         yield run
         for server in running:

@@ -37,6 +37,7 @@ from appliance.servers.checks.service import HealthService
 from appliance.servers.checks.watch import HealthWatch
 from appliance.servers.deployments import DeploymentService
 from appliance.servers.egress_service import EgressService
+from appliance.servers.exchange import Gateway
 from appliance.servers.integrating import make_integrations
 from appliance.servers.isolating.service import IsolationService
 from appliance.servers.mcp import McpClient
@@ -186,7 +187,8 @@ async def hub(database: Database, **settings: Any) -> AsyncIterator[Hub]:
     checks: dict[str, Check] = {"database": _well}
     async with aiohttp.ClientSession() as session:
         keeper = SourceKeeper(database, chosen)
-        mcp = McpClient(session, chosen.mcp_gateway_url, "mcpi_test")
+        gateway = Gateway(session, chosen.mcp_gateway_url, "mcpi_test")
+        mcp = McpClient(gateway)
         executor = DockerExecutor(
             engine, owner=OWNER, subnet_pool=chosen.server_subnet_pool
         )
@@ -233,10 +235,7 @@ async def hub(database: Database, **settings: Any) -> AsyncIterator[Hub]:
             checks=HealthService(
                 database,
                 servers,
-                HealthWatch(
-                    database,
-                    Checker(session, chosen.mcp_gateway_url, "mcpi_test", executor),
-                ),
+                HealthWatch(database, Checker(gateway, executor)),
             ),
             files=FileService(
                 database,

@@ -22,6 +22,7 @@ from appliance.servers.checks import due as dues
 from appliance.servers.checks.check import Checker
 from appliance.servers.checks.watch import HealthWatch
 from appliance.servers.deploys.model import Trigger
+from appliance.servers.exchange import Gateway
 from appliance.servers.health import store as health_store
 from appliance.servers.health.model import Health, HealthState, Liveness
 from appliance.servers.model import InstanceRecord, NewServer, Server, Status
@@ -50,7 +51,7 @@ class Container(IdleExecutor):
 
 
 @dataclass
-class Gateway:
+class FakeGateway:
     """Answers as the gateway and a server behind it do; a method among ``errors`` is refused."""
 
     errors: dict[str, Any] = field(default_factory=dict)
@@ -81,7 +82,7 @@ class Box:
     """Servers that run, and all that asks them."""
 
     database: Database
-    gateway: Gateway
+    gateway: FakeGateway
     container: Container
     watch: HealthWatch
     owner_id: int
@@ -135,12 +136,12 @@ async def box(database: Database) -> AsyncIterator[Box]:
     accounts = AccountService(database)
     user = await accounts.register("ada@example.org", "a long enough password")
     accounts.close()
-    gateway, container = Gateway(), Container()
+    gateway, container = FakeGateway(), Container()
     app = web.Application()
     app.router.add_post("/servers/{name}/mcp", gateway.handle)
     async with aiohttp.ClientSession() as session, TestServer(app) as running:
         url = str(running.make_url("/"))
-        watch = HealthWatch(database, Checker(session, url, "k", container))
+        watch = HealthWatch(database, Checker(Gateway(session, url, "k"), container))
         yield Box(database, gateway, container, watch, user.id)
         await watch.stop()
 

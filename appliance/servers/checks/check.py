@@ -5,15 +5,13 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from datetime import datetime
 
-import aiohttp
-
 from appliance.core.clock import now
 from appliance.core.errors import UnavailableError
 from appliance.runtimes.model import Instance, InstanceState, LogLine
 from appliance.runtimes.ports import Executor
 from appliance.servers.checks.due import Due
 from appliance.servers.checks.questions import Conversation, NobodyAskedError
-from appliance.servers.exchange import Exchange
+from appliance.servers.exchange import Gateway
 from appliance.servers.health.model import HealthState, Liveness, Step, StepResult
 from appliance.servers.health.pace import recent_s
 from appliance.servers.health.traffic import judge
@@ -45,26 +43,16 @@ class Checker:
     """Checks servers.
 
     Args:
-        session: Shared by the process.
-        gateway_url: Such as ``http://127.0.0.1:4444``.
-        key: The hub's own.
+        gateway: Where it is.
         executor: Tells of processes.
         hide: Takes secrets out of answers; ``None``: by their looks alone.
     """
 
     def __init__(
-        self,
-        session: aiohttp.ClientSession,
-        gateway_url: str,
-        key: str,
-        executor: Executor,
-        *,
-        hide: Hide | None = None,
+        self, gateway: Gateway, executor: Executor, *, hide: Hide | None = None
     ) -> None:
         """Keep the collaborators."""
-        self._session = session
-        self._gateway_url = gateway_url.rstrip("/")
-        self._key = key
+        self._gateway = gateway
         self._executor = executor
         self._hide = hide
 
@@ -103,13 +91,8 @@ class Checker:
 
     async def _converse(self, due: Due) -> tuple[list[Step], bool]:
         """Return the steps, and whether they say anything about the server."""
-        exchange = Exchange(
-            self._session,
-            f"{self._gateway_url}/servers/{due.name}/mcp",
-            self._key,
-            due.policy.timeout_s + _SLACK_S,
-            instance_id=None,
-            is_traced=False,
+        exchange = self._gateway.exchange(
+            due.name, due.policy.timeout_s + _SLACK_S, is_traced=False
         )
         # A stdio server is opened once in its life, by the bridge: a session with it would be two requests that ask nobody.
         conversation = Conversation(

@@ -15,6 +15,7 @@ from mcp import Client
 from mcp.client.streamable_http import streamable_http_client
 from mcp.shared.exceptions import MCPError
 
+from appliance.servers.exchange import Gateway
 from appliance.servers.mcp import McpCallError, McpClient, McpUnavailableError
 from tests.fakes.mcp_box import ROOT, Box, free_port, stdio_container, wait_until
 from tests.functional.gateway.conftest import accepts
@@ -239,7 +240,7 @@ def test_modern_results_say_how_long_they_keep_and_older_servers_see_no_envelope
 
 async def test_the_hub_asks_through_the_gateway(any_box: Box) -> None:
     async with aiohttp.ClientSession() as session:
-        client = McpClient(session, any_box.url, any_box.internal_key)
+        client = McpClient(Gateway(session, any_box.url, any_box.internal_key))
 
         manifest = await client.probe("any")
         result = await client.call_tool("any", "echo", {"message": "hub"}, timeout_s=10)
@@ -252,7 +253,7 @@ async def test_the_hub_asks_through_the_gateway(any_box: Box) -> None:
 
 async def test_the_hub_notices_that_an_older_instance_answered(any_box: Box) -> None:
     async with aiohttp.ClientSession() as session:
-        client = McpClient(session, any_box.url, any_box.internal_key)
+        client = McpClient(Gateway(session, any_box.url, any_box.internal_key))
         instance_id = any_box.execute("SELECT id FROM instances")
 
         assert (await client.probe("any", instance_id=instance_id)).tools
@@ -265,8 +266,9 @@ async def test_the_hub_is_told_what_went_wrong(any_box: Box) -> None:
         "idle", any_box.owner, status="error", reason="It ended with exit code 3."
     )
     any_box.wait_routed("idle")
+    nowhere = f"http://127.0.0.1:{free_port()}"
     async with aiohttp.ClientSession() as session:
-        client = McpClient(session, any_box.url, any_box.internal_key)
+        client = McpClient(Gateway(session, any_box.url, any_box.internal_key))
 
         with pytest.raises(McpUnavailableError, match="idle is error: It ended"):
             await client.probe("idle")
@@ -278,11 +280,9 @@ async def test_the_hub_is_told_what_went_wrong(any_box: Box) -> None:
                 timeout_s=0.5,
             )
         with pytest.raises(McpUnavailableError, match="does not answer"):
-            await McpClient(session, f"http://127.0.0.1:{free_port()}", "k").probe(
-                "any"
-            )
+            await McpClient(Gateway(session, nowhere, "k")).probe("any")
         with pytest.raises(McpCallError):
-            await McpClient(session, any_box.url, "wrong").probe("any")
+            await McpClient(Gateway(session, any_box.url, "wrong")).probe("any")
 
 
 async def tool_names(box: Box) -> list[str]:
