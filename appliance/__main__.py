@@ -161,7 +161,7 @@ def user() -> None:
 @user.command("create")
 @click.option("--email", required=True, help="E-mail address to sign in with.")
 @click.option(
-    "--admin", is_flag=True, help="Make an administrator instead of a maintainer."
+    "--admin", is_flag=True, help="Make an administrator instead of a member."
 )
 @click.option(
     "--password-stdin",

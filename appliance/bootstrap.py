@@ -622,7 +622,7 @@ async def create_user(
     accounts = AccountService(database)
     chosen = password or secrets.token_urlsafe(15)
     try:
-        role = Role.ADMIN if is_admin else Role.MAINTAINER
+        role = Role.ADMIN if is_admin else Role.MEMBER
         user = await accounts.add_user(SYSTEM, email, chosen, role)
     finally:
         accounts.close()

@@ -1,17 +1,58 @@
 """Who somebody is, and by what they showed it."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from typing import Literal
 
 
 class Role(StrEnum):
-    """What somebody may do; ``roles.py`` has the rules."""
+    """What somebody is on the box; ``access.py`` says what that allows."""
 
     ADMIN = "admin"
-    MAINTAINER = "maintainer"
+    MEMBER = "member"
     READER = "reader"
+
+
+class MemberRole(StrEnum):
+    """What somebody is in an organisation; each may do what the ones before it may."""
+
+    READER = "reader"
+    DEPLOYER = "deployer"
+    MAINTAINER = "maintainer"
+    OWNER = "owner"
+
+
+class Action(StrEnum):
+    """What somebody may want with a thing."""
+
+    #: Know of it, and read what is told of it.
+    SEE = "see"
+    #: Use its tools.
+    CALL = "call"
+    #: Start, stop, redeploy, go back: what runs, not what it is.
+    DEPLOY = "deploy"
+    #: Its configuration, secrets, files and keys.
+    CHANGE = "change"
+    CREATE = "create"
+    DELETE = "delete"
+    #: Give it to somebody else.
+    TRANSFER = "transfer"
+    #: Who belongs to an organisation, and how.
+    MANAGE = "manage"
+    #: The box: its people, jobs, keys and trail.
+    ADMINISTER = "administer"
+
+
+@dataclass(frozen=True)
+class Scope:
+    """What a credential is narrowed to; it never gives what its holder may not do."""
+
+    #: ``None``: every action.
+    actions: frozenset[Action] | None = None
+    #: Numbers of servers; ``None``: everything, else these servers and nothing besides.
+    servers: frozenset[int] | None = None
 
 
 @dataclass(frozen=True)
@@ -33,11 +74,17 @@ class Principal:
     user_id: int | None
     email: str
     role: Role
-    via: Literal["session", "api_key", "system"]
+    via: Literal["session", "api_key", "token", "system"]
     #: Of the session or the key.
     credential_id: int | None = None
     #: What a browser must send back with a write; empty where no cookie is involved.
     csrf_token: str = ""
+    #: What they are in which organisation, by its number.
+    memberships: Mapping[int, MemberRole] = field(default_factory=dict)
+    #: Of the organisation that a service key acts for, which is nobody's; what it may do there is in ``memberships``.
+    org_id: int | None = None
+    #: ``None``: all that the person may do.
+    scope: Scope | None = None
 
     @property
     def name(self) -> str:
@@ -46,8 +93,12 @@ class Principal:
 
     @property
     def is_admin(self) -> bool:
-        """Whether they administer the box."""
-        return self.role is Role.ADMIN
+        """Whether they administer the box, with what they came with."""
+        if self.scope is None:
+            return self.role is Role.ADMIN
+        actions, servers = self.scope.actions, self.scope.servers
+        is_whole = actions is None or Action.ADMINISTER in actions
+        return self.role is Role.ADMIN and is_whole and servers is None
 
 
 #: Who acts when nobody asked: the clock, the reconciler, commands on the box.

@@ -18,7 +18,7 @@ def may_create(principal: Principal) -> bool:
     """Return whether the principal may add servers."""
     return principal.user_id is not None and principal.role in {
         Role.ADMIN,
-        Role.MAINTAINER,
+        Role.MEMBER,
     }
 
 
@@ -27,7 +27,7 @@ def may_write(principal: Principal, *, owner_id: int | None) -> bool:
     if principal.role is Role.ADMIN:
         return True
     return (
-        principal.role is Role.MAINTAINER
+        principal.role is Role.MEMBER
         and owner_id is not None
         and principal.user_id == owner_id
     )

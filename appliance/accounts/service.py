@@ -101,7 +101,7 @@ class AccountService:
                     "Registration is closed on this box.",
                     hint="Ask an administrator to add you.",
                 )
-            role = Role.ADMIN if is_first else Role.MAINTAINER
+            role = Role.ADMIN if is_first else Role.MEMBER
             return _add(SYSTEM, email, hashed, role)
 
         return await self._database.run(write)

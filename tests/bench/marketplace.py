@@ -88,7 +88,7 @@ def host(url: str, *, servers: int) -> None:
     with closing(connect(connection_arguments(url))) as connection:
         cursor = connection.cursor()
         cursor.execute(
-            "INSERT INTO users (id, email, password_hash, role) SELECT n, n || '@example.org', '', 'maintainer'"
+            "INSERT INTO users (id, email, password_hash, role) SELECT n, n || '@example.org', '', 'member'"
             " FROM generate_series(1, 50) AS n"
         )
         cursor.execute(

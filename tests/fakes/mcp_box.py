@@ -230,7 +230,7 @@ class Box:
         self.execute("DELETE FROM servers")
         self.execute("DELETE FROM users")
 
-    def add_user(self, role: str = "maintainer") -> Any:
+    def add_user(self, role: str = "member") -> Any:
         return self.execute(
             "INSERT INTO users (email, password_hash, role) VALUES (%s, '', %s) RETURNING id",
             f"{secrets.token_hex(4)}@x",

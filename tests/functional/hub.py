@@ -84,7 +84,7 @@ class Hub:
         self.clients.append(client)
         return client
 
-    async def person(self, email: str, role: Role = Role.MAINTAINER) -> str:
+    async def person(self, email: str, role: Role = Role.MEMBER) -> str:
         """Add somebody and return an API key of theirs; the first one is an administrator."""
         accounts = self.services.accounts
         if await accounts.has_users():

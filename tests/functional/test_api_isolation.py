@@ -79,7 +79,7 @@ async def test_what_this_box_cannot_give_is_refused_with_what_to_do(
 async def test_only_administrators_take_hardening_away_and_owners_put_it_back(
     hub: Hub, admin: Client
 ) -> None:
-    owner = await hub.client(await hub.person("owner@example.org", Role.MAINTAINER))
+    owner = await hub.client(await hub.person("owner@example.org", Role.MEMBER))
     await owner.post("/api/servers", json=CLOCK)
     relaxed = {"relaxations": ["writable-root"]}
 
@@ -107,7 +107,7 @@ async def test_only_administrators_take_hardening_away_and_owners_put_it_back(
 
 async def test_a_server_of_somebody_elses_is_not_shown(hub: Hub, admin: Client) -> None:
     await admin.post("/api/servers", json=CLOCK)
-    other = await hub.client(await hub.person("other@example.org", Role.MAINTAINER))
+    other = await hub.client(await hub.person("other@example.org", Role.MEMBER))
 
     assert (await other.get(PLACE)).status == 404
     assert (await other.put(PLACE, json={})).status == 404

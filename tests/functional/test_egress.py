@@ -119,7 +119,7 @@ async def test_only_administrators_let_a_server_into_the_private_network(
     hub: Hub,
 ) -> None:
     await hub.person("admin@example.org")
-    maintainer = await hub.client(await hub.person("m@example.org", Role.MAINTAINER))
+    maintainer = await hub.client(await hub.person("m@example.org", Role.MEMBER))
     await maintainer.post("/api/servers", json=WEATHER)
     private = {"hosts": ["10.0.0.5:5432"], "private": ["10.0.0.5:5432"]}
 

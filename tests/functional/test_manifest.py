@@ -152,7 +152,7 @@ async def test_the_tab_names_lists_that_were_announced_and_not_given(
 
 
 async def test_the_tab_is_for_those_who_may_see_the_server(site: pages.Hub) -> None:
-    await site.sign_in("ben@example.org", Role.MAINTAINER)
+    await site.sign_in("ben@example.org", Role.MEMBER)
 
     assert (await site.get("/servers/time/manifest")).status == 404
     assert (await site.get("/live/servers/time/manifest")).status == 404

@@ -131,7 +131,7 @@ async def test_pages_of_administrators_are_shut_for_others(
     site: Hub, path: str
 ) -> None:
     await site.sign_in()
-    await site.sign_in("ben@example.org", Role.MAINTAINER)
+    await site.sign_in("ben@example.org", Role.MEMBER)
 
     response = await site.get(path)
 

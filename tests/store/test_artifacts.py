@@ -28,7 +28,7 @@ from tests.conftest import MIGRATIONS
 from tests.fakes.runs import BOTH, digest, finished
 
 ADA, BOB = (
-    Principal(number, f"{number}@example.org", Role.MAINTAINER, "session")
+    Principal(number, f"{number}@example.org", Role.MEMBER, "session")
     for number in (1, 2)
 )
 READER = Principal(3, "reader@example.org", Role.READER, "session")
@@ -224,9 +224,7 @@ async def test_people_see_their_own_and_administrators_and_readers_all(
     assert await seen(ADA) == [1]
     assert await seen(BOB) == [2]
     assert await seen(SYSTEM) == await seen(READER) == [3, 2, 1]
-    assert (
-        await seen(Principal(77, "new@example.org", Role.MAINTAINER, "session")) == []
-    )
+    assert await seen(Principal(77, "new@example.org", Role.MEMBER, "session")) == []
     for run_id in (2, 3, 99):
         with pytest.raises(ArtifactNotFoundError):
             await ledger.get(ADA, run_id)

@@ -120,7 +120,7 @@ async def scene(database: Database) -> Scene:
 
     server = await database.run(write)
     return Scene(
-        database, Principal(user.id, user.email, Role.MAINTAINER, "session"), server
+        database, Principal(user.id, user.email, Role.MEMBER, "session"), server
     )
 
 

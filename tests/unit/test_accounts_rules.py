@@ -25,7 +25,7 @@ def somebody(role: Role, user_id: int = 7) -> Principal:
 
 
 @pytest.mark.parametrize(
-    ("role", "sees"), [(Role.ADMIN, None), (Role.READER, None), (Role.MAINTAINER, 7)]
+    ("role", "sees"), [(Role.ADMIN, None), (Role.READER, None), (Role.MEMBER, 7)]
 )
 def test_a_maintainer_sees_only_their_own(role: Role, sees: int | None) -> None:
     assert visible_owner(somebody(role)) == sees
@@ -35,7 +35,7 @@ def test_a_maintainer_sees_only_their_own(role: Role, sees: int | None) -> None:
     ("role", "own", "others"),
     [
         (Role.ADMIN, True, True),
-        (Role.MAINTAINER, True, False),
+        (Role.MEMBER, True, False),
         (Role.READER, False, False),
     ],
 )
@@ -52,7 +52,7 @@ def test_the_system_owns_nothing() -> None:
     assert not may_create(SYSTEM)
 
 
-@pytest.mark.parametrize("role", [Role.MAINTAINER, Role.READER])
+@pytest.mark.parametrize("role", [Role.MEMBER, Role.READER])
 def test_only_administrators_administer(role: Role) -> None:
     with pytest.raises(NotAllowedError):
         require_may_administer(somebody(role))

@@ -26,7 +26,7 @@ class NewUserBody(Credentials):
         description="At least 10 characters.",
         json_schema_extra={"minLength": 10},
     )
-    role: Role = Field(Role.MAINTAINER, description="What they may do.")
+    role: Role = Field(Role.MEMBER, description="What they may do.")
 
 
 class UserList(BaseModel):

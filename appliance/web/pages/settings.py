@@ -27,7 +27,7 @@ LIFETIMES = (
 )
 ROLES = tuple(
     (role.value, role.value.capitalize())
-    for role in (Role.MAINTAINER, Role.READER, Role.ADMIN)
+    for role in (Role.MEMBER, Role.READER, Role.ADMIN)
 )
 _EMPTY: dict[str, Any] = {"values": {}, "errors": {}, "problem": None}
 
