@@ -144,7 +144,8 @@ class ApiKey:
     """A key for programs; the key itself is known only to whoever was shown it."""
 
     id: int
-    user_id: int
+    #: ``None``: it acts for an organisation.
+    user_id: int | None
     name: str
     prefix: str
     created_at: datetime

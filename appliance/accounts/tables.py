@@ -1,4 +1,4 @@
-"""People, sessions and keys as rows (migration 0001)."""
+"""People, sessions and keys as rows (migrations 0001 and 0033)."""
 
 from peewee import (
     BigAutoField,
@@ -9,7 +9,7 @@ from peewee import (
     IntegerField,
     TextField,
 )
-from playhouse.postgres_ext import DateTimeTZField
+from playhouse.postgres_ext import BinaryJSONField, DateTimeTZField
 
 from appliance.infra.database import Table
 
@@ -23,6 +23,7 @@ class UserRow(Table):
     role = TextField()
     created_at = DateTimeTZField()
     disabled_at = DateTimeTZField(null=True)
+    server_quota = IntegerField(null=True)
 
     class Meta:
         table_name = "users"
@@ -46,10 +47,10 @@ class SessionRow(Table):
 
 
 class ApiKeyRow(Table):
-    """A key for programs."""
+    """A key for programs: a person's, or one that acts for an organisation."""
 
     id = BigAutoField()
-    user_id = BigIntegerField()
+    user_id = BigIntegerField(null=True)
     name = TextField()
     prefix = TextField()
     key_hash = BlobField()
@@ -59,6 +60,9 @@ class ApiKeyRow(Table):
     revoked_at = DateTimeTZField(null=True)
     calls_per_second = DoubleField(null=True)
     concurrency = IntegerField(null=True)
+    org_id = BigIntegerField(null=True)
+    org_role = TextField(null=True)
+    scope = BinaryJSONField(null=True, index=False)
 
     class Meta:
         table_name = "api_keys"

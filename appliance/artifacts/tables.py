@@ -90,6 +90,7 @@ class CatalogRow(Table):
     is_succeeded = BooleanField()
     run_id = BigIntegerField()
     owner_id = BigIntegerField(null=True)
+    org_id = BigIntegerField(null=True)
     server_type = TextField()
     status = TextField()
     tier_class = TextField()

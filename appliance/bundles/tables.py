@@ -19,6 +19,7 @@ class BundleRow(Table):
     id = BigAutoField()
     name = TextField()
     owner_id = BigIntegerField()
+    org_id = BigIntegerField(null=True)
     description = TextField()
     separator = TextField()
     endpoint_key_hash = BlobField()

@@ -1,4 +1,4 @@
-"""The routing table: read from four views, kept in memory, replaced as a whole when something changed."""
+"""The routing table: read from five views, kept in memory, replaced as a whole when something changed."""
 
 import asyncio
 import contextlib
@@ -26,7 +26,7 @@ RETRY_S = 0.5
 _ROUTES = """
 SELECT server_id, name, owner_id, endpoint_key_hash, status, status_reason,
        instance_id, container_id, transport, address, allowed_tools,
-       deployment_id, session_mode, limits, trace_bodies, listed, card, held_tools, pinned_tools
+       deployment_id, session_mode, limits, trace_bodies, listed, card, held_tools, pinned_tools, org_id
 FROM gateway_routes
 """
 _BESIDE = """
@@ -34,13 +34,14 @@ SELECT name, instance_id, deployment_id, container_id, transport, address, is_le
 FROM gateway_beside
 """
 _KEYS = """
-SELECT key_hash, user_id, every_server, extract(epoch FROM expires_at)::float8, key_id, calls_per_second, concurrency
+SELECT key_hash, user_id, extract(epoch FROM expires_at)::float8, key_id, calls_per_second, concurrency, org_id
 FROM gateway_keys
 """
 _BUNDLES = """
-SELECT bundle_id, name, owner_id, endpoint_key_hash, separator, description, trace_bodies, members
+SELECT bundle_id, name, owner_id, endpoint_key_hash, separator, description, trace_bodies, members, org_id
 FROM gateway_bundles
 """
+_PEOPLE = "SELECT user_id, every_server, org_ids FROM gateway_people"
 #: The transport of a route that is a bundle.
 BUNDLE = "bundle"
 
@@ -86,6 +87,8 @@ class Route:
     held_tools: dict[str, str] = field(default_factory=dict)
     #: Tools to the fingerprints that were approved, where nothing else may pass; ``None``: anything may.
     pinned_tools: dict[str, str] | None = None
+    #: Of the organisation that it belongs to; ``None``: it is ``owner_id``'s own.
+    org_id: int | None = None
 
     @property
     def screen(self) -> Screen | None:
@@ -97,16 +100,27 @@ class Route:
 
 @dataclass(frozen=True, slots=True)
 class UserKey:
-    """What a user's key opens."""
+    """A key of a person, or one that acts for an organisation."""
 
-    user_id: int
-    every_server: bool
+    #: ``None``: it acts for ``org_id``.
+    user_id: int | None
     #: Seconds since the epoch; ``None``: never.
     expires_at: float | None
     key_id: int = 0
     #: ``None``: as the settings say.
     calls_per_second: float | None = None
     concurrency: int | None = None
+    #: ``None``: it is ``user_id``'s.
+    org_id: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Person:
+    """What somebody may call besides their own."""
+
+    every_server: bool = False
+    #: Numbers of the organisations whose servers and bundles they may call.
+    org_ids: frozenset[int] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,6 +138,8 @@ class RoutingTable:
     bundle_keys: dict[bytes, int] = field(default_factory=dict)
     #: By instance: those beside the routed ones. Only the hub asks them, and calls that began before they were left.
     beside: dict[int, Route] = field(default_factory=dict)
+    #: By their numbers: those who may call at all.
+    people: dict[int, Person] = field(default_factory=dict)
 
     def all_routes(self) -> Iterator[Route]:
         """Yield servers, then bundles, then what may become a server's next instance."""
@@ -152,6 +168,8 @@ def read_table(connection: psycopg2.extensions.connection) -> RoutingTable:
         keys = cursor.fetchall()
         cursor.execute(_BUNDLES)
         bundles = cursor.fetchall()
+        cursor.execute(_PEOPLE)
+        people = cursor.fetchall()
         cursor.execute("COMMIT")
     routes = {row[1]: _route(row) for row in rows}
     return RoutingTable(
@@ -162,6 +180,7 @@ def read_table(connection: psycopg2.extensions.connection) -> RoutingTable:
         bundles={row[1]: _bundle(row) for row in bundles},
         bundle_keys={bytes(row[3]): row[0] for row in bundles},
         beside={row[1]: _beside(routes[row[0]], row) for row in beside},
+        people={row[0]: Person(row[1], frozenset(row[2])) for row in people},
     )
 
 
@@ -179,7 +198,8 @@ def _beside(route: Route, row: tuple[Any, ...]) -> Route:
 
 
 def _bundle(row: tuple[Any, ...]) -> Route:
-    bundle_id, name, owner_id, _, separator, description, trace_bodies, members = row
+    bundle_id, name, owner_id, _, separator, description, trace_bodies, *rest = row
+    members, org_id = rest
     return Route(
         server_id=0,
         name=name,
@@ -194,6 +214,7 @@ def _bundle(row: tuple[Any, ...]) -> Route:
         bundle_id=bundle_id,
         separator=separator,
         members=members_of(members),
+        org_id=org_id,
     )
 
 
@@ -201,7 +222,7 @@ def _route(row: tuple[Any, ...]) -> Route:
     server_id, name, owner_id, _, status, reason, *place = row
     instance_id, container_id, transport, address, tools, *rest = place
     deployment_id, session_mode, limits, trace_bodies, listed, card, *review = rest
-    held, pinned = review
+    held, pinned, org_id = review
     return Route(
         server_id=server_id,
         name=name,
@@ -221,6 +242,7 @@ def _route(row: tuple[Any, ...]) -> Route:
         card=card or {},
         held_tools=held or {},
         pinned_tools=pinned,
+        org_id=org_id,
     )
 
 

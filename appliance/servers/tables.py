@@ -18,6 +18,7 @@ class ServerRow(Table):
     id = BigAutoField()
     name = TextField()
     owner_id = BigIntegerField()
+    org_id = BigIntegerField(null=True)
     server_type = TextField()
     source = BinaryJSONField(index=False)
     config = BinaryJSONField(index=False)

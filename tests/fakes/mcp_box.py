@@ -228,6 +228,7 @@ class Box:
         self.execute("DELETE FROM bundles")
         self.execute("UPDATE servers SET deployment_id = NULL")
         self.execute("DELETE FROM servers")
+        self.execute("DELETE FROM orgs")
         self.execute("DELETE FROM users")
 
     def add_user(self, role: str = "member") -> Any:

@@ -195,13 +195,12 @@ def test_a_key_has_its_own_limits_or_those_of_the_settings() -> None:
     defaults = {"calls_per_second": 5, "concurrency": 0}
     own = UserKey(
         1,
-        every_server=False,
         expires_at=None,
         key_id=7,
         calls_per_second=50.0,
         concurrency=2,
     )
-    plain = UserKey(1, every_server=False, expires_at=None, key_id=8)
+    plain = UserKey(1, expires_at=None, key_id=8)
 
     assert limits_of(admission(key=own), defaults) == (
         Limit("key:7", "This key", 50.0, 2),

@@ -5,6 +5,7 @@ import json
 import os
 import time
 import zlib
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -25,22 +26,34 @@ from appliance.gateway.edge.sessions import (
 )
 from appliance.gateway.http.upstream import is_public
 from appliance.gateway.protocol.header_values import header_value
-from appliance.gateway.routes import Route, RoutingTable, UserKey
+from appliance.gateway.routes import Person, Route, RoutingTable, UserKey
 from appliance.gateway.snapshot import Snapshot
 from appliance.settings import load_settings
 
 SECRET = "s" * 32
 HUB = key_hash(internal_key(SECRET.encode()))
 ROUTE = Route(server_id=1, name="a", owner_id=5, status="running", status_reason="")
+#: Of organisations; both were brought by 5, who is in neither.
+OURS = replace(ROUTE, server_id=3, name="ours", org_id=3)
+THEIRS = replace(ROUTE, server_id=4, name="theirs", org_id=4)
 TABLE = RoutingTable(
-    routes={"a": ROUTE},
+    routes={"a": ROUTE, "ours": OURS, "theirs": THEIRS},
     endpoint_keys={key_hash("endpoint-a"): 1, key_hash("endpoint-b"): 2},
     user_keys={
-        key_hash("owner"): UserKey(5, every_server=False, expires_at=None),
-        key_hash("other"): UserKey(6, every_server=False, expires_at=None),
-        key_hash("admin"): UserKey(7, every_server=True, expires_at=100.0),
+        key_hash("owner"): UserKey(5, expires_at=None),
+        key_hash("other"): UserKey(6, expires_at=None),
+        key_hash("admin"): UserKey(7, expires_at=100.0),
+        key_hash("member"): UserKey(8, expires_at=None),
+        key_hash("looks only"): UserKey(9, expires_at=None),
+        key_hash("machine"): UserKey(None, expires_at=None, key_id=4, org_id=3),
     },
     loaded_at=0.0,
+    people={
+        5: Person(),
+        6: Person(org_ids=frozenset({4})),
+        7: Person(every_server=True),
+        8: Person(org_ids=frozenset({3})),
+    },
 )
 VISIBLE = st.text(
     st.characters(min_codepoint=0x21, max_codepoint=0x7E), min_size=1, max_size=40
@@ -116,6 +129,16 @@ def test_little_that_unpacks_to_much_says_nothing() -> None:
         ("admin", "a", 99, "user:7"),
         ("admin", "a", 100, Denial.UNKNOWN_KEY),
         ("admin", "nosuch", 99, Denial.NOT_FOUND),
+        ("owner", "ours", 0, Denial.NOT_FOUND),
+        ("member", "ours", 0, "user:8"),
+        ("member", "theirs", 0, Denial.NOT_FOUND),
+        ("member", "a", 0, Denial.NOT_FOUND),
+        ("other", "theirs", 0, "user:6"),
+        ("admin", "theirs", 0, "user:7"),
+        ("looks only", "a", 0, Denial.NOT_FOUND),
+        ("machine", "ours", 0, "key:4"),
+        ("machine", "theirs", 0, Denial.NOT_FOUND),
+        ("machine", "a", 0, Denial.NOT_FOUND),
         ("guess", "a", 0, Denial.UNKNOWN_KEY),
         ("guess", "nosuch", 0, Denial.UNKNOWN_KEY),
         (internal_key(SECRET.encode()), "a", 0, "hub"),

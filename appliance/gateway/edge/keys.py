@@ -26,7 +26,8 @@ class Admission:
     """A call that is let in."""
 
     route: Route
-    #: ``server:12`` or ``bundle:3`` (the endpoint's own key), ``user:5`` or ``hub``. Sessions are bound to it.
+    #: ``server:12`` or ``bundle:3`` (the endpoint's own key), ``user:5``, ``key:9`` (an organisation's) or ``hub``.
+    #: Sessions are bound to it.
     principal: str
     #: The person's key that was used; ``None``: it was another kind of key.
     user_key: UserKey | None = None
@@ -105,5 +106,21 @@ def _holder(
         user_key.expires_at is not None and user_key.expires_at <= at
     ):
         return None, False
-    owns = route is not None and user_key.user_id == route.owner_id
-    return f"user:{user_key.user_id}", user_key.every_server or owns
+    if user_key.user_id is None:
+        org_id = None if route is None else route.org_id
+        opens = org_id is not None and org_id == user_key.org_id
+        return f"key:{user_key.key_id}", opens
+    opens = route is not None and may_call(table, user_key.user_id, route)
+    return f"user:{user_key.user_id}", opens
+
+
+def may_call(table: RoutingTable, user_id: int, route: Route) -> bool:
+    """Return whether a person may call a server or a bundle: their own, their organisations', or any."""
+    person = table.people.get(user_id)
+    if person is None:
+        return False
+    if person.every_server:
+        return True
+    if route.org_id is not None:
+        return route.org_id in person.org_ids
+    return route.owner_id == user_id

@@ -106,6 +106,36 @@ def test_a_revoked_key_stops_working_within_two_seconds(web_box: Box, sql: str) 
     )
 
 
+def give_to_org(box: Box, server: str) -> int:
+    """Give a server to a new organisation without members."""
+    org: int = box.execute(
+        "INSERT INTO orgs (name, created_by) VALUES ('ours', 'x') RETURNING id"
+    )
+    box.execute("UPDATE servers SET org_id = %s WHERE name = %s", org, server)
+    return org
+
+
+def test_members_call_what_belongs_to_their_organisation(web_box: Box) -> None:
+    """Within two seconds of joining, and no longer than two seconds after they left."""
+    who = web_box.add_user()
+    key, brought = web_box.add_user_key(who), web_box.add_user_key(web_box.owner)
+    org = give_to_org(web_box, "web")
+
+    def answers(to: str, status: int) -> None:
+        wait_until(
+            lambda: all(web_box.post("web", CALL, key=to)[0] == status for _ in "1234"),
+            f"answered {status}",
+            within_s=2,
+        )
+
+    answers(brought, 404)
+    answers(key, 404)
+    web_box.execute("INSERT INTO org_members VALUES (%s, %s, 'reader', 'x')", org, who)
+    answers(key, 200)
+    web_box.execute("DELETE FROM org_members WHERE user_id = %s", who)
+    answers(key, 404)
+
+
 def test_a_deleted_server_is_not_found_any_more(web_box: Box) -> None:
     web_box.execute("UPDATE servers SET desired_state = 'deleted'")
 

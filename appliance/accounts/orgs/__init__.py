@@ -1,0 +1,1 @@
+"""Organisations: people who share servers and bundles."""
