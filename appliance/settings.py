@@ -459,6 +459,25 @@ class Settings(BaseSettings):
         None, description="Namespace, where Vault has such."
     )
 
+    # -- OAuth
+    oauth_access_token_seconds: int = Field(
+        900,
+        ge=60,
+        le=3600,
+        description="Seconds that an access token of the built-in authorization server is good.",
+    )
+    oauth_refresh_token_days: int = Field(
+        30,
+        ge=1,
+        le=365,
+        description="Days after which a client that was not used must ask its person again.",
+    )
+    oauth_registration: bool = Field(
+        True,
+        description="Whether clients may register themselves (RFC 7591). Without it, they need an id that is an address, "
+        "or one that somebody made for them.",
+    )
+
     # -- logs
     log_level: LogLevel = Field("info", description="What is logged.")
     log_format: Literal["json", "console"] = Field(

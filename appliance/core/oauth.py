@@ -12,6 +12,18 @@ CALL_SCOPE: Final = "mcp:call"
 SCOPES: Final = (READ_SCOPE, CALL_SCOPE)
 #: Of the header of our own access tokens (RFC 9068).
 JWT_TYPE: Final = "at+jwt"
+#: What signs them.
+ALGORITHM: Final = "ES256"
+#: ``issuer`` of our own keys in ``gateway_token_keys``; the address follows from ``issuer_of``.
+OWN_ISSUER: Final = ""
+#: How clients may show that they are themselves, and what they may sign with where they sign.
+CLIENT_AUTH_METHODS: Final = (
+    "none",
+    "client_secret_basic",
+    "client_secret_post",
+    "private_key_jwt",
+)
+CLIENT_ALGORITHMS: Final = ("ES256", "ES384", "RS256", "PS256", "EdDSA")
 PROTECTED_RESOURCE: Final = "/.well-known/oauth-protected-resource"
 AUTHORIZATION_SERVER: Final = "/.well-known/oauth-authorization-server"
 OPENID_CONFIGURATION: Final = "/.well-known/openid-configuration"
@@ -96,7 +108,7 @@ def authorization_server(issuer: str, *, registers: bool) -> dict[str, Any]:
         issuer: Its URL, without a slash at the end.
         registers: Whether clients may register themselves.
     """
-    document = {
+    document: dict[str, Any] = {
         "issuer": issuer,
         "authorization_endpoint": f"{issuer}/oauth/authorize",
         "token_endpoint": f"{issuer}/oauth/token",
@@ -110,11 +122,8 @@ def authorization_server(issuer: str, *, registers: bool) -> dict[str, Any]:
             "refresh_token",
             "client_credentials",
         ],
-        "token_endpoint_auth_methods_supported": [
-            "none",
-            "client_secret_basic",
-            "client_secret_post",
-        ],
+        **_client_auth("token_endpoint"),
+        **_client_auth("revocation_endpoint"),
         "code_challenge_methods_supported": ["S256"],
         "authorization_response_iss_parameter_supported": True,
         "client_id_metadata_document_supported": True,
@@ -122,6 +131,13 @@ def authorization_server(issuer: str, *, registers: bool) -> dict[str, Any]:
     if registers:
         document["registration_endpoint"] = f"{issuer}/oauth/register"
     return document
+
+
+def _client_auth(endpoint: str) -> dict[str, Any]:
+    return {
+        f"{endpoint}_auth_methods_supported": list(CLIENT_AUTH_METHODS),
+        f"{endpoint}_auth_signing_alg_values_supported": list(CLIENT_ALGORITHMS),
+    }
 
 
 def _split(url: str) -> tuple[str, str]:

@@ -1,0 +1,1 @@
+"""The built-in authorization server: clients, consent, grants and tokens."""
