@@ -17,8 +17,8 @@ from cryptography.hazmat.primitives.serialization import (
     PrivateFormat,
 )
 
-from appliance.accounts.model import Principal
 from appliance.accounts.access import require_administer
+from appliance.accounts.model import Principal
 from appliance.core.oauth import ALGORITHM
 from appliance.infra.database import Database
 from appliance.infra.sealing import Sealer

@@ -1,4 +1,4 @@
-"""Keys, clients, grants and tokens as rows (migration 0033)."""
+"""Keys, clients, grants and tokens as rows (migration 0034)."""
 
 from peewee import (
     BigAutoField,
