@@ -26,7 +26,6 @@ _PORT = re.compile(
     r"(?:\bport\b[\"']?\s*[:=]\s*|\.listen\(\s*|PORT\b[^\n]{0,24}?(?:\|\||\?\?|,)\s*[\"']?)(\d{4,5})\b",
     re.IGNORECASE,
 )
-_EXPOSE = re.compile(r"^\s*EXPOSE\s+(.+)$", re.IGNORECASE | re.MULTILINE)
 #: What MCP servers listen on by custom, when an image names several ports.
 _USUAL_PORTS = (8000, 3000, 8080, 3001, 8001, 5000)
 
@@ -65,17 +64,6 @@ def from_image(config: Mapping[str, Any]) -> dict[str, Any]:
     ]
     port = usual_port(exposed)
     return {"transport": HTTP, "port": port} if port else {}
-
-
-def exposed_ports(dockerfile: str) -> list[int]:
-    """Return the TCP ports that a Dockerfile exposes; variables are passed over."""
-    words = [
-        word
-        for line in _EXPOSE.findall(dockerfile)
-        for word in line.split("#")[0].split()
-    ]
-    numbers = [word.removesuffix("/tcp") for word in words]
-    return [int(item) for item in numbers if item.isdigit() and 0 < int(item) < 65536]  # noqa: PLR2004 - TCP's range
 
 
 def usual_port(exposed: Iterable[int]) -> int | None:

@@ -56,11 +56,6 @@ class Collector:
         self._again: dict[str, Printer] = {}
         self._printing: dict[str, Printer] = {}
 
-    @property
-    def readers(self) -> int:
-        """How many containers are read."""
-        return len(self._readers)
-
     def printers(self) -> list[Printer]:
         """Return the containers that are read: those that run, and some that ended just now."""
         return list(self._printing.values())

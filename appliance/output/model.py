@@ -92,11 +92,6 @@ class Filter:
     #: Beginning of a session's mark.
     session: str = ""
 
-    @property
-    def is_empty(self) -> bool:
-        """Whether every line matches."""
-        return self == Filter()
-
 
 @dataclass(frozen=True)
 class Page:

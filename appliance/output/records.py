@@ -65,12 +65,6 @@ def read_checkpoint(record: bytes) -> tuple[str, int, frozenset[int]] | None:
     return parts[3].decode("ascii", "replace"), int(parts[0]), known
 
 
-def moment_of(record: bytes) -> int:
-    """Return a record's moment in nanoseconds; 0 for what is no record."""
-    digits = record.partition(b" ")[0]
-    return int(digits) if digits.isdigit() else 0
-
-
 def matcher(wanted: Filter) -> Matches:
     """Return what tells whether a record is a line that is wanted; cheap for those that are not."""
     code = _CODES[wanted.stream].encode() if wanted.stream else None

@@ -55,11 +55,6 @@ class Passage:
         #: Set once the attempt has failed: nothing more will come of it.
         self.is_over = asyncio.Event()
 
-    @property
-    def has_requests(self) -> bool:
-        """Whether something of the engine's is being answered."""
-        return bool(self._tasks)
-
     def begin(self) -> None:
         """Start another attempt; what still comes in from the one before has no say in it."""
         self._attempt += 1

@@ -27,8 +27,6 @@ from typing import Any, BinaryIO
 
 LENGTH = struct.Struct(">I")
 PIECE = 256 * 1024
-#: Longest question; a path is at most 4096 bytes.
-MAX_QUESTION = 64 * 1024
 #: Open folders above one that is being emptied or measured.
 MAX_DEPTH = 200
 RENAME_NOREPLACE = 1

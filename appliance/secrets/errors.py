@@ -49,9 +49,3 @@ class VaultValueMissingError(UnavailableError):
     """Vault has no value where the database says that there is one."""
 
     code = "vault_value_missing"
-
-
-class NoMemoryDirectoryError(UnavailableError):
-    """There is no file system in memory on which values could be delivered."""
-
-    code = "no_memory_directory"

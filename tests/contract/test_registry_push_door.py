@@ -153,11 +153,11 @@ async def test_what_an_ended_attempt_breaks_off_is_no_failure_of_the_next(
         ajar.session.patch(f"http://{host}{location}", data=body())
     )
     await is_sending.wait()
-    await _until(lambda: ajar.passage.has_requests)
+    await _until(lambda: bool(ajar.passage._tasks))
 
     ajar.passage.begin()
     sending.cancel()
-    await _until(lambda: not ajar.passage.has_requests)
+    await _until(lambda: not ajar.passage._tasks)
 
     assert ajar.passage.failure is None
     assert not ajar.passage.is_over.is_set()

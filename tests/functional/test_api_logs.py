@@ -61,7 +61,7 @@ async def test_lines_outlive_their_container_and_a_hub_that_starts_again_reads_o
             async with asyncio.timeout(PATIENCE_S):
                 while box.printers.reads < 2:
                     await asyncio.sleep(0.01)
-            while output.collector.readers:
+            while output.collector.printers():
                 await asyncio.sleep(0.01)
             await output.recorder.end(box.server_id)
 

@@ -13,7 +13,7 @@ from appliance.builds.project import (
     Tree,
     recognise,
 )
-from appliance.builds.speech import exposed_ports, from_image, from_sources
+from appliance.builds.speech import from_image, from_sources
 
 
 def tree(*names: str, **texts: str) -> Tree:
@@ -187,12 +187,6 @@ def test_how_a_server_speaks_is_guessed(
     texts: list[str], exposed: list[int], speech: dict[str, object]
 ) -> None:
     assert from_sources(texts, exposed=exposed) == speech
-
-
-def test_ports_of_a_dockerfile_are_read() -> None:
-    text = "FROM x\nEXPOSE 8000/tcp 53/udp $PORT # comment 99\n  expose 9000\nRUN EXPOSE 1\n"
-
-    assert exposed_ports(text) == [8000, 9000]
 
 
 def test_an_image_that_exposes_nothing_speaks_stdio() -> None:
