@@ -1,38 +1,10 @@
 """Keeps our table in the kernel's firewall, and each bridge as it must be."""
 
-import contextlib
-import socket
-
 from appliance.egress import command, links, rules
 from appliance.egress.config import EgressConfig
 from appliance.egress.errors import NoRightsError
-from appliance.egress.nflog import NETLINK_NETFILTER, PacketLog
+from appliance.egress.nflog import PacketLog
 from appliance.egress.policies import Board
-
-#: Group of netlink in which the kernel tells of changed rules, as a mask.
-_CHANGES = 1 << 6
-
-
-class RuleWatch:
-    """A socket that the kernel writes to whenever anybody changes rules of nftables, ours or not."""
-
-    def __init__(self) -> None:
-        """Subscribe."""
-        self._socket = socket.socket(
-            socket.AF_NETLINK, socket.SOCK_RAW, NETLINK_NETFILTER
-        )
-        self._socket.bind((0, _CHANGES))
-        self._socket.settimeout(0)
-
-    def fileno(self) -> int:
-        """Return the socket's descriptor."""
-        return self._socket.fileno()
-
-    def drain(self) -> None:
-        """Take what was told."""
-        with contextlib.suppress(OSError):
-            while self._socket.recv(65536):
-                pass
 
 
 class Firewall:

@@ -11,7 +11,6 @@ from pathlib import Path
 from appliance.core.egress import GATEWAY_OFFSET, server_of
 from appliance.egress.command import run
 
-_RTMGRP_LINK, _RTMGRP_IPV4_IFADDR = 1, 0x10
 _ROUTES = Path("/proc/net/route")
 #: Every address of this box, among other things.
 _LOCAL = Path("/proc/net/fib_trie")
@@ -28,27 +27,6 @@ class Bridge:
     network: ipaddress.IPv4Network
     #: The interface's number: another bridge of the same name has another.
     index: int = 0
-
-
-class LinkWatch:
-    """A socket that the kernel writes to whenever an interface or an address comes or goes."""
-
-    def __init__(self) -> None:
-        """Subscribe."""
-        self._socket = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, 0)
-        self._socket.bind((0, _RTMGRP_LINK | _RTMGRP_IPV4_IFADDR))
-        self._socket.settimeout(0)
-
-    def fileno(self) -> int:
-        """Return the socket's descriptor."""
-        return self._socket.fileno()
-
-    def drain(self) -> None:
-        """Take what was told; who wants to know looks at the box itself."""
-        # ENOBUFS: something was missed, which a look mends as well.
-        with contextlib.suppress(OSError):
-            while self._socket.recv(65536):
-                pass
 
 
 def bridges(prefix: str) -> list[Bridge]:

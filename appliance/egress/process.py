@@ -14,11 +14,11 @@ from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 
-from appliance.egress import links
+from appliance.egress import links, watch
 from appliance.egress.config import EgressConfig
 from appliance.egress.connections import Connections
 from appliance.egress.errors import NoRightsError
-from appliance.egress.firewall import Firewall, RuleWatch
+from appliance.egress.firewall import Firewall
 from appliance.egress.ledger import Ledger, Rules
 from appliance.egress.loop import READ, Loop
 from appliance.egress.names import NameServer
@@ -72,7 +72,7 @@ class Egress:
             port=config.port,
         )
         self._ledger = Ledger(config.database, self._records, self._took)
-        self._links, self._rules = links.LinkWatch(), RuleWatch()
+        self._links, self._rules = watch.of_links(), watch.of_rules()
 
     def run(self) -> None:
         """Serve until SIGTERM or SIGINT. Blocking. The rules stay: what runs on stays as closed as it was."""
