@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from appliance.core.egress import GATEWAY_OFFSET, server_of
+from appliance.core.routes import Route, parse_routes
 from appliance.egress.command import run
 
 _ROUTES = Path("/proc/net/route")
@@ -31,21 +32,18 @@ class Bridge:
 
 def bridges(prefix: str) -> list[Bridge]:
     """Return the bridges that are there."""
-    return parse_routes(_ROUTES.read_text(), prefix)
+    return bridges_among(parse_routes(_ROUTES.read_text()), prefix)
 
 
-def parse_routes(text: str, prefix: str) -> list[Bridge]:
-    """Return the bridges among the routes of ``/proc/net/route``."""
+def bridges_among(routes: Iterable[Route], prefix: str) -> list[Bridge]:
+    """Return the bridges that routes lead to."""
     found = {}
-    for line in text.splitlines()[1:]:
-        name, destination, gateway, _, _, _, _, mask, *_ = line.split()
+    for route in routes:
+        name, network = route.interface, route.network
         server = server_of(prefix, name)
-        if server is None or int(gateway, 16) or not int(destination, 16):
+        if server is None or route.has_gateway:
             continue
-        network = ipaddress.IPv4Network(
-            (_turned(destination), int(mask, 16).bit_count())
-        )
-        if network.prefixlen < network.max_prefixlen:
+        if 0 < network.prefixlen < network.max_prefixlen:
             found[name] = Bridge(name, server, network, _index(name))
     return list(found.values())
 
@@ -55,10 +53,6 @@ def _index(name: str) -> int:
         return socket.if_nametoindex(name)
     except OSError:
         return 0
-
-
-def _turned(number: str) -> int:
-    return int.from_bytes(bytes.fromhex(number), "little")
 
 
 def hold(bridge: Bridge, *, is_open: bool) -> bool:

@@ -5,7 +5,9 @@ ours lasts for two thousand servers with thirty containers each.
 """
 
 from collections.abc import Iterable
-from ipaddress import IPv4Address, IPv4Network, ip_network
+from ipaddress import IPv4Network, ip_network
+
+from appliance.core.routes import parse_routes
 
 PREFIX = 27
 
@@ -31,17 +33,11 @@ def routed(table: str) -> list[str]:
     Docker chooses no subnet itself where one is given, so nobody else looks whether something of another's is in the way.
 
     Args:
-        table: As ``/proc/net/route`` has it: destination and mask in columns 2 and 8, hexadecimal, least byte first.
+        table: As ``/proc/net/route`` has it.
     """
-    found = []
-    for line in table.splitlines()[1:]:
-        columns = line.split()
-        address, mask = (
-            IPv4Address(bytes.fromhex(columns[place])[::-1]) for place in (1, 7)
-        )
-        if int(mask):
-            found.append(str(IPv4Network(f"{address}/{mask}", strict=False)))
-    return found
+    return [
+        str(route.network) for route in parse_routes(table) if route.network.prefixlen
+    ]
 
 
 def _ipv4(text: str) -> IPv4Network | None:

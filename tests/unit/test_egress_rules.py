@@ -6,8 +6,9 @@ from datetime import UTC, datetime
 import pytest
 
 from appliance.core.egress import EgressMode, EgressPolicy, covers, problems, server_of
+from appliance.core.routes import parse_routes
 from appliance.egress import rules, wire
-from appliance.egress.links import parse_routes
+from appliance.egress.links import bridges_among
 from appliance.egress.nflog import Denied, parse_packet
 from appliance.egress.policies import Board, Policy, Rule, policy_of, verdict
 from appliance.egress.records import NAMES_BELOW, Attempt, Records
@@ -206,7 +207,7 @@ def test_the_routes_name_our_bridges() -> None:
         "mcpc0ffee-1z\t2000D50A\t00000000\t0001\t0\t0\t0\tE0FFFFFF\t0\t0\t0\n"
     )
 
-    (bridge,) = parse_routes(text, "mcpc0ffee-")
+    (bridge,) = bridges_among(parse_routes(text), "mcpc0ffee-")
 
     assert (bridge.server, str(bridge.network)) == (71, "10.213.0.32/27")
 
