@@ -17,6 +17,7 @@ from appliance.infra.connections import connect, connection_arguments
 from tests.bench.load import LOAD_CPU, MEASURED_CPU, cpu_s, descendants
 from tests.cluster import throw_away_cluster
 from tests.fakes.mcp_box import ROOT, Box, wait_until
+from tests.harness.ports import free_port
 
 _NGINX = """
 worker_processes 1;
@@ -117,13 +118,6 @@ def one_worker(database_url: str, run_dir: Path, **settings: Any) -> Iterator[Bo
         yield box
     finally:
         box.stop()
-
-
-def free_port() -> int:
-    """Return a port that nothing listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 @contextmanager

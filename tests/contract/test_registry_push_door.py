@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
 import aiohttp
@@ -16,7 +16,9 @@ from appliance.registry.errors import ErrorKind, RegistryError
 from appliance.registry.model import OCI_INDEX, OCI_MANIFEST, digest_of
 from appliance.registry.passage import Passage
 from appliance.registry.push import Push
-from tests.harness.registry import Registry, free_port, registry
+from tests.harness.ports import free_port
+from tests.harness.registry import Registry, registry
+from tests.harness.waiting import until
 
 CONFIG = b"{}"
 LAYER = b"layer" * 1000
@@ -76,11 +78,6 @@ async def _manifest(ajar: Ajar) -> bytes:
         "layers": [{**parts[1], "digest": layer}],
     }
     return json.dumps(whole).encode()
-
-
-async def _until(is_so: Callable[[], bool]) -> None:
-    while not is_so():
-        await asyncio.sleep(0.01)
 
 
 async def _put(ajar: Ajar, reference: str, body: bytes, media_type: str) -> int:
@@ -153,11 +150,11 @@ async def test_what_an_ended_attempt_breaks_off_is_no_failure_of_the_next(
         ajar.session.patch(f"http://{host}{location}", data=body())
     )
     await is_sending.wait()
-    await _until(lambda: bool(ajar.passage._tasks))
+    await until(lambda: bool(ajar.passage._tasks))
 
     ajar.passage.begin()
     sending.cancel()
-    await _until(lambda: not ajar.passage._tasks)
+    await until(lambda: not ajar.passage._tasks)
 
     assert ajar.passage.failure is None
     assert not ajar.passage.is_over.is_set()

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from getpass import getuser
 from pathlib import Path
 
-from tests.harness.registry import free_port
+from tests.harness.ports import free_port
 
 START_S = 10.0
 

@@ -33,7 +33,8 @@ from appliance.servers.webhooks import (
 from appliance.web.requests import Access
 from appliance.web.routes import operations
 from tests.functional.hub import Hub
-from tests.store.test_jobs_worker import QUICK, until
+from tests.harness.waiting import until
+from tests.store.test_jobs_worker import QUICK
 
 Client = TestClient[Any, Any]
 REPOSITORY = {

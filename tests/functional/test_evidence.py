@@ -10,6 +10,7 @@ import sys
 from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from functools import partial
 from types import SimpleNamespace
 from typing import Any
 
@@ -48,6 +49,7 @@ from appliance.sources.model import Ecosystem, PackageSource
 from tests.engine import Box, box, docker, engine
 from tests.harness.busybox import busybox
 from tests.harness.registry import Registry, digest_of, registry
+from tests.harness.waiting import until
 
 __all__ = ["box", "engine"]
 
@@ -495,13 +497,6 @@ def test_only_what_may_pass_is_tried_again(
 # -- killed in the middle
 
 
-async def until(what: Callable[[], bool]) -> None:
-    """Wait for something that another process brings about."""
-    async with asyncio.timeout(30):
-        while not await asyncio.to_thread(what):
-            await asyncio.sleep(0.02)
-
-
 async def test_a_worker_that_is_killed_at_any_step_leaves_one_whole_set(
     archive: Archive, client: RegistryClient, running: Registry, box: Box
 ) -> None:
@@ -536,7 +531,7 @@ async def test_a_worker_that_is_killed_at_any_step_leaves_one_whole_set(
             stdout=asyncio.subprocess.DEVNULL,
         )  # fmt: skip
         try:
-            await until(step)
+            await until(partial(asyncio.to_thread, step))
         finally:
             worker.kill()
             await worker.wait()

@@ -14,15 +14,11 @@ from shutil import rmtree
 
 import pytest
 
+from tests.harness.ports import free_port
+
 WAIT_S = 30
 #: What supervisord allows its processes for stopping, one after the other, with a margin.
 COMMAND_S = 90
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 class Box:
@@ -30,12 +26,12 @@ class Box:
 
     def __init__(self, home: Path) -> None:
         self.home = home
-        self.port = _free_port()
+        self.port = free_port()
         settings = {
             "JWT_SECRET": secrets.token_urlsafe(48),
             "BIND_ADDRESS": "127.0.0.1",
             "BIND_PORT": self.port,
-            "MCP_GATEWAY_URL": f"http://127.0.0.1:{_free_port()}",
+            "MCP_GATEWAY_URL": f"http://127.0.0.1:{free_port()}",
             "GATEWAY_BIND_ADDRESS": "127.0.0.1",
             "GW_WORKERS": 1,
             "DATA_DIR": home / "data",

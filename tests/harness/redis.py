@@ -7,14 +7,9 @@ import tempfile
 import time
 from collections.abc import Iterator
 
+from tests.harness.ports import free_port
+
 PATIENCE_S = 20.0
-
-
-def free_port() -> int:
-    """Return a port on which nobody listens now."""
-    with socket.socket() as trial:
-        trial.bind(("127.0.0.1", 0))
-        return int(trial.getsockname()[1])
 
 
 def own_address() -> str:

@@ -7,7 +7,6 @@ import os
 import secrets
 import shutil
 import signal
-import socket
 import subprocess
 import tempfile
 import time
@@ -19,6 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from tests.harness.ports import free_port
 from tests.harness.token_server import TokenServer, token_server
 
 Auth = Literal["none", "htpasswd", "token"]
@@ -196,13 +196,6 @@ def _wait(host: str, process: "subprocess.Popen[bytes]") -> None:
         if time.monotonic() > deadline:
             raise TimeoutError(f"docker-registry does not answer at {host}")
         time.sleep(0.05)
-
-
-def free_port() -> int:
-    """Return a port of loopback that nobody uses."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def digest_of(data: bytes) -> str:

@@ -14,6 +14,7 @@ from appliance.jobs.model import Schedule
 from appliance.jobs.queue import JobQueue
 from appliance.observability.metrics import Metrics
 from tests.cluster import ThrowAwayCluster
+from tests.harness.waiting import until
 
 PATIENCE_S = 15
 
@@ -51,12 +52,6 @@ async def ticking(
         yield clock
     finally:
         await clock.stop()
-
-
-async def until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(PATIENCE_S):
-        while not condition():
-            await asyncio.sleep(0.02)
 
 
 async def schedule(database: Database) -> Schedule:

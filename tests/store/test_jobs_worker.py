@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager, closing
 from typing import Any
 
@@ -26,6 +26,7 @@ from appliance.observability.metrics import Metrics
 from tests.cluster import ThrowAwayCluster, throw_away_cluster
 from tests.conftest import MIGRATIONS
 from tests.fakes.jobs import Gate, Script
+from tests.harness.waiting import until
 
 PATIENCE_S = 15
 QUICK = Timing(
@@ -57,12 +58,6 @@ async def working(
         yield worker
     finally:
         await worker.stop()
-
-
-async def until(condition: Callable[[], Awaitable[bool]]) -> None:
-    async with asyncio.timeout(PATIENCE_S):
-        while not await condition():
-            await asyncio.sleep(0.02)
 
 
 async def ended(queue: JobQueue, job_id: int) -> Job:

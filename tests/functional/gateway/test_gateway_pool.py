@@ -25,6 +25,7 @@ from appliance.gateway.errors import SessionsFullError, TooManySessionsError
 from appliance.gateway.protocol import wire
 from appliance.gateway.protocol.wire import Envelope
 from tests.fakes.mcp_box import stdio_container
+from tests.harness.waiting import until
 
 HARDENED = (
     "--read-only",
@@ -148,12 +149,6 @@ async def answer(call: Call) -> str:
     if call.error is not None:
         raise call.error
     return str(json.loads(call.answer_body())["result"]["content"][0]["text"])
-
-
-async def until(condition: Any, *, within_s: float = 15) -> None:
-    async with asyncio.timeout(within_s):
-        while not await condition():
-            await asyncio.sleep(0.05)
 
 
 ADA, BOB = Caller("user:1", "ada"), Caller("user:2", "bob")
