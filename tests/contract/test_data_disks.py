@@ -14,7 +14,7 @@ from appliance.infra.docker import Engine
 from appliance.runtimes.data_disks import DataDisks
 from appliance.runtimes.docker import DockerExecutor
 from appliance.runtimes.isolation import DataUse, Isolation
-from appliance.runtimes.model import InstanceSpec, InstanceState, Transport
+from appliance.runtimes.model import InstanceSpec, InstanceState
 from tests.engine import SUBNET_POOL, Box, docker
 
 MIB = 1024**2
@@ -52,13 +52,9 @@ def executor(engine: Engine, box: Box, disks: DataDisks) -> DockerExecutor:
 
 
 @pytest.fixture
-def spec(base_image: str) -> InstanceSpec:
-    return InstanceSpec(
-        server_id=1,
-        server_name="one",
-        deployment_id=11,
-        image=base_image,
-        transport=Transport.STDIO,
+def spec(spec: InstanceSpec) -> InstanceSpec:
+    return replace(
+        spec,
         arguments=FILL,
     )
 

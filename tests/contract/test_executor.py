@@ -39,7 +39,6 @@ from tests.fakes.mcp_engine import EngineDoor
 EXECUTORS = ["docker_executor"]
 MIB = 1024 * 1024
 
-WAIT = ("python3", "-c", "import signal; signal.pause()")
 DEAF = (
     "python3",
     "-c",
@@ -104,14 +103,9 @@ def executor(request: pytest.FixtureRequest) -> Executor:
 
 
 @pytest.fixture
-def spec(base_image: str) -> InstanceSpec:
-    return InstanceSpec(
-        server_id=1,
-        server_name="one",
-        deployment_id=11,
-        image=base_image,
-        transport=Transport.STDIO,
-        arguments=WAIT,
+def spec(spec: InstanceSpec) -> InstanceSpec:
+    return replace(
+        spec,
         limits=Limits(cpus=0.5, memory_bytes=128 * MIB),
         isolation=Isolation(pids=64),
     )

@@ -9,7 +9,7 @@ import pytest
 from appliance.runtimes.docker import DockerExecutor
 from appliance.runtimes.errors import StartFailedError
 from appliance.runtimes.isolation import Isolation, Tier
-from appliance.runtimes.model import InstanceSpec, InstanceState, Limits, Transport
+from appliance.runtimes.model import InstanceSpec, InstanceState, Limits
 
 LOOK = """
 import json, os, pathlib, sys
@@ -24,13 +24,9 @@ print(json.dumps({'kernel': open('/proc/version').read(), 'uid': os.getuid(), 'r
 
 
 @pytest.fixture
-def spec(base_image: str) -> InstanceSpec:
-    return InstanceSpec(
-        server_id=1,
-        server_name="one",
-        deployment_id=11,
-        image=base_image,
-        transport=Transport.STDIO,
+def spec(spec: InstanceSpec) -> InstanceSpec:
+    return replace(
+        spec,
         arguments=("python3", "-c", LOOK),
         limits=Limits(memory_bytes=256 * 1024**2),
     )

@@ -25,7 +25,6 @@ from appliance.runtimes.model import (
     InstanceSpec,
     InstanceState,
     SecretValue,
-    Transport,
 )
 from tests.engine import SUBNET_POOL, Box, docker, inspect
 
@@ -79,13 +78,9 @@ def executor(engine: Engine, box: Box, memory: Path) -> DockerExecutor:
 
 
 @pytest.fixture
-def spec(base_image: str) -> InstanceSpec:
-    return InstanceSpec(
-        server_id=1,
-        server_name="one",
-        deployment_id=11,
-        image=base_image,
-        transport=Transport.STDIO,
+def spec(spec: InstanceSpec) -> InstanceSpec:
+    return replace(
+        spec,
         arguments=LOOK,
         secrets=(
             SecretValue("TOKEN", SecretStr(CANARY)),

@@ -16,7 +16,7 @@ from appliance.infra.docker import Engine
 from appliance.runtimes.data_disks import DataDisks
 from appliance.runtimes.docker import DockerExecutor
 from appliance.runtimes.errors import ImageMissingError, VolumeRefusedError
-from appliance.runtimes.model import InstanceSpec, Transport
+from appliance.runtimes.model import InstanceSpec
 from appliance.runtimes.volume_model import Incoming, Refusal, VolumeOwner
 from appliance.runtimes.volumes import DockerVolumes
 from tests.engine import SUBNET_POOL, Box, docker, inspect
@@ -51,18 +51,6 @@ async def volumes(
     found = docker_executor.volumes(image)
     yield found
     await found.close()
-
-
-@pytest.fixture
-def spec(base_image: str) -> InstanceSpec:
-    return InstanceSpec(
-        server_id=1,
-        server_name="one",
-        deployment_id=11,
-        image=base_image,
-        transport=Transport.STDIO,
-        arguments=("python3", "-c", "import signal; signal.pause()"),
-    )
 
 
 async def once(content: bytes) -> AsyncIterator[bytes]:
