@@ -13,16 +13,12 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
-from appliance.accounts.service import AccountService
 from appliance.core.egress import bridge_name, bridge_prefix
 from appliance.infra.database import Database
 from appliance.infra.docker import Engine
 from appliance.runtimes.docker import DockerExecutor
 from appliance.runtimes.model import InstanceSpec, Transport
-from appliance.servers import store
-from appliance.servers.model import NewServer
 from appliance.settings import load_settings
-from appliance.sources.model import Ecosystem, PackageSource
 from tests.cluster import ThrowAwayCluster
 from tests.engine import Box, docker
 from tests.harness.egress import (
@@ -34,6 +30,7 @@ from tests.harness.egress import (
     outside,
 )
 from tests.harness.escapes_network import Surroundings, Way, attempt, ways
+from tests.harness.hosted import ada, add_server
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -158,18 +155,8 @@ async def lab(
 
 async def added(database: Database, *names: str) -> list[int]:
     """Add servers and return their ids."""
-    accounts = AccountService(database)
-    user = await accounts.register("ada@example.org", "a long enough password")
-    accounts.close()
-    new = NewServer(PackageSource(Ecosystem.PYPI, "x"))
-
-    def add(name: str) -> int:
-        key = name.encode()
-        return store.add(
-            new, name=name, owner_id=user.id, key_hash=key, key_prefix=name
-        ).id
-
-    return [await database.run(add, name) for name in names]
+    user = await ada(database)
+    return [(await database.run(add_server, user.id, name)).id for name in names]
 
 
 async def test_every_way_out_fails_and_is_told(lab: Lab) -> None:

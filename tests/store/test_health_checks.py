@@ -11,7 +11,6 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 
-from appliance.accounts.service import AccountService
 from appliance.core.clock import now
 from appliance.infra.database import Database, proxy
 from appliance.jobs.queue import JobQueue
@@ -25,10 +24,10 @@ from appliance.servers.deploys.model import Trigger
 from appliance.servers.exchange import Gateway
 from appliance.servers.health import store as health_store
 from appliance.servers.health.model import Health, HealthState, Liveness
-from appliance.servers.model import InstanceRecord, NewServer, Server, Status
+from appliance.servers.model import InstanceRecord, Server, Status
 from appliance.servers.service import RECONCILE
-from appliance.sources.model import Ecosystem, PackageSource
 from tests.fakes.executor import IdleExecutor
+from tests.harness.hosted import ada, add_server
 from tests.harness.invocations import add_call
 
 A_SECOND = timedelta(seconds=1)
@@ -91,14 +90,7 @@ class Box:
         return await self.database.run(self._add, name)
 
     def _add(self, name: str) -> Server:
-        new = NewServer(PackageSource(Ecosystem.PYPI, "x"), name=name)
-        made = store.add(
-            new,
-            name=name,
-            owner_id=self.owner_id,
-            key_hash=name.encode().ljust(32),
-            key_prefix="k",
-        )
+        made = add_server(self.owner_id, name)
         deployment = store.add_deployment(
             made, requested_by="ada", trigger=Trigger.CREATE
         )
@@ -133,9 +125,7 @@ class Box:
 
 @pytest.fixture
 async def box(database: Database) -> AsyncIterator[Box]:
-    accounts = AccountService(database)
-    user = await accounts.register("ada@example.org", "a long enough password")
-    accounts.close()
+    user = await ada(database)
     gateway, container = FakeGateway(), Container()
     app = web.Application()
     app.router.add_post("/servers/{name}/mcp", gateway.handle)

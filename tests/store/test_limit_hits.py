@@ -5,7 +5,6 @@ from typing import cast
 
 import pytest
 
-from appliance.accounts.service import AccountService
 from appliance.infra.database import Database, proxy
 from appliance.runtimes.isolation import DataUse
 from appliance.runtimes.model import Transport
@@ -14,8 +13,8 @@ from appliance.runtimes.pressure import Pressure
 from appliance.servers import store
 from appliance.servers.isolating import store as limit_store
 from appliance.servers.isolating.watch import LimitWatch
-from appliance.servers.model import InstanceRecord, NewServer, Server
-from appliance.sources.model import Ecosystem, PackageSource
+from appliance.servers.model import InstanceRecord, Server
+from tests.harness.hosted import ada, add_server
 
 
 class Kernel:
@@ -34,17 +33,8 @@ class Kernel:
 
 @pytest.fixture
 async def server(database: Database) -> Server:
-    accounts = AccountService(database)
-    user = await accounts.register("ada@example.org", "a long enough password")
-    accounts.close()
-
-    def write() -> Server:
-        new = NewServer(PackageSource(Ecosystem.PYPI, "x"), name="clock")
-        return store.add(
-            new, name="clock", owner_id=user.id, key_hash=b"k" * 32, key_prefix="k"
-        )
-
-    return await database.run(write)
+    user = await ada(database)
+    return await database.run(add_server, user.id)
 
 
 async def _run_in(database: Database, server: Server, container_id: str) -> None:

@@ -9,7 +9,6 @@ from typing import Any, cast
 import pytest
 
 from appliance.accounts.model import Principal, Role
-from appliance.accounts.service import AccountService
 from appliance.builds.errors import PackageNotFoundError
 from appliance.builds.service import BuildService
 from appliance.core.clock import now
@@ -41,6 +40,7 @@ from tests.fakes.box import (
     Mortal,
     MortalDatabase,
 )
+from tests.harness.hosted import ada
 from tests.harness.secrets import secrets_in
 
 TIME = NewServer(PackageSource(Ecosystem.PYPI, "mcp-server-time"), name="time")
@@ -103,9 +103,7 @@ class Box:
 
 @pytest.fixture
 async def box(database: Database, tmp_path: Path) -> Box:
-    accounts = AccountService(database)
-    user = await accounts.register("ada@example.org", "a long enough password")
-    accounts.close()
+    user = await ada(database)
     mortal = Mortal()
     executor = MemoryExecutor(mortal)
     builds, mcp = MemoryBuilds(mortal), MemoryMcp(mortal, executor)

@@ -8,7 +8,6 @@ from typing import Any, cast
 
 import pytest
 
-from appliance.accounts.service import AccountService
 from appliance.infra.database import Database
 from appliance.jobs.model import JobContext
 from appliance.jobs.queue import JobQueue
@@ -16,9 +15,9 @@ from appliance.observability.events import EventLog, Subscription
 from appliance.runtimes.model import Transport
 from appliance.servers import manifest_store, refresh, service, store
 from appliance.servers.mcp import Manifest, McpClient, McpUnavailableError
-from appliance.servers.model import InstanceRecord, NewServer, Server, Status
+from appliance.servers.model import InstanceRecord, Server, Status
 from appliance.servers.tables import ServerRow
-from appliance.sources.model import Ecosystem, PackageSource
+from tests.harness.hosted import ada, add_server
 from tests.harness.secrets import secrets_in
 
 CLOCK = {"name": "clock", "description": "Tells the time."}
@@ -44,15 +43,10 @@ class Answers:
 @pytest.fixture
 async def server(database: Database) -> Server:
     """A server that runs and said ``BEFORE``."""
-    accounts = AccountService(database)
-    user = await accounts.register("ada@example.org", "a long enough password")
-    accounts.close()
+    user = await ada(database)
 
     def write() -> Server:
-        new = NewServer(PackageSource(Ecosystem.PYPI, "x"), name="clock")
-        made = store.add(
-            new, name="clock", owner_id=user.id, key_hash=b"k" * 32, key_prefix="k"
-        )
+        made = add_server(user.id)
         deployment = store.add_deployment(made, requested_by="ada")
         record = InstanceRecord(
             deployment.id, "docker", "mcp-clock", "c1", Transport.STDIO, ""

@@ -7,7 +7,6 @@ from typing import Any, cast
 import pytest
 
 from appliance.accounts.model import Principal, Role
-from appliance.accounts.service import AccountService
 from appliance.bundles.model import MemberConfig, NewBundle, NewMember
 from appliance.bundles.service import BundleService
 from appliance.infra.database import Database
@@ -15,7 +14,7 @@ from appliance.observability.tables import AuditEventRow
 from appliance.servers import manifest_store, store
 from appliance.servers.config import config_as_dict
 from appliance.servers.mcp import McpClient
-from appliance.servers.model import NewServer, Server
+from appliance.servers.model import Server
 from appliance.servers.pinning.errors import (
     ChangeGoneError,
     DecisionStandsError,
@@ -25,7 +24,7 @@ from appliance.servers.pinning.model import Action, State, What
 from appliance.servers.pinning.policy import PinningMode
 from appliance.servers.tables import DeploymentRow
 from appliance.servers.tool_reviews import Review, ToolReviews
-from appliance.sources.model import Ecosystem, PackageSource
+from tests.harness.hosted import ada, add_server
 
 CLOCK = {
     "name": "clock",
@@ -108,17 +107,8 @@ def _live(server_id: int) -> int:
 
 @pytest.fixture
 async def scene(database: Database) -> Scene:
-    accounts = AccountService(database)
-    user = await accounts.register("ada@example.org", "a long enough password")
-    accounts.close()
-
-    def write() -> Server:
-        new = NewServer(PackageSource(Ecosystem.PYPI, "x"), name="clock")
-        return store.add(
-            new, name="clock", owner_id=user.id, key_hash=b"k" * 32, key_prefix="k"
-        )
-
-    server = await database.run(write)
+    user = await ada(database)
+    server = await database.run(add_server, user.id)
     return Scene(
         database, Principal(user.id, user.email, Role.MEMBER, "session"), server
     )
@@ -438,14 +428,7 @@ async def test_names_of_other_servers_tools_stand_out(
     scene: Scene, database: Database
 ) -> None:
     def write() -> None:
-        new = NewServer(PackageSource(Ecosystem.PYPI, "y"), name="mail")
-        made = store.add(
-            new,
-            name="mail",
-            owner_id=scene.server.owner_id,
-            key_hash=b"m" * 32,
-            key_prefix="m",
-        )
+        made = add_server(scene.server.owner_id, "mail")
         store.promote(
             store.add_deployment(made, requested_by="ada"),
             {"tools": [{"name": "send_mail"}]},
