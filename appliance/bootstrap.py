@@ -73,8 +73,8 @@ from appliance.registry.tasks import (
     ROTATE,
     CheckTask,
     PruneTask,
-    RegistrySweep,
     RotateTask,
+    look_around,
 )
 from appliance.registry.upkeep import RegistryUpkeep
 from appliance.runtimes.data_disks import DataDisks
@@ -111,8 +111,8 @@ from appliance.servers.reconciler import Reconciler
 from appliance.servers.references import DeploymentReferences
 from appliance.servers.refresh import EVERY_S as REFRESH_EVERY_S
 from appliance.servers.refresh import (
-    RefreshSweep,
     RefreshTask,
+    refresh_all,
     watch_changes,
 )
 from appliance.servers.secret_settings import ServerSecrets
@@ -121,7 +121,7 @@ from appliance.servers.sources import ServerSources
 from appliance.servers.steps import Steps
 from appliance.servers.store import all_ids, archives_in_use, deployments_referred
 from appliance.servers.store import facts as server_facts
-from appliance.servers.tasks import ReconcileTask, Sweep, watch_executor
+from appliance.servers.tasks import ReconcileTask, reconcile_all, watch_executor
 from appliance.servers.tool_reviews import ToolReviews
 from appliance.servers.traffic import GatewayTraffic
 from appliance.servers.watching import WatchTask
@@ -331,7 +331,7 @@ async def make_hub(  # noqa: PLR0915 - one object after another, which is the po
     reconcile = ReconcileTask(
         Reconciler(database, executor, GatewayTraffic(gateway), steps)
     )
-    sweep = Sweep(database)
+    sweep = partial(database.run, reconcile_all)
     checker = Checker(gateway, executor, hide=secret_service.redactor)
     checks = HealthService(database, servers, HealthWatch(database, checker))
 
@@ -354,10 +354,11 @@ async def make_hub(  # noqa: PLR0915 - one object after another, which is the po
     clock.every(LIMITS_EVERY_S, "servers.limits", LimitWatch(database, executor))
     clock.every(HEALTH_EVERY_S, "servers.check_health", checks.watch.tick)
     clock.every(PRUNE_EVERY_S, "servers.prune_history", checks.prune)
-    clock.every(REFRESH_EVERY_S, "servers.refresh_manifests", RefreshSweep(database))
+    refresh = partial(database.run, refresh_all)
+    clock.every(REFRESH_EVERY_S, "servers.refresh_manifests", refresh)
     if registry.is_configured:
         check_s = settings.registry_auth_check_seconds
-        clock.every(check_s, "registry.check", RegistrySweep(database))
+        clock.every(check_s, "registry.check", partial(database.run, look_around))
     clock.every(PRUNE_EVERY_S, "jobs.prune", queue.prune)
     clock.every(
         PRUNE_EVERY_S,

@@ -7,7 +7,6 @@ from typing import Any
 import structlog
 
 from appliance.core.clock import now
-from appliance.infra.database import Database
 from appliance.jobs.model import Again, JobContext
 from appliance.jobs.queue import enqueue
 from appliance.registry import store
@@ -114,18 +113,7 @@ class PruneTask:
         return Again(BUSY_S) if done.is_busy else None
 
 
-class RegistrySweep:
-    """Asks for a look at the credentials, and forgets what is long past."""
-
-    def __init__(self, database: Database) -> None:
-        """Keep the database."""
-        self._database = database
-
-    async def __call__(self) -> None:
-        """Enqueue the look; one that waits already is enough."""
-        await self._database.run(_sweep)
-
-
-def _sweep() -> None:
+def look_around() -> None:
+    """Enqueue a look at the credentials, unless one waits already, and forget what is long past."""
     enqueue_check()
     store.forget_events(now() - KEEP)

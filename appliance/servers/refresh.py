@@ -82,19 +82,8 @@ def _keep(server_id: int, deployment_id: int, manifest: dict[str, Any]) -> None:
         manifest_store.keep(deployment_id, manifest)
 
 
-class RefreshSweep:
-    """Asks for a fresh manifest of every server, each at a moment of its own."""
-
-    def __init__(self, database: Database) -> None:
-        """Keep the database."""
-        self._database = database
-
-    async def __call__(self) -> None:
-        """Enqueue one job a server; servers that have one waiting get no second."""
-        await self._database.run(_enqueue_all)
-
-
-def _enqueue_all() -> None:
+def refresh_all() -> None:
+    """Enqueue a refresh of every server's manifest, each at a moment of its own; who has one waiting gets no second."""
     for server_id in store.all_ids():
         _enqueue(server_id, random.uniform(0, SPREAD_S))  # noqa: S311 - spreads work
 

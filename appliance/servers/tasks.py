@@ -20,6 +20,8 @@ log = structlog.get_logger("servers.tasks")
 ACTIONS = frozenset({"die", "destroy", "oom", "reconnected"})
 #: Container events after which a server is asked how it is.
 PAUSES = frozenset({"pause", "unpause"})
+#: Asks for everybody's reconciliation.
+Sweep = Callable[[], Awaitable[None]]
 
 
 class ReconcileTask:
@@ -39,19 +41,8 @@ class ReconcileTask:
         return Again(max(0.0, (moment - now()).total_seconds()))
 
 
-class Sweep:
-    """Asks for the reconciliation of every server: after a restart, and every half minute."""
-
-    def __init__(self, database: Database) -> None:
-        """Keep the database."""
-        self._database = database
-
-    async def __call__(self) -> None:
-        """Enqueue one job a server; servers that have one waiting get no second."""
-        await self._database.run(_enqueue_all)
-
-
-def _enqueue_all() -> None:
+def reconcile_all() -> None:
+    """Enqueue a reconciliation of every server; those that have one waiting get no second."""
     for server_id in store.all_ids():
         enqueue(RECONCILE, {"server_id": server_id}, lane=lane_of(server_id))
 

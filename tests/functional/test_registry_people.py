@@ -25,7 +25,7 @@ from appliance.registry import store
 from appliance.registry.client import RegistryClient
 from appliance.registry.credentials import CredentialKeeper
 from appliance.registry.rotation import RefreshFailedError
-from appliance.registry.tasks import CHECK, ROTATE, CheckTask, RegistrySweep, RotateTask
+from appliance.registry.tasks import CHECK, ROTATE, CheckTask, RotateTask, look_around
 from appliance.registry.upkeep import RegistryUpkeep
 from appliance.settings import Settings
 from appliance.web.app import make_app
@@ -349,10 +349,8 @@ async def names(database: Database) -> list[str]:
 async def test_the_sweep_asks_for_one_check_however_often_it_runs(
     pushing: Hub,
 ) -> None:
-    sweep = RegistrySweep(pushing.database)
-
-    await sweep()
-    await sweep()
+    await pushing.database.run(look_around)
+    await pushing.database.run(look_around)
 
     assert len(await pushing.services.jobs.list(kind=CHECK)) == 1
 

@@ -194,10 +194,8 @@ async def _jobs(database: Database) -> list[Any]:
 async def test_the_sweep_asks_for_everybody_once_each_at_its_own_moment(
     database: Database, server: Server
 ) -> None:
-    sweep = refresh.RefreshSweep(database)
-
-    await sweep()
-    await sweep()
+    await database.run(refresh.refresh_all)
+    await database.run(refresh.refresh_all)
 
     (job,) = await _jobs(database)
     assert job.lane == f"server:{server.id}"
@@ -207,7 +205,7 @@ async def test_the_sweep_asks_for_everybody_once_each_at_its_own_moment(
 async def test_a_server_that_says_its_lists_changed_is_asked_soon_and_once(
     database: Database,
 ) -> None:
-    await refresh.RefreshSweep(database)()
+    await database.run(refresh.refresh_all)
     watching = asyncio.create_task(refresh.watch_changes(database))
     await asyncio.sleep(0.3)  # until it listens
 
