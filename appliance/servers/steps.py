@@ -3,7 +3,7 @@
 import asyncio
 import itertools
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import structlog
@@ -210,9 +210,7 @@ class Steps:
         try:
             spec = instance_spec(server, deployment)
             values = await self._secrets.of_instance(server.id)
-            # Secrets that were added since may name what it needs to reach.
-            await self._database.run(egress_store.refresh, server.id)
-            plain = await self._database.run(service_variables, server.id)
+            plain = await self._database.run(_open_ways, server.id)
             environment = {**plain, **spec.environment}
             instance = await self._executor.start(
                 replace(spec, secrets=values, environment=environment)
@@ -429,6 +427,13 @@ def _go_live(
         if wanted != running:
             reason = wording.runs_another(deployment, wanted, running)
     store.set_status(server.id, Status.RUNNING, reason)
+
+
+def _open_ways(server_id: int) -> Mapping[str, str]:
+    """Let a server reach all that it is to reach by now, and return the variables that tell it of its services."""
+    # Secrets that were added since may name what it needs to reach.
+    egress_store.refresh(server_id)
+    return service_variables(server_id)
 
 
 def _destroy_rows(server: Server) -> None:
