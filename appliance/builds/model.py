@@ -1,12 +1,12 @@
 """What is built, and what came of it."""
 
-import hashlib
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from enum import StrEnum
 from typing import Any
 
+from appliance.core.digests import digest_of
 from appliance.sources.model import Source
 
 
@@ -65,7 +65,7 @@ class Lock:
     @property
     def digest(self) -> str:
         """``sha256:`` and the hash of its text."""
-        return f"sha256:{hashlib.sha256(self.text.encode()).hexdigest()}"
+        return digest_of(self.text.encode())
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,6 @@ transparency log, which is what ``cosign verify-blob-attestation --key`` and Sig
 """
 
 import base64
-import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -92,8 +91,3 @@ def predicate_of(content: bytes) -> dict[str, Any]:
     payload = json.loads(content)["dsseEnvelope"]["payload"]
     found: dict[str, Any] = json.loads(base64.b64decode(payload))["predicate"]
     return found
-
-
-def sha256(data: bytes) -> str:
-    """Return the digest of ``data`` as registries write it."""
-    return f"sha256:{hashlib.sha256(data).hexdigest()}"

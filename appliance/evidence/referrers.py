@@ -8,7 +8,8 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from appliance.evidence.dsse import BUNDLE_TYPE, canonical, sha256
+from appliance.core.digests import digest_of
+from appliance.evidence.dsse import BUNDLE_TYPE, canonical
 from appliance.evidence.model import Document
 from appliance.evidence.provenance import moment
 from appliance.registry.model import OCI_INDEX, OCI_MANIFEST
@@ -30,7 +31,7 @@ def fallback_tag(digest: str) -> str:
 
 def descriptor(media_type: str, body: bytes) -> Descriptor:
     """Return how manifests name ``body``."""
-    return {"mediaType": media_type, "digest": sha256(body), "size": len(body)}
+    return {"mediaType": media_type, "digest": digest_of(body), "size": len(body)}
 
 
 def artifact_manifest(subject: Descriptor, document: Document) -> bytes:

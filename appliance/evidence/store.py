@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Any
 
 from appliance.core.clock import now
-from appliance.evidence.dsse import sha256
+from appliance.core.digests import digest_of
 from appliance.evidence.model import (
     Document,
     EvidenceView,
@@ -81,7 +81,7 @@ def add_document(run_id: int, new: NewDocument) -> None:
             for item in new.subjects
         ],
         bundle=new.bundle,
-        digest=sha256(new.bundle),
+        digest=digest_of(new.bundle),
         size_bytes=len(new.bundle),
         key_id=new.key_id,
         made_by=new.made_by,

@@ -15,6 +15,7 @@ import aiohttp
 from yarl import URL
 
 from appliance.core.clock import now
+from appliance.core.digests import digest_of
 from appliance.registry import answers
 from appliance.registry.auth import Credentials
 from appliance.registry.errors import ErrorKind, RegistryError
@@ -23,7 +24,6 @@ from appliance.registry.model import (
     OCI_INDEX,
     Manifest,
     api_host,
-    digest_of,
     pull_scopes,
     push_scopes,
 )

@@ -5,13 +5,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from appliance.core.digests import digest_of
 from appliance.registry.model import (
     DOCKER_LIST,
     DOCKER_MANIFEST,
     OCI_INDEX,
     OCI_MANIFEST,
     Manifest,
-    digest_of,
 )
 
 #: What is one image, and not a list of some.

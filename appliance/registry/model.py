@@ -1,6 +1,5 @@
 """Registries, repositories and manifests as values. Pure."""
 
-import hashlib
 import ipaddress
 import re
 from collections.abc import Iterable
@@ -97,11 +96,6 @@ def is_plain(host: str, insecure: Iterable[str] = ()) -> bool:
         return ipaddress.ip_address(name.strip("[]")).is_loopback
     except ValueError:
         return False
-
-
-def digest_of(body: bytes) -> str:
-    """Return the digest of ``body``."""
-    return f"sha256:{hashlib.sha256(body).hexdigest()}"
 
 
 def is_digest(text: str) -> bool:

@@ -13,12 +13,12 @@ import aiohttp
 import structlog
 from aiohttp import web
 
+from appliance.core.digests import digest_of
 from appliance.registry.client import MAX_MANIFEST_BYTES, RegistryClient
 from appliance.registry.errors import ErrorKind, RegistryError
 from appliance.registry.layers import Answer, Layers, Whereto
 from appliance.registry.model import (
     MANIFEST_TYPES,
-    digest_of,
     is_digest,
 )
 

@@ -8,12 +8,13 @@ from dataclasses import dataclass
 import aiohttp
 import pytest
 
+from appliance.core.digests import digest_of
 from appliance.core.images import PlatformImage
 from appliance.registry.attempts import Attempts
 from appliance.registry.client import RegistryClient
 from appliance.registry.door import Door, DoorShutError
 from appliance.registry.errors import ErrorKind, RegistryError
-from appliance.registry.model import OCI_INDEX, OCI_MANIFEST, digest_of
+from appliance.registry.model import OCI_INDEX, OCI_MANIFEST
 from appliance.registry.passage import Passage
 from appliance.registry.push import Push
 from tests.harness.ports import free_port

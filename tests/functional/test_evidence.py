@@ -24,6 +24,7 @@ from appliance.artifacts.service import LedgerService
 from appliance.builds.model import BuildState
 from appliance.builds.ports import FinishedRun
 from appliance.core.clock import now
+from appliance.core.digests import digest_of
 from appliance.core.errors import DomainError
 from appliance.core.images import PlatformImage, Published, PublishedPlatform
 from appliance.evidence import store
@@ -48,7 +49,7 @@ from appliance.registry.model import OCI_INDEX, OCI_MANIFEST
 from appliance.sources.model import Ecosystem, PackageSource
 from tests.engine import Box, box, docker, engine
 from tests.harness.busybox import busybox
-from tests.harness.registry import Registry, digest_of, registry
+from tests.harness.registry import Registry, registry
 from tests.harness.waiting import until
 
 __all__ = ["box", "engine"]

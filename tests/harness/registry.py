@@ -1,7 +1,6 @@
 """A real registry, Debian's docker-registry: open, behind passwords, or behind tokens."""
 
 import base64
-import hashlib
 import json
 import os
 import secrets
@@ -196,8 +195,3 @@ def _wait(host: str, process: "subprocess.Popen[bytes]") -> None:
         if time.monotonic() > deadline:
             raise TimeoutError(f"docker-registry does not answer at {host}")
         time.sleep(0.05)
-
-
-def digest_of(data: bytes) -> str:
-    """Return the digest of ``data``."""
-    return f"sha256:{hashlib.sha256(data).hexdigest()}"

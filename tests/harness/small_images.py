@@ -3,10 +3,11 @@
 import json
 from dataclasses import dataclass
 
+from appliance.core.digests import digest_of
 from appliance.core.images import PublishedPlatform
 from appliance.registry.client import RegistryClient
 from appliance.registry.index import split_platform
-from appliance.registry.model import DOCKER_MANIFEST, OCI_INDEX, OCI_MANIFEST, digest_of
+from appliance.registry.model import DOCKER_MANIFEST, OCI_INDEX, OCI_MANIFEST
 
 _CONFIGS = {
     OCI_MANIFEST: "application/vnd.oci.image.config.v1+json",

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from appliance.core.digests import digest_of
 from appliance.registry.index import (
     Member,
     children,
@@ -20,7 +21,6 @@ from appliance.registry.model import (
     OCI_INDEX,
     OCI_MANIFEST,
     Manifest,
-    digest_of,
 )
 
 
