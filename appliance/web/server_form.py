@@ -17,6 +17,7 @@ from appliance.servers.call_limits import BOUNDS
 from appliance.servers.config import check_config, check_name, parse_memory
 from appliance.servers.entries import hosted
 from appliance.servers.model import CallLimits, NewServer, ServerConfig, SessionMode
+from appliance.servers.pinning.policy import PinningMode
 from appliance.sources.credentials import Credential, checked_credential
 from appliance.sources.entry import Entry
 from appliance.sources.model import RemoteSource, Source
@@ -52,6 +53,11 @@ SESSION_MODES = (
 )
 TRACE_BODIES = (("yes", "What was asked and answered"), ("no", "Neither"))
 LISTED = (("no", "Only with a key"), ("yes", "To everybody"))
+PINNING = (
+    (PinningMode.WARN.value, "Served, and people are told"),
+    (PinningMode.QUARANTINE.value, "Held back until approved"),
+    (PinningMode.SERVE.value, "Served"),
+)
 _DEFAULT = ServerConfig()
 T = TypeVar("T")
 _LINE_END = re.compile(r"\r\n|\r|\n")
@@ -101,6 +107,7 @@ def config_values(config: ServerConfig) -> dict[str, str]:
         "session_mode": config.session_mode.value,
         "listed": "yes" if config.listed else "no",
         "trace_bodies": "yes" if config.trace_bodies else "no",
+        "pinning": config.pinning.value,
         **{name: _limit_text(config.limits, name) for name in BOUNDS},
     }
 
@@ -220,6 +227,9 @@ def read_config(form: Mapping[str, str]) -> ServerConfig:
     session_mode = form.get("session_mode") or _DEFAULT.session_mode.value
     if session_mode not in dict(SESSION_MODES):
         problems["session_mode"] = "choose one of the list"
+    pinning = form.get("pinning") or _DEFAULT.pinning.value
+    if pinning not in dict(PINNING):
+        problems["pinning"] = "choose one of the list"
     if problems or memory is None:
         raise InvalidError("The configuration is not valid.", fields=problems)
     config = ServerConfig(
@@ -234,6 +244,7 @@ def read_config(form: Mapping[str, str]) -> ServerConfig:
         session_mode=SessionMode(session_mode),
         listed=form.get("listed") == "yes",
         trace_bodies=form.get("trace_bodies") != "no",
+        pinning=PinningMode(pinning),
         limits=limits,
         entry=form.get("entry", "").strip(),
     )

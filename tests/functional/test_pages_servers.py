@@ -17,6 +17,7 @@ from appliance.core import labels
 from appliance.infra.database import Database
 from appliance.servers import store
 from appliance.servers.model import DesiredState, Status
+from appliance.servers.pinning.policy import PinningMode
 from appliance.web import server_form
 from tests.engine import docker
 from tests.fakes.mcp_box import IMAGE, ensure_image
@@ -325,10 +326,13 @@ async def test_the_configuration_is_changed_and_the_server_redeployed(
     assert view.newest.number == 2
 
 
-async def test_listing_a_server_redeploys_nothing(site: Hub) -> None:
+async def test_listing_a_server_and_holding_back_its_tools_redeploys_nothing(
+    site: Hub,
+) -> None:
     principal = await site.sign_in()
     before = await site.host(principal, "time")
-    form = server_form.config_values(before.server.config) | {"listed": "yes"}
+    changes = {"listed": "yes", "pinning": "quarantine"}
+    form = server_form.config_values(before.server.config) | changes
     del form[
         "path"
     ]  # whose name the helper below has for itself; without it, it stays the default
@@ -338,6 +342,7 @@ async def test_listing_a_server_redeploys_nothing(site: Hub) -> None:
 
     assert response.headers["Location"] == "/servers/time/config"
     assert view.server.config.listed
+    assert view.server.config.pinning is PinningMode.QUARANTINE
     assert view.newest == before.newest
 
 

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from appliance.core.errors import InvalidError
 from appliance.runtimes.model import Transport
 from appliance.servers.model import CallLimits, ServerConfig, SessionMode
+from appliance.servers.pinning.policy import PinningMode
 from appliance.web.server_form import config_values, read_config
 
 texts = st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=20)
@@ -28,6 +29,7 @@ configs = st.builds(
     session_mode=st.sampled_from(SessionMode),
     listed=st.booleans(),
     trace_bodies=st.booleans(),
+    pinning=st.sampled_from(PinningMode),
     limits=st.builds(
         CallLimits,
         calls_per_second=st.sampled_from([None, 0.5, 100.0, 1_000_000.0]),
@@ -67,6 +69,7 @@ def test_a_line_in_quotation_marks_is_json_text() -> None:
         ({"environment": 'A=1\n\nB="'}, "line 3: "),
         ({"environment": "NOVALUE"}, "line 1: write NAME=value"),
         ({"session_mode": "alone"}, "choose one of the list"),
+        ({"pinning": "trust"}, "choose one of the list"),
         ({"concurrency": "a few"}, "give 1 to 1,000,000 calls at once"),
         ({"body_bytes": "10"}, "give 1,024 to"),
         ({"timeout_s": "nan"}, "give 0.1 to 3,600 seconds"),

@@ -124,6 +124,7 @@ def _new_context(form: Mapping[str, str]) -> dict[str, Any]:
         "transports": server_form.TRANSPORTS,
         "networks": egress_form.NEW_MODES,
         "session_modes": server_form.SESSION_MODES,
+        "pinnings": server_form.PINNING,
         "is_detailed": detailed,
         "fetched": server_form.FETCHED,
         "questions": (),
@@ -179,12 +180,12 @@ async def configure(request: web.Request) -> web.Response:
     try:
         now = context["view"].server.config
         config = replace(
-            server_form.read_config(form),
+            # What holds tools back stays on, where a form does not speak of it.
+            server_form.read_config({"pinning": now.pinning.value, **form}),
             # They have pages of their own.
             dockerfile=now.dockerfile,
             health=now.health,
             deploys=now.deploys,
-            pinning=now.pinning,
             isolation=now.isolation,
             egress=now.egress,
         )

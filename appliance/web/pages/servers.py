@@ -276,4 +276,5 @@ async def config_context(request: web.Request) -> dict[str, Any]:
         "session_modes": server_form.SESSION_MODES,
         "listed": server_form.LISTED,
         "trace_bodies": server_form.TRACE_BODIES,
+        "pinnings": server_form.PINNING,
     }

@@ -13,7 +13,7 @@ from appliance.servers.pinning.invisible import visible
 from appliance.servers.pinning.model import Action, Change, Decision
 from appliance.servers.pinning.policy import PinningMode
 from appliance.servers.tool_reviews import Review, Reviewed
-from appliance.web import words
+from appliance.web import server_form, words
 from appliance.web.keys import SERVERS, TOOL_REVIEWS
 from appliance.web.pages.forms import member, read_form, refused, see_other
 from appliance.web.pages.servers import frame_of
@@ -23,11 +23,6 @@ from appliance.web.requests import principal_of, server_of
 routes = web.RouteTableDef()
 
 TEMPLATE = "pages/servers/review.html"
-MODES = (
-    (PinningMode.WARN.value, "Served, and people are told"),
-    (PinningMode.QUARANTINE.value, "Held back until somebody approves"),
-    (PinningMode.SERVE.value, "Served"),
-)
 #: Of a server, with whole definitions; the API shows all.
 MAX_CHANGES = 50
 MAX_PINS = 500
@@ -59,7 +54,7 @@ async def review_context(request: web.Request) -> dict[str, Any]:
         # Comparing long definitions takes its time.
         "shown": await asyncio.to_thread(_shown, found),
         "pins": found.pins[:MAX_PINS],
-        "modes": MODES,
+        "modes": server_form.PINNING,
         "values": {"pinning": found.mode.value},
         "errors": {},
         "problem": None,
