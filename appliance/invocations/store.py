@@ -28,29 +28,32 @@ _COLUMNS = (
     " http_status, error_class, rpc_code, request_bytes, response_bytes, traceparent"
 )
 _NEWEST_FIRST = "ORDER BY started_at DESC, id DESC"
+#: What clients and people call. The hub shakes hands and lists by itself, with versions too that never answer anybody; the
+#: tools that it calls, it calls for people: its checks leave no trace.
+_OTHERS = "(principal <> 'hub' OR method = 'tools/call')"
 # Resources are as many as a server likes, so only what has a short list of names is told apart by name.
-_FIGURES = """
+_FIGURES = f"""
 WITH newest AS (
     SELECT method, CASE WHEN method IN ('tools/call', 'prompts/get') THEN target ELSE '' END AS target, duration_ms, error_class
-    FROM invocations WHERE server_id = %s AND started_at >= %s AND started_at < %s
+    FROM invocations WHERE server_id = %s AND started_at >= %s AND started_at < %s AND {_OTHERS}
     ORDER BY started_at DESC, id DESC LIMIT %s
 )
 SELECT coalesce(method, ''), coalesce(target, ''), count(*), count(*) FILTER (WHERE error_class <> ''),
        percentile_cont(ARRAY[0.5, 0.9, 0.99]) WITHIN GROUP (ORDER BY duration_ms), max(duration_ms)
 FROM newest GROUP BY GROUPING SETS ((method, target), ())
 ORDER BY GROUPING(method) DESC, count(*) DESC, 1, 2 LIMIT %s
-"""
+"""  # noqa: S608 - our own words
 
-_SERIES = """
+_SERIES = f"""
 WITH newest AS (
     SELECT date_bin(%s, started_at, 'epoch') AS span, duration_ms, error_class
-    FROM invocations WHERE server_id = %s AND started_at >= %s AND started_at < %s
+    FROM invocations WHERE server_id = %s AND started_at >= %s AND started_at < %s AND {_OTHERS}
     ORDER BY started_at DESC, id DESC LIMIT %s
 )
 SELECT span, count(*), count(*) FILTER (WHERE error_class <> ''),
        percentile_cont(ARRAY[0.5, 0.9, 0.99]) WITHIN GROUP (ORDER BY duration_ms)
 FROM newest GROUP BY span ORDER BY span
-"""
+"""  # noqa: S608 - our own words
 
 
 def page(server_id: int, wanted: Filter, after: Cursor | None, limit: int) -> Page:

@@ -140,8 +140,9 @@ async def test_figures_tell_tools_apart_and_sum_them_up(database: Database) -> N
             failed = "tool_error" if number < 10 else ""
             add_call(started_at=now, duration_ms=number + 1, error_class=failed)
         add_call(started_at=now, target="slow", duration_ms=5000)
-        add_call(started_at=now, method="resources/read", target="file:///a")
-        add_call(started_at=now, method="resources/read", target="file:///b")
+        for target in ("file:///a", "file:///b"):
+            read = {"method": "resources/read", "target": target}
+            add_call(started_at=now, principal="user:5", **read)
         add_call(started_at=now - timedelta(days=3))
 
     await database.run(write)
@@ -155,6 +156,28 @@ async def test_figures_tell_tools_apart_and_sum_them_up(database: Database) -> N
     assert 98 < echo.p99_ms < 100
     assert (reads.method, reads.target, reads.calls) == ("resources/read", "", 2)
     assert slow.p50_ms == 5000
+
+
+async def test_figures_are_of_what_people_and_clients_call(database: Database) -> None:
+    now = datetime.now(UTC)
+
+    def write() -> None:
+        add_call(started_at=now, principal="user:5", method="initialize", target="")
+        # By a person, through the hub.
+        add_call(started_at=now, principal="hub")
+        for method in ("initialize", "tools/list", "DELETE"):
+            add_call(started_at=now, principal="hub", method=method, target="")
+
+    def drawn() -> int:
+        hour = timedelta(hours=1)
+        found, _ = store.series(1, now - hour, now + hour, timedelta(minutes=1))
+        return sum(row[1] for row in found)
+
+    await database.run(write)
+    found = await service(database).summary(SYSTEM, 1, window=timedelta(hours=1))
+
+    assert found.total.calls == 2
+    assert await database.run(drawn) == 2
 
 
 async def test_figures_of_no_calls_are_none(database: Database) -> None:
