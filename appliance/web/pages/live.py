@@ -225,7 +225,10 @@ async def _created(request: web.Request) -> str:
 #: Address of a tab's stream to what it renders.
 TABS: dict[str, Render] = {
     "overview": _tab(
-        "pages/servers/overview.html", "overview", context=servers.overview_context
+        "pages/servers/overview.html",
+        "overview_top",
+        "overview",
+        context=servers.overview_context,
     ),
     "tools": _tab("pages/servers/tools.html", "tools", context=servers.tools_context),
     "review": _tab(

@@ -10,7 +10,7 @@ from appliance.core.clock import now
 from appliance.measurements.model import MarkKind
 from appliance.web import words
 from appliance.web.keys import INVOCATIONS, MEASUREMENTS
-from appliance.web.pages.servers import frame_of
+from appliance.web.pages.servers import frame_of, series_url
 from appliance.web.render import page
 from appliance.web.requests import principal_of, server_of
 
@@ -83,7 +83,7 @@ async def now_context(request: web.Request) -> dict[str, Any]:
     return {
         **frame,
         "live_url": f"/live{base}/metrics?range={name}",
-        "series_url": f"/api/servers/{server.id}/metrics/series",
+        "series_url": series_url(frame["view"]),
         "base": f"{base}/metrics",
         "range": name,
         "range_word": RANGES[name].word,

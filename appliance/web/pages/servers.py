@@ -30,6 +30,13 @@ routes = web.RouteTableDef()
 PAGE_SIZE = 50
 #: Of a manifest, each with whole definitions.
 MAX_CHANGES = 10
+#: Title, unit and columns of what the overview draws, and of how many seconds.
+CHARTS = (
+    ("Calls and errors", "", "calls errors"),
+    ("Latency", "ms", "p50_ms p99_ms"),
+    ("Memory", "bytes", "memory_bytes"),
+)
+CHARTED_S = 6 * 3600
 
 
 @routes.get("/servers")
@@ -91,6 +98,11 @@ async def overview(request: web.Request) -> web.Response:
     return page(request, "pages/servers/overview.html", await overview_context(request))
 
 
+def series_url(view: ServerView) -> str:
+    """Return where the browser gets what the charts of a server draw."""
+    return f"/api/servers/{view.server.id}/metrics/series"
+
+
 async def overview_context(request: web.Request) -> dict[str, Any]:
     """Return what the overview shows."""
     principal, server, servers = (
@@ -100,8 +112,12 @@ async def overview_context(request: web.Request) -> dict[str, Any]:
     )
     metrics = await servers.metrics(principal, server)
     changes = await servers.manifest_changes(principal, server, limit=1)
+    frame = await frame_of(request, "overview")
     return {
-        **await frame_of(request, "overview"),
+        **frame,
+        "charts": CHARTS,
+        "range_s": CHARTED_S,
+        "series_url": series_url(frame["view"]),
         "deployments": await servers.deployments(principal, server),
         "last_change": changes[0] if changes else None,
         "restarts": sum(metric.event_type == "restart" for metric in metrics),
