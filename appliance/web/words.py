@@ -8,7 +8,7 @@ from typing import Literal
 
 from appliance.bundles.model import Bundle
 from appliance.core import secret_names, units
-from appliance.servers.model import Server, Status
+from appliance.servers.model import DeploymentState, Server, Status
 from appliance.sources.model import (
     ArchiveSource,
     GitSource,
@@ -51,6 +51,15 @@ SERVER_LOOKS: dict[Status, Look] = {
     Status.STOPPED: Look("Stopped", "circle-stop", "idle"),
     Status.ERROR: Look("Error", "circle-x", "bad"),
 }
+
+
+def reason_tone(status: Status, newest: DeploymentState | None) -> Tone:
+    """Return how the reason of a status is told; that of a server that runs is a warning where its newest deployment failed."""
+    tone = SERVER_LOOKS[status].tone
+    if tone != "ok":
+        return tone
+    return "warn" if newest is DeploymentState.FAILED else "idle"
+
 
 #: Deployments, builds, jobs, audit outcomes and health parts, by the word that the model uses.
 _OTHER_LOOKS: dict[str, Look] = {

@@ -441,7 +441,7 @@ async def until(events: AsyncIterator[tuple[str, str]], wanted: str) -> str:
 
 async def test_a_servers_page_tells_what_is_and_then_what_changes(site: Hub) -> None:
     principal = await site.sign_in()
-    await site.host(principal, "time")
+    view = await site.host(principal, "time")
 
     async with live(site, "/live/servers/time/overview") as events:
         first = await until(events, "Queued")
@@ -450,6 +450,27 @@ async def test_a_servers_page_tells_what_is_and_then_what_changes(site: Hub) -> 
 
     assert 'hx-target="#server-head"' in first
     assert 'hx-target="#overview"' in second
+    # What is drawn is not touched: the browser asks for it.
+    assert "data-charts" not in second
+    assert f'data-charts="/api/servers/{view.server.id}/' in await site.page(
+        "/servers/time"
+    )
+
+
+async def test_a_deployments_page_follows_what_becomes_of_it(site: Hub) -> None:
+    principal = await site.sign_in()
+    view = await site.host(principal, "time")
+    assert view.newest
+    place = "/live/servers/time/deployment?number=1"
+
+    page = await site.page("/servers/time/deployments/1")
+    async with live(site, place) as events:
+        await until(events, "This page follows by itself.")
+        await site.services.deployments.cancel(principal, "time", 1)
+        last = await until(events, "cancelled it.")
+
+    assert f'hx-sse:connect="{place}"' in page
+    assert "This page follows by itself." not in last
 
 
 async def test_the_list_shows_servers_that_come_change_and_go(site: Hub) -> None:

@@ -4,12 +4,27 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from appliance.servers.model import Status
+from appliance.servers.model import DeploymentState, Status
 from appliance.sources.model import Ecosystem, GitSource, PackageSource
 from appliance.web import words
 from appliance.web.answers import answer_of
 
 NOW = datetime(2026, 11, 21, 6, 0, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("status", "state", "tone"),
+    [
+        (Status.RUNNING, DeploymentState.FAILED, "warn"),
+        (Status.RUNNING, DeploymentState.LIVE, "idle"),
+        (Status.ERROR, DeploymentState.FAILED, "bad"),
+        (Status.STARTING, DeploymentState.PENDING, "busy"),
+    ],
+)
+def test_a_failed_deployment_is_no_good_news_where_the_one_before_goes_on(
+    status: Status, state: DeploymentState, tone: str
+) -> None:
+    assert words.reason_tone(status, state) == tone
 
 
 def test_every_status_has_a_word_an_icon_and_a_tone() -> None:

@@ -84,9 +84,9 @@ async def show(request: web.Request) -> web.Response:
 
 
 async def deployment_context(request: web.Request) -> dict[str, Any]:
-    """Return what the page of one deployment shows."""
+    """Return what the page of one deployment shows; its stream has the number in the query."""
     principal, server = principal_of(request), server_of(request)
-    number = int(request.match_info["number"])
+    number = _number(request)
     service = request.app[DEPLOYMENTS]
     frame = await frame_of(request, "deployments")
     against = request.query.get("against", "")
@@ -96,9 +96,11 @@ async def deployment_context(request: web.Request) -> dict[str, Any]:
         number,
         against=int(against) if _is_number(against) else None,
     )
+    here = words.server_path(frame["view"].server)
     return {
         **frame,
-        "path": f"{words.server_path(frame['view'].server)}/deployments",
+        "live_url": _with_query(f"/live{here}/deployment", {"number": str(number)}),
+        "path": f"{here}/deployments",
         "row": await service.get(principal, server, number),
         "comparison": comparison,
         "others": [
@@ -190,6 +192,11 @@ def _with_query(path: str, query: dict[str, str]) -> str:
 def _cursor(request: web.Request) -> int | None:
     text = request.query.get("before", "")
     return int(text) if _is_number(text) else None
+
+
+def _number(request: web.Request) -> int:
+    text = request.match_info.get("number") or request.query.get("number", "")
+    return int(text) if _is_number(text) else 0
 
 
 def _is_number(text: str) -> bool:

@@ -252,6 +252,12 @@ TABS: dict[str, Render] = {
         "deployments",
         context=deployments.deployments_context,
     ),
+    "deployment": _tab(
+        "pages/servers/deployment.html",
+        "deployment_now",
+        "deployment_log",
+        context=deployments.deployment_context,
+    ),
     "config": _tab("pages/servers/config.html", context=_head_only),
     "metrics": _tab(
         "pages/servers/metrics.html", "metrics_now", context=metrics.now_context
