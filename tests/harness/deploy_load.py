@@ -171,8 +171,10 @@ class Load:
 
     async def _open(self) -> str:
         async with self._post("initialize", INITIALIZE, "") as response:
-            await response.read()
-            session = str(response.headers["Mcp-Session-Id"])
+            body = await response.read()
+            session = response.headers.get("Mcp-Session-Id")
+        if session is None:
+            raise ValueError(f"no session: {response.status} {body[:300]!r}")
         note = {"jsonrpc": "2.0", "method": "notifications/initialized"}
         async with self._http.post(
             self._server.endpoint, json=note, headers={"Mcp-Session-Id": session}

@@ -29,7 +29,7 @@ REACHED = 0.9
 LONG, LONG_S = 10, 30.0
 STREAMS = 10
 DRAIN_S = 60.0
-START_TIMEOUT_S = 10
+START_TIMEOUT_S = 20
 DEPLOYMENT_S = 90
 #: What is wrong with each deployment of each server, in order; empty: nothing.
 PLAN = {
