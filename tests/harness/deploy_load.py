@@ -172,8 +172,8 @@ class Load:
     async def _open(self) -> str:
         async with self._post("initialize", INITIALIZE, "") as response:
             body = await response.read()
-            session = response.headers.get("Mcp-Session-Id")
-        if session is None:
+            session = str(response.headers.get("Mcp-Session-Id", ""))
+        if not session:
             raise ValueError(f"no session: {response.status} {body[:300]!r}")
         note = {"jsonrpc": "2.0", "method": "notifications/initialized"}
         async with self._http.post(
