@@ -153,6 +153,8 @@ async def test_a_server_is_created_listed_shown_and_deleted(mine: Terminal) -> N
         "256m",
         "--tool",
         "convert_time",
+        "--pinning",
+        "quarantine",
     )
     listed = await mine.run("servers", "list")
     shown = await mine.run("servers", "show", "clock", "--json")
@@ -169,6 +171,7 @@ async def test_a_server_is_created_listed_shown_and_deleted(mine: Terminal) -> N
     assert config["environment"] == {"TZ": "UTC"}
     assert config["memory_limit"] == 256 * 1024**2
     assert config["tools"] == ["convert_time"]
+    assert config["pinning"] == "quarantine"
     assert deleted.code == 0
 
 

@@ -113,6 +113,11 @@ LIMITS = ("calls_per_second", "concurrency", "body_bytes", "timeout_s")
     help="Who shares the container of a stdio server.",
 )
 @click.option(
+    "--pinning",
+    type=click.Choice(["serve", "warn", "quarantine"]),
+    help="What becomes of tools that change after the first deployment.",
+)
+@click.option(
     "--listed",
     is_flag=True,
     default=None,
@@ -184,6 +189,7 @@ def _body(name: str | None, options: dict[str, Any]) -> dict[str, Any]:
         "path",
         "entry",
         "session_mode",
+        "pinning",
         "listed",
         "trace_bodies",
     )
