@@ -6,9 +6,11 @@ import os
 import signal
 import socket
 import time
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator, Coroutine
 from pathlib import Path
 from typing import Any
+
+import uvloop
 
 from appliance.gateway.http.heads import Clock
 from appliance.gateway.http.listener import Connection, Site, connection_factory
@@ -25,17 +27,9 @@ SWEEP_S = 0.25
 
 
 def run(main: Coroutine[Any, Any, None]) -> None:
-    """Run ``main`` on a fresh event loop: uvloop where it is installed."""
-    with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+    """Run ``main`` on a fresh event loop."""
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(main)
-
-
-def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
-    try:
-        import uvloop  # noqa: PLC0415 - optional
-    except ImportError:
-        return None
-    return uvloop.new_event_loop
 
 
 def told_to_stop() -> asyncio.Event:
