@@ -51,6 +51,12 @@ def test_a_path_that_the_file_cannot_say_is_refused(directory: str) -> None:
         render(_layout(directory), [])
 
 
+def test_every_program_allocates_from_one_heap() -> None:
+    found = _parsed(render(_layout(), []))
+
+    assert found["supervisord"]["environment"] == 'MALLOC_ARENA_MAX="1"'
+
+
 def test_programs_start_in_the_order_given() -> None:
     listed = [
         Program(name, ["x"], "TERM", 1) for name in ("postgres", "gateway", "hub")
