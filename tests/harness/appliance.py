@@ -21,6 +21,7 @@ import psycopg2
 from appliance.infra.memory_files import memory_root
 
 ROOT = Path(__file__).parent.parent.parent
+AS_INSTALLED = Path(__file__).parent / "as_installed"
 READY_S = 90
 BUILD_S = 300
 
@@ -354,7 +355,7 @@ def _environment(home: Path, settings: dict[str, object]) -> dict[str, str]:
     }
     return (
         kept
-        | {"PYTHONPATH": str(ROOT)}
+        | {"PYTHONPATH": f"{ROOT}:{AS_INSTALLED}"}
         | {name.upper(): str(value) for name, value in chosen.items()}
     )
 
