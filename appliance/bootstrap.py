@@ -145,6 +145,8 @@ PRUNE_EVERY_S = 3600.0
 LEDGER_CHECK_EVERY_S = 86400.0
 #: Many wait rather than work, above all for a turn to build: whoever asks for a lot must not hold up the others here.
 JOBS_AT_ONCE = 32
+#: Of these no more, because one image is looked into at a time: a hundred deployments must not hold up what heals servers.
+ATTESTS_AT_ONCE = 4
 #: A busy box may let the builder wait longer than a look at the health page takes.
 BUILDER_PATIENCE_S = 1.0
 #: A worker that has not looked at the queue for so long cannot.
@@ -348,7 +350,13 @@ async def make_hub(  # noqa: PLR0915 - one object after another, which is the po
         handlers[CHECK] = CheckTask(keeper, registry.client())
         handlers[ROTATE] = RotateTask(keeper)
         handlers[PRUNE] = PruneTask(pruner)
-    worker = JobWorker(database, handlers, concurrency=JOBS_AT_ONCE, metrics=metrics)
+    worker = JobWorker(
+        database,
+        handlers,
+        concurrency=JOBS_AT_ONCE,
+        at_most={ATTEST: ATTESTS_AT_ONCE},
+        metrics=metrics,
+    )
     clock = Clock(database, metrics=metrics)
     clock.every(SWEEP_EVERY_S, "servers.sweep", Glance(database, executor, sweep))
     clock.every(LIMITS_EVERY_S, "servers.limits", LimitWatch(database, executor))

@@ -7,6 +7,7 @@ came of them is written when it is back.
 import asyncio
 import contextlib
 import time
+from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping
 
 import structlog
@@ -29,7 +30,12 @@ CHANNEL = "jobs"
 
 
 class JobWorker:
-    """Runs jobs of the kinds that ``handlers`` names, at most ``concurrency`` at once."""
+    """Runs jobs of the kinds that ``handlers`` names.
+
+    Args:
+        concurrency: Jobs at once.
+        at_most: Of some kinds, how many of those; what waits for its turn would keep others from theirs.
+    """
 
     def __init__(
         self,
@@ -37,6 +43,7 @@ class JobWorker:
         handlers: Mapping[str, Handler],
         *,
         concurrency: int = 8,
+        at_most: Mapping[str, int] | None = None,
         metrics: Metrics | None = None,
         timing: Timing | None = None,
     ) -> None:
@@ -45,6 +52,7 @@ class JobWorker:
         self._handlers = dict(handlers)
         self._kinds = sorted(self._handlers)
         self._concurrency = concurrency
+        self._at_most = dict(at_most or {})
         self._metrics = metrics
         self._timing = timing or Timing()
         self._wake = asyncio.Event()
@@ -116,7 +124,9 @@ class JobWorker:
         """Start what is due and return after how many seconds to look again."""
         try:
             await self._take_over()
-            jobs, next_s = await self._database.run(self._claim)
+            # Counted here: runs end on the event loop, and not while a thread goes through them.
+            running = Counter(run.job.kind for run in self._running.runs.values())
+            jobs, next_s = await self._database.run(self._claim, running)
         except DatabaseUnavailableError as error:
             self._outages.begin(error)
             return self._timing.database_retry_s
@@ -129,12 +139,17 @@ class JobWorker:
             self._running.begin(job, self._handlers[job.kind])
         return min(self._timing.poll_s, next_s if next_s is not None else float("inf"))
 
-    def _claim(self) -> tuple[list[Job], float | None]:
-        free = self._concurrency - len(self._running)
+    def _claim(self, running: Counter[str]) -> tuple[list[Job], float | None]:
+        free = self._concurrency - running.total()
+        unbounded = [kind for kind in self._kinds if kind not in self._at_most]
+        rooms = [(unbounded, free)]
+        rooms += [([kind], n - running[kind]) for kind, n in self._at_most.items()]
         jobs: list[Job] = []
-        if free > 0:
-            lease_s = self._timing.lease_s
-            jobs = leases.claim(self.name, self._kinds, limit=free, lease_s=lease_s)
+        for kinds, room in rooms:
+            limit = min(room, free - len(jobs))
+            if limit > 0:
+                lease_s = self._timing.lease_s
+                jobs += leases.claim(self.name, kinds, limit=limit, lease_s=lease_s)
         return jobs, leases.seconds_to_next(self._kinds)
 
     async def _take_over(self) -> None:

@@ -187,6 +187,25 @@ async def test_no_more_run_at_once_than_asked_for(
             await ended(queue, job_id)
 
 
+async def test_a_kind_that_waits_for_its_turn_leaves_room_for_others(
+    database: Database, queue: JobQueue
+) -> None:
+    waiting, done = Gate(), Script(None)
+    handlers: dict[str, Handler] = {"waits": waiting, "k": done}
+    async with working(
+        database, handlers, concurrency=2, at_most={"waits": 1}
+    ) as worker:
+        ids = [await queue.enqueue("waits", {}) for _ in range(3)]
+        await waiting.entered.wait()
+
+        await ended(queue, await queue.enqueue("k", {}))
+
+        assert (worker.running, waiting.runs) == (1, 1)
+        waiting.open.set()
+        for job_id in ids:
+            await ended(queue, job_id)
+
+
 async def test_stopping_gives_the_work_back_without_counting_the_run(
     database: Database, queue: JobQueue
 ) -> None:
