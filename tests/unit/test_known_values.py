@@ -5,7 +5,7 @@ import json
 from urllib.parse import quote
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from appliance.core.known_values import (
@@ -73,13 +73,11 @@ def test_each_line_of_a_key_is_hidden_on_its_own() -> None:
     assert hide("  MIIEvQIBADANBgkqhkiG9w0B") == f"  {HIDDEN}"
 
 
-@settings(deadline=None)
 @given(VALUES, LETTERS, LETTERS)
 def test_no_value_stays_in_a_text(value: str, before: str, after: str) -> None:
     assert value not in KnownValues([value])(before + value + after)
 
 
-@settings(deadline=None)
 @given(VALUES, st.integers(EDGE, 60), LETTERS)
 def test_a_value_that_was_cut_off_is_hidden_up_to_the_cut(
     value: str, length: int, before: str
@@ -103,7 +101,6 @@ def test_a_value_like_an_ordinary_word_is_not_looked_for() -> None:
     assert hide("xxxxx yes") == "xxxxx yes"
 
 
-@settings(deadline=None)
 @given(LETTERS)
 def test_what_holds_no_value_stays_as_it_is(text: str) -> None:
     assert KnownValues(["a-value-that-is-nowhere-else"])(text) == text

@@ -351,7 +351,6 @@ TRICKS = st.sampled_from(["..", ".", "x", "out", "secret", "up", "\udcff", "a/b"
 
 @settings(
     max_examples=60,
-    deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 @given(

@@ -332,7 +332,7 @@ def shells() -> list[list[str]]:
 
 
 @pytest.mark.parametrize("shell", shells(), ids=lambda shell: Path(shell[0]).name)
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(
     value=st.text(st.characters(codec="utf-8", exclude_characters="\0"), min_size=1)
     | st.sampled_from(["\n", "a\n\n", "\\", "a\\\nb", "$HOME `id` \"'", " x ", "\r\n"])
