@@ -121,6 +121,10 @@ class Gateway:
         )
 
 
+class NonsenseError(McpCallError):
+    """What the server answered is no answer of the protocol, in whichever era."""
+
+
 class Exchange:
     """One session with one server.
 
@@ -169,6 +173,9 @@ class Exchange:
         }
         try:
             opened = await self.ask("initialize", params)
+        except NonsenseError:
+            # The gateway may remember what a server said once; that it speaks something else now must not be lost.
+            raise
         except McpCallError as refused:
             try:
                 return await self.discover()
@@ -208,7 +215,7 @@ class Exchange:
             raise _call_error(answer)
         result = answer.get("result")
         if not isinstance(result, dict):
-            raise McpCallError(
+            raise NonsenseError(
                 f"The server answered {method} without a result.",
                 answer=orjson.dumps(answer),
             )
@@ -295,7 +302,7 @@ def _from_json(status: int, body: bytes) -> dict[str, Any]:
             f"The server answered with HTTP status {status}.", answer=body
         )
     if not message:
-        raise McpCallError(
+        raise NonsenseError(
             "The server answered with something that is not JSON-RPC.", answer=body
         )
     return message

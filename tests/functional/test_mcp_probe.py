@@ -163,6 +163,29 @@ async def test_tools_that_are_announced_and_refused_are_told(probe: Probe) -> No
         await probe(Server({"tools": {}}, {"tools/list": refuse}))
 
 
+class Babbling(Server):
+    """Answers ``initialize`` in no protocol; behind a gateway that remembers what it said to ``server/discover``."""
+
+    async def handle(self, request: web.Request) -> web.Response:
+        message = await request.json()
+        if message["method"] == "initialize":
+            self.asked.append("initialize")
+            return web.Response(text="<p>It is a fine day.</p>")
+        return await super().handle(request)
+
+
+async def test_one_that_answers_in_no_protocol_is_not_asked_in_another(
+    probe: Probe,
+) -> None:
+    server = Babbling({}, {"server/discover": lambda _: {"capabilities": {}}})
+
+    with pytest.raises(McpCallError, match="not JSON-RPC") as caught:
+        await probe(server)
+
+    assert b"It is a fine day" in caught.value.answer
+    assert server.asked == ["initialize"]
+
+
 @pytest.mark.parametrize("listed", [None, "tools", {"name": "t"}, [None, 3, "x"]])
 async def test_a_list_that_is_none_is_empty(probe: Probe, listed: Any) -> None:
     server = Server({"tools": {}}, {"tools/list": lambda _: {"tools": listed}})

@@ -5,6 +5,8 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 
 import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestServer
 
 from appliance.core.errors import DomainError
 from appliance.gateway.bridge.peers.door import Door
@@ -93,6 +95,40 @@ async def test_a_server_that_is_another_one_now_is_asked_again() -> None:
                             await call.news()
                 answer = await told(await peer.begin(request("tools/list"), ALICE))
     assert answer["result"]["tools"]
+
+
+async def test_a_server_that_says_something_else_now_is_quoted() -> None:
+    """Not that the session ended: that is what becomes of it, and tells nobody what is wrong."""
+    babbles = False
+
+    async def answer(request: web.Request) -> web.Response:
+        message = await request.json()
+        if babbles:
+            return web.Response(text="<p>It is a fine day.</p>")
+        if message.get("method") != "initialize":
+            error = {"code": -32601, "message": "no such method"}
+            return web.json_response(
+                {"jsonrpc": "2.0", "id": message.get("id"), "error": error}
+            )
+        opened = {"protocolVersion": "2025-06-18", "capabilities": {}}
+        return web.json_response(
+            {"jsonrpc": "2.0", "id": message["id"], "result": opened}
+        )
+
+    app = web.Application()
+    app.router.add_post("/mcp", answer)
+    async with (
+        TestServer(app) as server,
+        peer_of(str(server.make_url("/mcp")), "streamable-http") as peer,
+    ):
+        await peer.opened()
+        babbles = True
+        call = await peer.begin(request("tools/list"), ALICE)
+        async with asyncio.timeout(10):
+            while not call.is_over:
+                await call.news()
+
+    assert "It is a fine day" in str(call.error)
 
 
 async def test_everybody_who_asks_for_a_dead_session_gets_the_same_successor() -> None:

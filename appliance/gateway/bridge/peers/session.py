@@ -191,7 +191,9 @@ class Session(ABC):
         try:
             async with asyncio.timeout(self._open_within_s):
                 return await self._open()
-        except HandshakeError:
+        except HandshakeError as error:
+            # Whoever is told of the refusal may close the session: those who wait hear first what the server said.
+            self.conversation.flight.fail(error)
             self.refused()
             raise
         except TimeoutError as error:
