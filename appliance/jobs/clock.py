@@ -18,7 +18,7 @@ from apscheduler.executors.asyncio import AsyncIOExecutor
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
 from apscheduler.triggers.interval import IntervalTrigger
 
-from appliance.core.clock import now
+from appliance.core.clock import WallClock, now
 from appliance.core.errors import DomainError
 from appliance.infra.database import Database, DatabaseUnavailableError
 from appliance.jobs import schedule_store
@@ -32,6 +32,8 @@ Entry = Callable[[], Awaitable[object]]
 #: Seconds between two attempts to lead, and between two checks that we still do.
 TRY_EVERY_S = 2.0
 CHECK_EVERY_S = 5.0
+#: Seconds between two looks at whether the wall clock was set.
+SET_EVERY_S = 1.0
 #: A start that is later than this many seconds is left out; APScheduler's own default of one second loses starts
 #: whenever the loop is busy for a moment.
 GRACE_S = 300
@@ -64,13 +66,20 @@ class _Note:
 class Clock:
     """Runs registered functions every so often, in the one process that leads."""
 
-    def __init__(self, database: Database, *, metrics: Metrics | None = None) -> None:
+    def __init__(
+        self,
+        database: Database,
+        *,
+        metrics: Metrics | None = None,
+        wall_clock: WallClock | None = None,
+    ) -> None:
         """Keep the collaborators; nothing ticks yet."""
         self._database = database
         self._metrics = metrics
         self._entries: dict[str, _Entry] = {}
         self._leading: asyncio.Task[None] | None = None
         self._scheduler: AsyncIOScheduler | None = None
+        self._wall_clock = wall_clock or WallClock()
         self._running: set[asyncio.Task[None]] = set()
         self._notes: dict[str, _Note] = {}
         #: Whether this process leads.
@@ -106,9 +115,40 @@ class Clock:
             await asyncio.sleep(TRY_EVERY_S)
 
     async def _tick_until_lost(self, leadership: Leadership) -> None:
+        ends = [
+            asyncio.create_task(self._tick_for_ever()),
+            asyncio.create_task(leadership.lost(check_every_s=CHECK_EVERY_S)),
+        ]
+        try:
+            await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for task in ends:
+                task.cancel()
+            outcomes = await asyncio.gather(*ends, return_exceptions=True)
+            self._set_leader(is_leader=False)
+            await self._end_running()
+        for outcome in outcomes:
+            if isinstance(outcome, Exception):
+                raise outcome
+
+    async def _tick_for_ever(self) -> None:
+        """Tick, and begin anew when the wall clock is set: the scheduler goes by it, and would wait for hours."""
+        while True:
+            scheduler = self._scheduler = await self._scheduled()
+            scheduler.start()
+            self._set_leader(is_leader=True)
+            try:
+                while not (moved_s := self._wall_clock.moved_s()):  # noqa: ASYNC110 - nothing tells of it
+                    await asyncio.sleep(SET_EVERY_S)
+                log.warning("clock.was_set", by_s=round(moved_s))
+            finally:
+                scheduler.shutdown(wait=False)
+                self._scheduler = None
+
+    async def _scheduled(self) -> AsyncIOScheduler:
         rhythms = {entry.name: entry.every for entry in self._entries.values()}
         starts = await self._database.run(schedule_store.begin, rhythms, now())
-        scheduler = self._scheduler = self._make_scheduler()
+        scheduler = self._make_scheduler()
         for entry in self._entries.values():
             start = starts[entry.name].at
             trigger = IntervalTrigger(
@@ -117,15 +157,7 @@ class Clock:
             scheduler.add_job(
                 self._tick, trigger, args=[entry], id=entry.name, next_run_time=start
             )
-        scheduler.start()
-        self._set_leader(is_leader=True)
-        try:
-            await leadership.lost(check_every_s=CHECK_EVERY_S)
-        finally:
-            self._set_leader(is_leader=False)
-            scheduler.shutdown(wait=False)
-            self._scheduler = None
-            await self._end_running()
+        return scheduler
 
     def _make_scheduler(self) -> AsyncIOScheduler:
         # Its own chatter goes to the log through the standard library; starts and ends are told here, with their names.

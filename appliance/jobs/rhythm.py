@@ -20,7 +20,8 @@ def first_start(
     A new entry and one that is overdue start at once: one run makes up for all that were missed. Otherwise the rhythm goes
     on as if nothing had happened, so that restarting a hub often does not run a daily entry often.
     """
-    if last_started is None:
+    # One that started in the future says only that the wall clock was put back since.
+    if last_started is None or last_started > now:
         return FirstStart(now, 0)
     due = last_started + every
     if due > now:

@@ -3,15 +3,19 @@
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from datetime import timedelta
+from typing import Any
 
 import pytest
 
+from appliance.core.clock import WallClock
 from appliance.core.errors import UnavailableError
 from appliance.infra.database import Database
 from appliance.jobs import clock as clock_module
 from appliance.jobs.clock import Clock
 from appliance.jobs.model import Schedule
 from appliance.jobs.queue import JobQueue
+from appliance.jobs.tables import ScheduleRow
 from appliance.observability.metrics import Metrics
 from tests.cluster import ThrowAwayCluster
 from tests.harness.waiting import until
@@ -22,6 +26,7 @@ PATIENCE_S = 15
 @pytest.fixture(autouse=True)
 def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(clock_module, "TRY_EVERY_S", 0.1)
+    monkeypatch.setattr(clock_module, "SET_EVERY_S", 0.05)
     monkeypatch.setattr(clock_module, "NOTE_EVERY_S", 0.0)
 
 
@@ -43,7 +48,7 @@ async def ticking(
     database: Database,
     every_s: float,
     entry: Callable[[], Awaitable[object]],
-    **options: Metrics,
+    **options: Any,
 ) -> AsyncIterator[Clock]:
     clock = Clock(database, **options)
     clock.every(every_s, "sweep", entry)
@@ -185,6 +190,25 @@ async def test_an_entry_that_is_no_longer_there_is_forgotten(
     await other.stop()
 
     assert [item.name for item in await JobQueue(database).schedules()] == ["other"]
+
+
+async def test_a_wall_clock_that_is_put_back_holds_nothing_up(
+    database: Database,
+) -> None:
+    time = {"wall": 1_000_000.0}
+    wall_clock = WallClock(wall=lambda: time["wall"], steady=lambda: 0.0)
+    counter = Counter()
+    async with ticking(database, 3600, counter, wall_clock=wall_clock):
+        await until(lambda: counter.runs == 1)
+        # What a clock leaves that is put back: a start in the future.
+        await database.run(_started_later, timedelta(hours=3))
+        time["wall"] -= 3 * 3600
+
+        await until(lambda: counter.runs == 2)
+
+
+def _started_later(by: timedelta) -> None:
+    ScheduleRow.update(last_started_at=ScheduleRow.last_started_at + by).execute()
 
 
 async def test_two_entries_of_one_name_are_refused(database: Database) -> None:

@@ -1,14 +1,13 @@
 """Asks every server when it is its turn: one look a second at what is due, and no more than so many checks at once."""
 
 import asyncio
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
 import structlog
 
-from appliance.core.clock import now
+from appliance.core.clock import WallClock, now
 from appliance.infra.database import Database, DatabaseUnavailableError
 from appliance.jobs.queue import enqueue
 from appliance.observability.events import publish_in_transaction
@@ -26,8 +25,6 @@ log = structlog.get_logger("servers.health")
 EVERY_S = 1.0
 #: Checks at once. One that waits for an answer costs nothing; this bounds what the gateway is asked at the same moment.
 AT_ONCE = 64
-#: A wall clock that falls back by more seconds than this was put back.
-JUMP_S = 2.0
 
 
 @dataclass(frozen=True)
@@ -70,8 +67,8 @@ class HealthWatch:
         self._unwritten: list[Result] = []
         #: Servers to whose processes something happened.
         self._told: set[int] = set()
-        #: Wall clock less monotonic clock; ``None``: not looked at yet.
-        self._offset_s: float | None = None
+        self._wall_clock = WallClock()
+        self._has_looked = False
 
     async def tick(self) -> None:
         """Write what the last checks found, and begin those that are due; for the clock. Returns at once."""
@@ -147,9 +144,8 @@ class HealthWatch:
 
     def _has_jumped(self) -> bool:
         """Return whether the wall clock was put back since the last look, or nobody has looked since the start."""
-        offset_s = time.time() - time.monotonic()
-        before, self._offset_s = self._offset_s, offset_s
-        return before is None or offset_s < before - JUMP_S
+        is_first, self._has_looked = not self._has_looked, True
+        return self._wall_clock.moved_s() < 0 or is_first
 
 
 def _round(results: Sequence[Result], limit: int, *, has_jumped: bool) -> list[Due]:
