@@ -50,6 +50,7 @@ from appliance.infra.errors import PortInUseError
 from appliance.infra.identity import installation_id
 from appliance.infra.postgres import database_url
 from appliance.infra.sealing import Sealer
+from appliance.infra.unbroken import unbroken
 from appliance.invocations.service import InvocationService
 from appliance.jobs.clock import Clock
 from appliance.jobs.model import Handler
@@ -441,15 +442,15 @@ async def make_hub(  # noqa: PLR0915 - one object after another, which is the po
         await worker.start()
         await clock.start()
         watchers = [
-            asyncio.create_task(
-                watch_executor(
+            unbroken(
+                "executor-events",
+                lambda: watch_executor(
                     executor.events(), database, sweep, checks.watch.look_at
                 ),
-                name="executor-events",
             ),
-            asyncio.create_task(watch_changes(database), name="manifest-changes"),
+            unbroken("manifest-changes", lambda: watch_changes(database)),
             *output.start(events),
-            asyncio.create_task(sampler.run(), name="sampler"),
+            unbroken("sampler", sampler.run),
         ]
         log.info("hub.started", port=settings.bind_port)
         async with kept_up(secret_service):

@@ -8,12 +8,13 @@ import asyncio
 import contextlib
 import time
 from collections import Counter
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Mapping
 
 import structlog
 from peewee import IntegrityError
 
 from appliance.infra.database import Database, DatabaseUnavailableError
+from appliance.infra.unbroken import unbroken
 from appliance.jobs import leases, store
 from appliance.jobs.identity import is_gone, worker_name
 from appliance.jobs.model import Handler, Job
@@ -84,9 +85,14 @@ class JobWorker:
     async def start(self) -> None:
         """Begin to work; returns at once."""
         self.name = await asyncio.to_thread(worker_name)
-        self._claiming = self._unbroken(self._claim_for_ever)
-        loops = (self._keep_for_ever, self._listen_for_ever)
-        self._keeping = [self._unbroken(loop) for loop in loops]
+        again_s = self._timing.poll_s
+        self._claiming = unbroken(
+            "jobs-claim", self._claim_for_ever, again_after_s=again_s
+        )
+        self._keeping = [
+            unbroken("jobs-keep", self._keep_for_ever, again_after_s=again_s),
+            unbroken("jobs-listen", self._listen_for_ever, again_after_s=again_s),
+        ]
 
     async def stop(self) -> None:
         """Take nothing more, end what runs and give it back to the queue."""
@@ -96,19 +102,6 @@ class JobWorker:
         # Leases are kept to the last, or others would take what is still ending.
         await self._running.release_all()
         await _end(*self._keeping)
-
-    def _unbroken(self, loop: Callable[[], Awaitable[None]]) -> "asyncio.Task[None]":
-        """Run ``loop`` again whatever breaks it: a hub without its worker would look alive and do nothing."""
-
-        async def repeat() -> None:
-            while True:
-                try:
-                    await loop()
-                except Exception:
-                    log.exception("jobs.loop_broke")
-                    await asyncio.sleep(self._timing.poll_s)
-
-        return asyncio.create_task(repeat())
 
     # -- claiming
 

@@ -7,6 +7,7 @@ from contextlib import aclosing
 from pathlib import Path
 
 from appliance.infra.database import Database, DatabaseUnavailableError
+from appliance.infra.unbroken import unbroken
 from appliance.observability.events import EventLog
 from appliance.output.collector import Collector, Redactor
 from appliance.output.reader import Limits
@@ -76,10 +77,10 @@ class Output:
     def start(self, events: EventLog) -> list["asyncio.Task[None]"]:
         """Begin to read and to keep; return what is to be cancelled at the end, in this order."""
         return [
-            asyncio.create_task(self._forget(events), name="output-forget"),
-            asyncio.create_task(self._tidy_forever(), name="output-tidy"),
-            asyncio.create_task(self.collector.run(), name="output-collector"),
-            asyncio.create_task(self.recorder.run(), name="output-recorder"),
+            unbroken("output-forget", lambda: self._forget(events)),
+            unbroken("output-tidy", self._tidy_forever),
+            unbroken("output-collector", self.collector.run),
+            unbroken("output-recorder", self.recorder.run),
         ]
 
     async def close(self) -> None:

@@ -1,12 +1,13 @@
 """Job entry points: one server's reconciliation, and the sweep that asks for everybody's."""
 
+import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from typing import Any
 
 import structlog
 
 from appliance.core.clock import now
-from appliance.infra.database import Database
+from appliance.infra.database import Database, DatabaseUnavailableError
 from appliance.jobs.model import Again, JobContext
 from appliance.jobs.queue import enqueue
 from appliance.runtimes.model import ExecutorEvent
@@ -22,6 +23,8 @@ ACTIONS = frozenset({"die", "destroy", "oom", "reconnected"})
 PAUSES = frozenset({"pause", "unpause"})
 #: Asks for everybody's reconciliation.
 Sweep = Callable[[], Awaitable[None]]
+#: Seconds between two attempts to write down what happened.
+RETRY_S = 1.0
 
 
 class ReconcileTask:
@@ -55,6 +58,9 @@ async def watch_executor(
 ) -> None:
     """Turn what happens to instances into reconciliations, for ever.
 
+    While Postgres cannot write, because it is away or its disk is full, the engine does not wait: what it says meanwhile may
+    be lost. So everybody is looked at as soon as that can be written down again.
+
     Args:
         events: What happens.
         database: Where jobs are enqueued.
@@ -62,14 +68,37 @@ async def watch_executor(
         ask: Has one server's health looked at.
     """
     async for event in events:
-        if event.action in PAUSES and event.server_id is not None:
-            await ask(event.server_id)
-        if event.action not in ACTIONS:
-            continue
-        if event.server_id is None:
+        try:
+            await _pass_on(event, database, sweep, ask)
+        except DatabaseUnavailableError as error:
+            log.warning("executor_events_wait", reason=error.reason)
+            await _sweep_when_possible(sweep)
+
+
+async def _pass_on(
+    event: ExecutorEvent,
+    database: Database,
+    sweep: Sweep,
+    ask: Callable[[int], Awaitable[object]],
+) -> None:
+    if event.action in PAUSES and event.server_id is not None:
+        await ask(event.server_id)
+    if event.action not in ACTIONS:
+        return
+    if event.server_id is None:
+        await sweep()
+    else:
+        await database.run(_enqueue_one, event.server_id)
+
+
+async def _sweep_when_possible(sweep: Sweep) -> None:
+    while True:
+        await asyncio.sleep(RETRY_S)
+        try:
             await sweep()
-        else:
-            await database.run(_enqueue_one, event.server_id)
+        except DatabaseUnavailableError:
+            continue
+        return
 
 
 def _enqueue_one(server_id: int) -> None:
