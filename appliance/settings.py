@@ -32,6 +32,7 @@ from pydantic_settings import (
     SettingsConfigDict,
 )
 
+from appliance.core.oauth import SCOPES, is_issuer
 from appliance.core.platforms import platforms_of
 from appliance.core.registry_names import split_registry
 
@@ -478,6 +479,27 @@ class Settings(BaseSettings):
         "or one that somebody made for them.",
     )
 
+    oauth_issuer: str | None = Field(
+        None,
+        description="Another authorization server, by its issuer exactly as its metadata spells it. Its access tokens open "
+        "endpoints then, and the built-in one's do not. Unset: the built-in one.",
+    )
+    oauth_audience: str | None = Field(
+        None,
+        description="Audience that all tokens of OAUTH_ISSUER have, for one that knows no resource parameter. One token then "
+        "opens every endpoint of its person. Unset: a token is for one endpoint, by its URL.",
+    )
+    oauth_user_claim: str = Field(
+        "email",
+        pattern=r"^[A-Za-z0-9_.:/-]{1,200}$",
+        description="Claim in the tokens of OAUTH_ISSUER that holds the e-mail address of a person here.",
+    )
+    oauth_scopes: str = Field(
+        "mcp:read mcp:call",
+        description="The two scopes of OAUTH_ISSUER for reading and for calling, in this order; or none: its tokens open all "
+        "that their person may use.",
+    )
+
     # -- logs
     log_level: LogLevel = Field("info", description="What is logged.")
     log_format: Literal["json", "console"] = Field(
@@ -490,6 +512,24 @@ class Settings(BaseSettings):
         if len(value.get_secret_value().encode()) < MIN_SECRET_BYTES:
             raise ValueError(
                 f"must be at least {MIN_SECRET_BYTES} bytes; make one with: openssl rand -base64 48"
+            )
+        return value
+
+    @field_validator("oauth_issuer")
+    @classmethod
+    def _an_issuer(cls, value: str | None) -> str | None:
+        if value is not None and not is_issuer(value):
+            raise ValueError(
+                "must be a URL without a query, such as https://login.example.org/realms/team"
+            )
+        return value
+
+    @field_validator("oauth_scopes")
+    @classmethod
+    def _two_scopes(cls, value: str) -> str:
+        if value.strip() != "none" and len(set(value.split())) != len(SCOPES):
+            raise ValueError(
+                "must be two different words, such as 'mcp:read mcp:call', or none"
             )
         return value
 

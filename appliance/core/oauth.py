@@ -85,6 +85,12 @@ def origin_of(url: str) -> str:
     return origin + path.rstrip("/") if origin else ""
 
 
+def is_issuer(url: str) -> bool:
+    """Whether ``url`` may name an issuer (RFC 8414): no query, no fragment, nobody's name in it."""
+    is_plain = url.isascii() and url.isprintable() and len(url) <= _MAX_URL
+    return is_plain and not any(sign in url for sign in "?#@ ") and bool(_split(url)[0])
+
+
 def issuer_of(public_url: str | None, scheme: str, host: str, hub_port: int) -> str:
     """Return the issuer of the built-in authorization server, as whoever asks for it reaches the hub.
 

@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 
 from appliance.core.cards import site
 from appliance.core.ids import derived_key, internal_key, key_hash
+from appliance.core.oauth import SCOPES
 from appliance.infra.connections import connection_arguments
 from appliance.infra.memory_files import MemoryFiles, memory_root
 
@@ -26,6 +27,25 @@ _DATABASE = {
     "keepalives_interval": "10",
     "keepalives_count": "3",
 }
+
+
+@dataclass(frozen=True)
+class OAuthConfig:
+    """What the gateway has to know of the authorization server, and of its own names."""
+
+    #: Empty: the built-in one.
+    issuer: str = ""
+    #: Of every token of that issuer; empty: the endpoint's URL.
+    audience: str = ""
+    user_claim: str = "email"
+    #: For reading and for calling, as that issuer calls them; empty: its tokens are not narrowed.
+    scopes: tuple[str, ...] = ()
+    #: Whether clients may register themselves.
+    registers: bool = True
+    #: Where people reach the hub, and clients the gateway; empty: under any name.
+    public_url: str = ""
+    gateway_public_url: str = ""
+    hub_port: int = 3000
 
 
 @dataclass(frozen=True)
@@ -73,6 +93,7 @@ class GatewayConfig:
     session_key: str
     #: Where values lie in memory that must not be shown; empty: nowhere.
     memory_root: str = ""
+    oauth: OAuthConfig = OAuthConfig()
 
     def to_json(self) -> str:
         """Return the text that ``from_json`` reads."""
@@ -83,6 +104,8 @@ class GatewayConfig:
         """Return the configuration that ``to_json`` wrote."""
         values: dict[str, Any] = json.loads(text)
         values["own_hosts"] = tuple(values["own_hosts"])
+        oauth = values["oauth"]
+        values["oauth"] = OAuthConfig(**oauth | {"scopes": tuple(oauth["scopes"])})
         return cls(**{item.name: values[item.name] for item in fields(cls)})
 
 
@@ -131,6 +154,7 @@ def from_settings(settings: "Settings", database_url: str) -> GatewayConfig:
         memory_root=str(
             memory_root(settings.run_dir, settings.secrets_delivery_dir) or ""
         ),
+        oauth=_oauth(settings),
     )
 
 
@@ -147,6 +171,23 @@ def handshake_directory(bridge_socket: str) -> Path:
 def departures_directory(bridge_socket: str) -> Path:
     """Return where workers tell what they still carry at instances that are left."""
     return Path(bridge_socket).parent / "departures"
+
+
+def _oauth(settings: "Settings") -> OAuthConfig:
+    return OAuthConfig(
+        issuer=settings.oauth_issuer or "",
+        audience=settings.oauth_audience or "",
+        user_claim=settings.oauth_user_claim,
+        scopes=_scopes(settings.oauth_scopes) if settings.oauth_issuer else SCOPES,
+        registers=settings.oauth_registration,
+        public_url=settings.public_url or "",
+        gateway_public_url=settings.gateway_public_url or "",
+        hub_port=settings.bind_port,
+    )
+
+
+def _scopes(text: str) -> tuple[str, ...]:
+    return () if text.strip() == "none" else tuple(text.split())
 
 
 def _own_hosts(settings: "Settings") -> tuple[str, ...]:

@@ -1,4 +1,4 @@
-"""The routing table: read from five views, kept in memory, replaced as a whole when something changed."""
+"""The routing table: read from views, kept in memory, replaced as a whole when something changed."""
 
 import asyncio
 import contextlib
@@ -14,6 +14,7 @@ import structlog
 
 from appliance.gateway.members import Member, members_of
 from appliance.gateway.screen import Screen, screen_of
+from appliance.gateway.trust import Trust, read_trust
 from appliance.infra.connections import DatabaseUnavailableError, connect, listen
 
 log = structlog.get_logger("gateway.routes")
@@ -34,7 +35,8 @@ SELECT name, instance_id, deployment_id, container_id, transport, address, is_le
 FROM gateway_beside
 """
 _KEYS = """
-SELECT key_hash, user_id, extract(epoch FROM expires_at)::float8, key_id, calls_per_second, concurrency, org_id
+SELECT key_hash, user_id, extract(epoch FROM expires_at)::float8, key_id, calls_per_second, concurrency, org_id,
+       scope
 FROM gateway_keys
 """
 _BUNDLES = """
@@ -112,6 +114,8 @@ class UserKey:
     concurrency: int | None = None
     #: ``None``: it is ``user_id``'s.
     org_id: int | None = None
+    #: What it is narrowed to: ``actions`` and ``servers``, each a list or missing; ``None``: nothing.
+    scope: dict[str, Any] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,6 +144,8 @@ class RoutingTable:
     beside: dict[int, Route] = field(default_factory=dict)
     #: By their numbers: those who may call at all.
     people: dict[int, Person] = field(default_factory=dict)
+    #: By what access tokens are checked.
+    trust: Trust = field(default_factory=Trust)
 
     def all_routes(self) -> Iterator[Route]:
         """Yield servers, then bundles, then what may become a server's next instance."""
@@ -170,6 +176,7 @@ def read_table(connection: psycopg2.extensions.connection) -> RoutingTable:
         bundles = cursor.fetchall()
         cursor.execute(_PEOPLE)
         people = cursor.fetchall()
+        trust = read_trust(cursor)
         cursor.execute("COMMIT")
     routes = {row[1]: _route(row) for row in rows}
     return RoutingTable(
@@ -181,6 +188,7 @@ def read_table(connection: psycopg2.extensions.connection) -> RoutingTable:
         bundle_keys={bytes(row[3]): row[0] for row in bundles},
         beside={row[1]: _beside(routes[row[0]], row) for row in beside},
         people={row[0]: Person(row[1], frozenset(row[2])) for row in people},
+        trust=trust,
     )
 
 
@@ -266,6 +274,7 @@ class LiveTable:
         self._arguments = arguments
         self._changed = changed
         self._loaded = asyncio.Event()
+        self._stale = asyncio.Event()
         self.current = known
 
     async def known(self, *, within_s: float) -> None:
@@ -293,27 +302,30 @@ class LiveTable:
 
     async def follow(self) -> None:
         """Load the table and load it again after every change, for ever."""
-        stale = asyncio.Event()
         async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(self._watch(stale))
-            tasks.create_task(self._refresh(stale))
+            tasks.create_task(self._watch())
+            tasks.create_task(self._refresh())
 
-    async def _watch(self, stale: asyncio.Event) -> None:
+    def look_again(self) -> None:
+        """Load the table anew, though nobody said that it changed."""
+        self._stale.set()
+
+    async def _watch(self) -> None:
         async for _ in listen(self._arguments, "routes"):
-            stale.set()
+            self._stale.set()
 
-    async def _refresh(self, stale: asyncio.Event) -> None:
+    async def _refresh(self) -> None:
         while True:
-            await stale.wait()
+            await self._stale.wait()
             await asyncio.sleep(DEBOUNCE_S)
-            stale.clear()
+            self._stale.clear()
             try:
                 self.current = await asyncio.to_thread(self._load)
             except (DatabaseUnavailableError, psycopg2.Error) as error:
                 log.warning(
                     "routes_not_loaded", error=str(error).strip().splitlines()[0]
                 )
-                stale.set()
+                self._stale.set()
                 await asyncio.sleep(RETRY_S)
             else:
                 self._loaded.set()

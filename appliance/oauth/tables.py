@@ -1,4 +1,4 @@
-"""Keys, clients, grants and tokens as rows (migration 0034)."""
+"""Keys, clients, grants, tokens and other issuers as rows (migrations 0034, 0035)."""
 
 from peewee import (
     BigAutoField,
@@ -108,3 +108,16 @@ class AssertionRow(Table):
 
     class Meta:
         table_name = "oauth_assertions"
+
+
+class IssuerRow(Table):
+    """Another authorization server, and what came of fetching its metadata."""
+
+    issuer = TextField(primary_key=True)
+    metadata = BinaryJSONField(index=False, null=True)
+    fetched_at = DateTimeTZField(null=True)
+    tried_at = DateTimeTZField()
+    error = TextField()
+
+    class Meta:
+        table_name = "oauth_issuers"

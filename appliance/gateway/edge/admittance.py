@@ -7,6 +7,7 @@ from msgspec import Raw
 from appliance.core.errors import LimitedError
 from appliance.gateway.edge import agreement, allowlist, reading
 from appliance.gateway.edge.limits import Refusal
+from appliance.gateway.edge.scopes import narrowed_body
 from appliance.gateway.edge.states import is_marked
 from appliance.gateway.errors import (
     BodyTooLargeError,
@@ -80,6 +81,8 @@ def _look_closer(call: "Call", body: bytes) -> None:
     plan = call.plan
     if plan.is_foreign_session:
         raise UnknownSessionError("Session not found; initialize again.")
+    if plan.admission.lacking and plan.is_post:
+        call.sent = body = narrowed_body(body, plan.admission.lacking)
     # Whoever posts beside a stream of HTTP+SSE reads refusals on the stream, which the bridge has.
     if plan.screen is not None and plan.is_post and plan.place.door != "messages":
         call.sent = allowlist.checked_body(wire.decode_body(body), plan.screen)

@@ -11,18 +11,22 @@ from appliance.gateway.announcements import Announcements
 from appliance.gateway.config import GatewayConfig
 from appliance.gateway.counters import CounterRow, Refused
 from appliance.gateway.edge import headers
+from appliance.gateway.edge.authority import Authority
 from appliance.gateway.edge.eras import Eras
 from appliance.gateway.edge.keys import (
     Admission,
+    BadToken,
     Denial,
     admit,
     at_instance,
+    bearer,
     presented_key,
 )
 from appliance.gateway.edge.limits import HUB, Limiter
 from appliance.gateway.edge.places import Place
 from appliance.gateway.edge.sessions import SessionSigner
 from appliance.gateway.edge.states import StateBinder
+from appliance.gateway.edge.tokens import is_token
 from appliance.gateway.http import heads
 from appliance.gateway.http.messages import INSTANCE_HEADER
 from appliance.gateway.http.requests import RequestHead
@@ -77,17 +81,25 @@ class Desk:
     count_down: Callable[[], None] | None
     is_debugging: bool
     announcements: Announcements
+    authority: Authority
     #: Open streams, which end when the worker does.
     streams: "set[Telling]" = field(default_factory=set)
     _shown: dict[Head, Shown] = field(default_factory=dict)
     #: By server: fingerprints of definitions that the hub was told of.
     _told: dict[int, set[str]] = field(default_factory=dict)
 
-    def admit(self, head: RequestHead, place: Place) -> Admission | Denial | None:
+    def admit(
+        self, head: RequestHead, place: Place
+    ) -> Admission | Denial | BadToken | None:
         """Return who asks and for what; ``None``: there is no routing table yet."""
         table = self.table.current
         if table is None:
             return None
+        shown = bearer(head.headers)
+        if shown is not None and is_token(shown):
+            return self.authority.admit(
+                shown, place, headers=head.headers, table=table, at=time.time()
+            )
         admission = admit(
             table,
             bytes.fromhex(self.config.internal_key_hash),

@@ -1,5 +1,6 @@
 """What a client is told when its request is not carried. Pure."""
 
+from collections.abc import Callable
 from http import HTTPStatus
 from typing import Any, Final
 
@@ -8,7 +9,8 @@ from msgspec import Raw
 from appliance.core.errors import DomainError, LimitedError, UnavailableError
 from appliance.gateway.edge.admittance import PostOnlyError
 from appliance.gateway.edge.agreement import DisagreementError
-from appliance.gateway.edge.keys import Denial
+from appliance.gateway.edge.keys import BadToken, Denial
+from appliance.gateway.edge.scopes import ScopeError
 from appliance.gateway.edge.states import ForeignStateError
 from appliance.gateway.errors import (
     BridgeAwayError,
@@ -29,7 +31,14 @@ REFUSALS: Final = (
     DisagreementError,
     ForeignStateError,
     PostOnlyError,
+    ScopeError,
 )
+
+
+_WORDS: Final = {
+    Denial.NO_KEY: "A key or an access token is needed: Authorization: Bearer <key>.",
+    Denial.UNKNOWN_KEY: "The key is not known or has expired.",
+}
 
 
 def refused(error: Exception, request_id: Raw) -> tuple[int, bytes, str]:
@@ -44,6 +53,14 @@ def refused(error: Exception, request_id: Raw) -> tuple[int, bytes, str]:
     if isinstance(error, ForeignStateError):
         body = wire.error_body(raw, wire.INVALID_PARAMS, str(error))
         return 400, body, "foreign_state"
+    if isinstance(error, ScopeError):
+        body = wire.error_body(
+            raw,
+            wire.REFUSED,
+            str(error),
+            {"code": "insufficient_scope", "scope": " ".join(sorted(error.needed))},
+        )
+        return 403, body, "insufficient_scope"
     if isinstance(error, PostOnlyError):
         text = "This revision of the protocol knows only POST."
         return 405, wire.error_body(raw, wire.INVALID_REQUEST, text), "rule_broken"
@@ -90,8 +107,15 @@ def lines(error: DomainError) -> bytes:
     return b"Retry-After: 1\r\n" if is_unavailable else b""
 
 
-def denied(denial: Denial | None) -> tuple[int, bytes, list[tuple[str, str]]]:
-    """Return status, body and headers for who is not let in; ``None``: nobody can be, yet."""
+def denied(
+    denial: Denial | BadToken | None, challenge: Callable[..., str] | None = None
+) -> tuple[int, bytes, list[tuple[str, str]]]:
+    """Return status, body and headers for who is not let in.
+
+    Args:
+        denial: Why; ``None``: nobody can be, yet.
+        challenge: Makes ``WWW-Authenticate`` of ``error`` and ``description``.
+    """
     if denial is None:
         text = "The gateway has just started and does not know its servers yet."
         body = wire.error_body(wire.NULL, wire.UNAVAILABLE, text)
@@ -99,16 +123,17 @@ def denied(denial: Denial | None) -> tuple[int, bytes, list[tuple[str, str]]]:
     if denial is Denial.NOT_FOUND:
         text = "There is no such server, or this key does not open it."
         return 404, wire.error_body(wire.NULL, wire.REFUSED, text), []
-    challenge = 'Bearer realm="mcp-host"'
-    if denial is Denial.UNKNOWN_KEY:
-        challenge += ', error="invalid_token"'
     text = (
-        "A key is needed: Authorization: Bearer <key>."
-        if denial is Denial.NO_KEY
-        else "The key is not known or has expired."
+        f"The access token is not taken: {denial.why}."
+        if isinstance(denial, BadToken)
+        else _WORDS[denial]
     )
     body = wire.error_body(wire.NULL, wire.REFUSED, text)
-    return 401, body, [("WWW-Authenticate", challenge)]
+    fields = {} if denial is Denial.NO_KEY else {"error": "invalid_token"}
+    if isinstance(denial, BadToken):
+        fields["description"] = denial.why
+    shown = challenge(**fields) if challenge is not None else "Bearer"
+    return 401, body, [("WWW-Authenticate", shown)]
 
 
 def foreign() -> bytes:

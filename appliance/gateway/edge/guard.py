@@ -9,7 +9,8 @@ from collections.abc import Iterable
 from functools import lru_cache
 from urllib.parse import urlsplit
 
-_LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "::1"})
+#: Under which a box calls itself.
+LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "::1"})
 
 
 class Guard:
@@ -21,7 +22,7 @@ class Guard:
 
     def __init__(self, own_hosts: Iterable[str]) -> None:
         """Add the names of the loopback to ``own_hosts``."""
-        self._names = _LOOPBACK_NAMES | {name.lower() for name in own_hosts}
+        self._names = LOOPBACK_NAMES | {name.lower() for name in own_hosts}
 
     def refuses_origin(self, origin: str | None) -> bool:
         """Whether a browser's page of this origin may not call; programs send none."""

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from enum import Enum
 
 from appliance.core.ids import key_hash
+from appliance.gateway.edge.scopes import lacking_of
 from appliance.gateway.routes import Route, RoutingTable, UserKey
 
 
@@ -22,6 +23,16 @@ class Denial(Enum):
 
 
 @dataclass(frozen=True, slots=True)
+class BadToken:
+    """An access token was shown that is not taken."""
+
+    #: Said to whoever showed it.
+    why: str
+    #: The key that signed it, if that is not known yet; empty: that is not what is wrong.
+    kid: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Admission:
     """A call that is let in."""
 
@@ -31,19 +42,29 @@ class Admission:
     principal: str
     #: The person's key that was used; ``None``: it was another kind of key.
     user_key: UserKey | None = None
+    #: What is not granted with it.
+    lacking: frozenset[str] = frozenset()
+    #: The client that showed an access token; empty: a key was shown.
+    token_of: str = ""
+    token_expires_at: float | None = None
 
     @property
     def expires_at(self) -> float | None:
-        """Seconds since the epoch; ``None``: the key never expires."""
+        """Seconds since the epoch; ``None``: what was shown never expires."""
+        if self.token_of:
+            return self.token_expires_at
         return None if self.user_key is None else self.user_key.expires_at
+
+
+def bearer(headers: Mapping[str, str]) -> str | None:
+    """Return what a request shows in ``Authorization``."""
+    scheme, _, value = headers.get("Authorization", "").partition(" ")
+    return (value.strip() or None) if scheme.lower() == "bearer" else None
 
 
 def presented_key(headers: Mapping[str, str]) -> str | None:
     """Return the key that a request carries."""
-    scheme, _, value = headers.get("Authorization", "").partition(" ")
-    if scheme.lower() == "bearer" and value.strip():
-        return value.strip()
-    return headers.get("X-API-Key", "").strip() or None
+    return bearer(headers) or headers.get("X-API-Key", "").strip() or None
 
 
 def admit(
@@ -77,7 +98,11 @@ def admit(
         return Denial.UNKNOWN_KEY
     if route is None or not opens:
         return Denial.NOT_FOUND
-    return Admission(route, principal, table.user_keys.get(hashed))
+    user_key = table.user_keys.get(hashed)
+    lacking = _lacking(user_key, route)
+    if lacking is None:
+        return Denial.NOT_FOUND
+    return Admission(route, principal, user_key, lacking)
 
 
 def at_instance(admission: Admission, table: RoutingTable, wanted: str) -> Admission:
@@ -112,6 +137,16 @@ def _holder(
         return f"key:{user_key.key_id}", opens
     opens = route is not None and may_call(table, user_key.user_id, route)
     return f"user:{user_key.user_id}", opens
+
+
+def _lacking(key: UserKey | None, route: Route) -> frozenset[str] | None:
+    """Return what a key does not grant at an endpoint; ``None``: everything."""
+    if key is None or key.scope is None:
+        return frozenset()
+    servers = key.scope.get("servers")
+    if servers is not None and route.server_id not in servers:
+        return None
+    return lacking_of(key.scope)
 
 
 def may_call(table: RoutingTable, user_id: int, route: Route) -> bool:

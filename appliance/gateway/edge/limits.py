@@ -71,6 +71,9 @@ def limits_of(
         }
         given = {name: value for name, value in values.items() if value is not None}
         found.append(limit(f"key:{key.key_id}", "This key", {**key_defaults, **given}))
+    if admission.token_of:
+        subject = f"token:{admission.principal}:{admission.token_of}"
+        found.append(limit(subject, "This client", key_defaults))
     if admission.principal != HUB:
         found.append(limit(f"server:{route.server_id}", f"{route.name}", route.limits))
     return tuple(item for item in found if item is not None)

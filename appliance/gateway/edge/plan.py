@@ -2,20 +2,22 @@
 
 import secrets
 import time
-from functools import cached_property
+from functools import cached_property, partial
 from urllib.parse import parse_qs
 
 from multidict import CIMultiDict
 
+from appliance.core.oauth import SCOPES
 from appliance.gateway.edge import failures, headers
 from appliance.gateway.edge.admittance import LISTEN
 from appliance.gateway.edge.afterwords import left_by
 from appliance.gateway.edge.agreement import RoutingHeaders, routing_headers
 from appliance.gateway.edge.call import Call
 from appliance.gateway.edge.desk import Desk
-from appliance.gateway.edge.keys import Admission, Denial
+from appliance.gateway.edge.keys import Admission, BadToken, Denial
 from appliance.gateway.edge.limits import Limit, limits_of
 from appliance.gateway.edge.places import Place
+from appliance.gateway.edge.scopes import ScopeError
 from appliance.gateway.edge.sessions import Session, unpack
 from appliance.gateway.edge.states import Owner
 from appliance.gateway.http import heads
@@ -84,7 +86,7 @@ class CallPlan:
     def begin(self, connection: Connection, body: bytes | None) -> None:
         """Carry a request, unless the key has expired since the head was decided about."""
         if self.expires_at is not None and self.expires_at <= time.time():
-            status, text, lines = failures.denied(Denial.UNKNOWN_KEY)
+            status, text, lines = self._expired()
             shown = [("Content-Type", http.JSON), *lines]
             connection.answer(heads.head(status, shown, len(text)), text)
             self.desk.refused(status, time.monotonic())
@@ -148,7 +150,7 @@ class CallPlan:
     @cached_property
     def is_simple(self) -> bool:
         """Whether there is nothing to look at but the message."""
-        is_free = self.screen is None and not self.limits
+        is_free = self.screen is None and not (self.limits or self.admission.lacking)
         return self.is_running and is_free and not self.is_foreign_session
 
     @cached_property
@@ -175,7 +177,9 @@ class CallPlan:
         return self.shown(found.screen) if found is not None else self.listing
 
     def is_still_open(self) -> bool:
-        """Whether the key still opens the endpoint, by the routing table of now."""
+        """Whether what was shown still opens the endpoint, by the clock and the routing table of now."""
+        if self.expires_at is not None and self.expires_at <= time.time():
+            return False
         if self.desk.table.current is self.table:
             return True
         admission = self.desk.admit(self.head, self.place)
@@ -183,6 +187,27 @@ class CallPlan:
             return False
         self.table = self.desk.table.current
         return admission.principal == self.principal
+
+    def lines_for(self, refusal: Exception) -> bytes:
+        """Return header lines for who was refused: to a client with a token, what it has to ask for."""
+        if not isinstance(refusal, ScopeError) or not self.admission.token_of:
+            return b""
+        # With what it has already: a client that asks for less would lose that.
+        wanted = refusal.needed | (set(SCOPES) - self.admission.lacking)
+        shown = self.desk.authority.challenge(
+            self.head.headers,
+            self.head.path,
+            error="insufficient_scope",
+            description=str(refusal),
+            scopes=tuple(scope for scope in SCOPES if scope in wanted),
+        )
+        return f"WWW-Authenticate: {shown}\r\n".encode()
+
+    def _expired(self) -> tuple[int, bytes, list[tuple[str, str]]]:
+        is_key = not self.admission.token_of
+        denial = Denial.UNKNOWN_KEY if is_key else BadToken("it has expired")
+        make = partial(self.desk.authority.challenge, self.head.headers, self.head.path)
+        return failures.denied(denial, make)
 
     def forget_session(self) -> None:
         """The server knows the session under another id now."""

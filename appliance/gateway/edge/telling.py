@@ -143,7 +143,8 @@ class Telling:
     def refuse(self, refusal: Exception) -> None:
         """Answer what breaks a rule: one of ``failures.REFUSALS``."""
         status, body, error_class = failures.refused(refusal, self.message.id)
-        self.end_with(status, body, error_class, b"")
+        lines = self.plan.lines_for(refusal)
+        self.end_with(status, body, error_class, lines)
 
     def end_with(
         self, status: int, body: bytes, error_class: str, lines: bytes

@@ -7,26 +7,31 @@ import random
 import re
 import time
 from collections.abc import Callable
+from functools import partial
 from http import HTTPStatus
 
 import msgspec
 
-from appliance.core.cards import Site
+from appliance.core.cards import CORS, Site
 from appliance.core.ids import key_hash
 from appliance.gateway.announcements import Announcements
 from appliance.gateway.config import GatewayConfig, departures_directory
 from appliance.gateway.counters import CounterRow
-from appliance.gateway.edge import departures, failures
+from appliance.gateway.edge import authority, departures, failures
+from appliance.gateway.edge.address import Addresses
+from appliance.gateway.edge.authority import Authority
 from appliance.gateway.edge.cards import Discovery
 from appliance.gateway.edge.desk import Desk
 from appliance.gateway.edge.eras import Eras
 from appliance.gateway.edge.guard import Guard, is_loopback
-from appliance.gateway.edge.keys import Admission, presented_key
+from appliance.gateway.edge.keys import Admission, BadToken, presented_key
+from appliance.gateway.edge.learning import Learner
 from appliance.gateway.edge.limits import Limiter
 from appliance.gateway.edge.places import METHODS, place_of
 from appliance.gateway.edge.plan import CallPlan
 from appliance.gateway.edge.sessions import SessionSigner
 from appliance.gateway.edge.states import StateBinder
+from appliance.gateway.edge.tokens import is_token
 from appliance.gateway.http import heads
 from appliance.gateway.http import messages as http
 from appliance.gateway.http.handling import HandlerPlan, peer_address
@@ -39,6 +44,9 @@ from appliance.gateway.traces.record import NoRecorder, Recorder
 
 #: Of a request that is refused by its head: read, so that the connection can be kept, and dropped.
 REFUSED_BODY_BYTES = 64 * 1024
+_READING = ("GET", "HEAD", "OPTIONS")
+#: Metadata follows the settings, which may change.
+_SHORTLY_KEPT = {"Cache-Control": "public, max-age=60", "Vary": "Host"}
 _TRAFFIC = re.compile(r"/instances/([0-9]{1,18})/traffic")
 
 
@@ -89,7 +97,9 @@ class Worker:
             is_debugging=logging.getLevelName(config.log_level.upper())
             <= logging.DEBUG,
             announcements=Announcements(config.database),
+            authority=Authority(config.oauth, _addresses(config)),
         )
+        self._learner = Learner(table)
         #: Heads of requests to a loopback address, and to any other: the guard tells them apart.
         self._known: dict[bool, KnownHeads] = {True: KnownHeads(), False: KnownHeads()}
 
@@ -112,8 +122,13 @@ class Worker:
         if self._is_foreign(head, connection):
             return self._refusal(HTTPStatus.FORBIDDEN, failures.foreign(), [])
         admission = self._desk.admit(head, place)
+        if isinstance(admission, BadToken) and self._learner.may_find(admission.kid):
+            again = partial(self.plan, head, connection)
+            limit = self._desk.config.max_body_bytes
+            return self._learner.plan(admission.kid, again, limit)
         if not isinstance(admission, Admission):
-            return self._refusal(*failures.denied(admission))
+            make = partial(self._desk.authority.challenge, head.headers, head.path)
+            return self._refusal(*failures.denied(admission, make))
         if head.method not in METHODS[place.door]:
             allow = [("Allow", ", ".join(METHODS[place.door]))]
             return self._refusal(HTTPStatus.METHOD_NOT_ALLOWED, b"", allow)
@@ -146,6 +161,8 @@ class Worker:
     async def _page(self, request: http.Request) -> http.Answer:
         if self._discovery.answers(request.path):
             return self._discover(request)
+        if authority.concerns(request.path):
+            return self._authorize(request)
         if request.path == "/healthz":
             return http.text_answer("ok\n")
         if request.path == "/readyz":
@@ -158,16 +175,35 @@ class Worker:
             "There is nothing here. Endpoints are /servers/<name>/mcp.\n", status=404
         )
 
+    def _authorize(self, request: http.Request) -> http.Answer:
+        """Tell where tokens come from; to pages of any origin, and whoever asks."""
+        if request.method == "OPTIONS":
+            return http.empty(HTTPStatus.NO_CONTENT, CORS)
+        if request.method not in _READING:
+            allow = {"Allow": ", ".join(_READING)}
+            return http.empty(HTTPStatus.METHOD_NOT_ALLOWED, CORS | allow)
+        found = self._desk.authority.document(
+            request.path, request.headers, self._table.current
+        )
+        if found is None:
+            body = wire.encode({"error": "There is no such document here."})
+            return http.document(body, http.JSON, status=404, headers=CORS)
+        return http.document(
+            wire.encode(found), http.JSON, headers=CORS | _SHORTLY_KEPT
+        )
+
     def _discover(self, request: http.Request) -> http.Answer:
         table = self._table.current
         if table is None:
             status, body, headers = failures.denied(None)
             return http.json_answer(body, status=status, headers=dict(headers))
+        key = presented_key(request.headers)
         found = self._discovery.document(
             request.method,
             request.path,
             table=table,
-            key=presented_key(request.headers),
+            # A token is for an endpoint; here, who shows one sees what everybody sees.
+            key=None if key is not None and is_token(key) else key,
             known_tag=request.headers.get("If-None-Match"),
             now=time.time(),
         )
@@ -250,6 +286,15 @@ class _RefusalPlan:
         started = time.monotonic()
         connection.answer(*self._answer)
         self._desk.refused(self._status, started)
+
+
+def _addresses(config: GatewayConfig) -> Addresses:
+    return Addresses(
+        config.oauth.gateway_public_url,
+        config.oauth.public_url,
+        own_hosts=config.own_hosts,
+        port=config.port,
+    )
 
 
 def _calls_to_live(config: GatewayConfig) -> int:

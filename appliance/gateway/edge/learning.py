@@ -1,0 +1,104 @@
+"""Wait a moment for a key that is not known yet: the first token of a new key may be faster than the news of it."""
+
+import asyncio
+import time
+from collections.abc import Callable, Coroutine
+from typing import Any, Final
+
+from appliance.gateway.http.listener import Connection, Plan
+from appliance.gateway.routes import LiveTable
+
+#: Seconds that a request waits for a table with its key.
+WITHIN_S: Final = 1.0
+#: Strangers can name any key. So many may wait at once, the table is not read more often for them than every so many seconds,
+#: and a key that was not found is not waited for again for some time.
+WAITING: Final = 64
+_PAUSE_S: Final = 2.0
+_FORGET_S: Final = 60.0
+_MISSING_KEPT: Final = 1024
+
+
+class Learner:
+    """Has the routing table read again for keys that are not in it.
+
+    Args:
+        table: Of the routes and keys.
+    """
+
+    def __init__(self, table: LiveTable) -> None:
+        """Have looked for nothing."""
+        self._table = table
+        self._missing: dict[str, float] = {}
+        self._looked = float("-inf")
+        self._waiting = 0
+
+    def may_find(self, kid: str) -> bool:
+        """Whether it is worth waiting for a key."""
+        if not kid or self._waiting >= WAITING:
+            return False
+        missed = self._missing.get(kid, float("-inf"))
+        return time.monotonic() - missed >= _FORGET_S
+
+    def plan(self, kid: str, again: Callable[[], Plan], body_limit: int) -> Plan:
+        """Return a plan that looks for a key, and then does what is planned anew."""
+        return _LearningPlan(self, kid, again, body_limit)
+
+    async def look(self, kid: str) -> None:
+        """Read the table again, and wait until the key is there or time is over."""
+        now = time.monotonic()
+        if now - self._looked >= _PAUSE_S:
+            self._looked = now
+            self._table.look_again()
+        self._waiting += 1
+        try:
+            found = await self._table.find(
+                lambda table: table.trust.keys.get(kid), within_s=WITHIN_S
+            )
+        finally:
+            self._waiting -= 1
+        if found is None:
+            if len(self._missing) >= _MISSING_KEPT:
+                self._missing.clear()
+            self._missing[kid] = now
+
+
+class _LearningPlan:
+    """One request that waits."""
+
+    is_kept = False
+
+    def __init__(
+        self, learner: Learner, kid: str, again: Callable[[], Plan], body_limit: int
+    ) -> None:
+        self._learner = learner
+        self._kid = kid
+        self._again = again
+        self.body_limit = body_limit
+
+    def begin(self, connection: Connection, body: bytes | None) -> None:
+        _Waiting(connection, self._go_on(connection, body))
+
+    async def _go_on(self, connection: Connection, body: bytes | None) -> None:
+        await self._learner.look(self._kid)
+        self._again().begin(connection, body)
+
+
+class _Waiting:
+    """An exchange that has nothing to say yet."""
+
+    def __init__(self, connection: Connection, work: Coroutine[Any, Any, None]) -> None:
+        connection.exchange = self
+        self._task = asyncio.get_running_loop().create_task(work)
+
+    def client_lost(self) -> None:
+        """Nobody waits any more."""
+        self._task.cancel()
+
+    def pause(self) -> None:
+        """Nothing is sent yet."""
+
+    def resume(self) -> None:
+        """Nothing is sent yet."""
+
+    def check(self, now: float) -> None:
+        """Looking has an end of its own."""
