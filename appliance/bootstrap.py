@@ -38,7 +38,7 @@ from appliance.evidence.making import Maker
 from appliance.evidence.service import EvidenceService
 from appliance.evidence.tasks import AttestTask
 from appliance.files.room import Files
-from appliance.infra import migrations
+from appliance.infra import disk_space, migrations
 from appliance.infra.database import (
     Database,
     DatabaseUnavailableError,
@@ -46,7 +46,7 @@ from appliance.infra.database import (
     connection_arguments,
 )
 from appliance.infra.docker import Engine
-from appliance.infra.errors import PortInUseError
+from appliance.infra.errors import EngineUnavailableError, PortInUseError
 from appliance.infra.identity import installation_id
 from appliance.infra.postgres import database_url
 from appliance.infra.sealing import Sealer
@@ -148,6 +148,8 @@ LEDGER_CHECK_EVERY_S = 86400.0
 JOBS_AT_ONCE = 32
 #: Of these no more, because one image is looked into at a time: a hundred deployments must not hold up what heals servers.
 ATTESTS_AT_ONCE = 4
+#: Where the engine keeps its images is asked once, and not waited for long.
+ENGINE_PATIENCE_S = 1.0
 #: A busy box may let the builder wait longer than a look at the health page takes.
 BUILDER_PATIENCE_S = 1.0
 #: A worker that has not looked at the queue for so long cannot.
@@ -389,6 +391,7 @@ async def make_hub(  # noqa: PLR0915 - one object after another, which is the po
         {
             "database": _say(database.ping, "Postgres answers."),
             "migrations": _migrations_check(migration_problem),
+            "disk": disk_check(builds, settings),
             "engine": executor.check,
             "builder": builder_check(builds),
             "gateway": gateway_check(gateway, is_own=not settings.gateway_skip_start),
@@ -541,6 +544,28 @@ def secrets_check(secrets: SecretService) -> Callable[[], Awaitable[str]]:
         try:
             return await secrets.check()
         except (VaultAwayError, MasterKeyError) as error:
+            raise DegradedError(error.reason) from error
+
+    return check
+
+
+def disk_check(
+    builds: BuildService, settings: Settings
+) -> Callable[[], Awaitable[str]]:
+    """Return what tells how much room is left where the appliance and the engine write."""
+
+    async def check() -> str:
+        try:
+            async with asyncio.timeout(ENGINE_PATIENCE_S):
+                places = await builds.places()
+        except (EngineUnavailableError, TimeoutError):
+            places = [settings.data_dir]  # of the engine its own part speaks
+        found = await asyncio.to_thread(disk_space.rooms, places)
+        try:
+            return disk_space.told(
+                found, low_bytes=settings.disk_low_mib * disk_space.MIB
+            )
+        except disk_space.DiskTightError as error:
             raise DegradedError(error.reason) from error
 
     return check

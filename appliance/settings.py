@@ -190,6 +190,11 @@ class Settings(BaseSettings):
         ge=0,
         description="GiB that must be free for a build to begin, where images and where DATA_DIR are; 0: not looked at.",
     )
+    disk_low_mib: int = Field(
+        512,
+        ge=0,
+        description="MiB free below which /readyz says that a disk is low: that of DATA_DIR, or that of the engine.",
+    )
     build_quota_mib: int = Field(
         0,
         ge=0,

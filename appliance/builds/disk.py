@@ -86,12 +86,17 @@ class Disk:
             EngineUnavailableError: The engine does not answer.
         """
         if self._min_free_gib:
-            for place in await self._places():
+            for place in await self.places():
                 await self._ensure_free(place)
         if self._quota_mib:
             await self._ensure_quota(person)
 
-    async def _places(self) -> list[Path]:
+    async def places(self) -> list[Path]:
+        """Return where builds and servers write: DATA_DIR, and where the engine keeps its images; they may be the same disk.
+
+        Raises:
+            EngineUnavailableError: The engine does not answer, and has not said yet where that is.
+        """
         if self._root is None:
             async with self._engine.reach() as client:
                 info = await client.system.info()

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Collection, Coroutine
 from dataclasses import replace
+from pathlib import Path
 
 import structlog
 
@@ -88,6 +89,14 @@ class BuildService:
             owner=owner,
             targets=self._targets,
         )
+
+    async def places(self) -> list[Path]:
+        """Return where builds and servers write; see ``Disk``.
+
+        Raises:
+            EngineUnavailableError: The engine has not said yet where that is.
+        """
+        return await self._disk.places()
 
     async def base_image(self) -> str:
         """Return the base image's tag, after making it if it is not there.
