@@ -18,7 +18,7 @@ from pathlib import Path
 import structlog
 
 from appliance.infra.process import Finished, run
-from appliance.runtimes.errors import StartFailedError
+from appliance.runtimes.errors import BoxFullError, StartFailedError, no_room
 from appliance.runtimes.isolation import DataUse
 
 log = structlog.get_logger(__name__)
@@ -173,6 +173,8 @@ async def _do(
 ) -> Sequence[str]:
     done = await _run(name, *arguments)
     if done.code not in fine:
+        if (full := no_room(done.text)) is not None:
+            raise full
         raise StartFailedError(
             f"The disk for /data could not be prepared: {name} said: {done.text[-300:]}",
             hint="Look at the box's disk, or set SERVER_DATA_LIMIT_BYTES=0 to use directories without a limit.",
@@ -190,10 +192,10 @@ def _prepare(directory: Path) -> None:
     directory.mkdir(mode=0o700, parents=True, exist_ok=True)
     free = shutil.disk_usage(directory).free
     if free < MIN_FREE_BYTES:
-        raise StartFailedError(
+        raise BoxFullError(
             f"This box has only {free // 1024**2} MiB free at {directory}; servers are not started below"
             f" {MIN_FREE_BYTES // 1024**2} MiB.",
-            hint="Make room, then start the server again.",
+            hint="Make room; what waits starts by itself then.",
         )
 
 

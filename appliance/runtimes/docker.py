@@ -14,9 +14,11 @@ import aiodocker
 import structlog
 
 from appliance.core import labels
+from appliance.core.errors import DomainError
 from appliance.infra.docker import CONTROL_TIMEOUT_S, Engine, is_missing, words
 from appliance.infra.memory_files import MemoryFiles
 from appliance.runtimes import inspection
+from appliance.runtimes.absences import Absences
 from appliance.runtimes.container import container_config
 from appliance.runtimes.data_disks import DataDisks
 from appliance.runtimes.docker_secrets import (
@@ -31,7 +33,11 @@ from appliance.runtimes.docker_sessions import (
     stop_all,
 )
 from appliance.runtimes.docker_space import Space
-from appliance.runtimes.errors import EngineUnavailableError, StartFailedError
+from appliance.runtimes.errors import (
+    EngineUnavailableError,
+    StartFailedError,
+    no_room,
+)
 from appliance.runtimes.frames import FrameReader
 from appliance.runtimes.hardening import EngineFacts, engine_facts
 from appliance.runtimes.isolation import DataUse, Relaxation, unmet
@@ -87,6 +93,7 @@ class DockerExecutor:
         self._hiding = hiding
         self._engine = engine
         self._owner = owner
+        self._absences = Absences()
         self._space = Space(engine, owner=owner, subnet_pool=subnet_pool, disks=disks)
 
     def volumes(self, image: ImageMaker) -> DockerVolumes:
@@ -160,6 +167,7 @@ class DockerExecutor:
             server_id=spec.server_id,
             container_id=found["Id"][:12],
         )
+        self._absences.started(found["Id"])
         return inspection.instance(found)
 
     async def _create(self, spec: InstanceSpec) -> dict[str, Any]:
@@ -218,7 +226,7 @@ class DockerExecutor:
 
     async def _refused(
         self, spec: InstanceSpec, error: aiodocker.DockerError
-    ) -> StartFailedError:
+    ) -> DomainError:
         """Clear away what the refused start left and return the refusal."""
         await self.remove(spec.name)
         image: dict[str, Any] = {}
@@ -227,7 +235,10 @@ class DockerExecutor:
                 image = await client.images.inspect(spec.image)
         if not await self.instances(spec.server_id):
             await self._space.remove_network(spec.server_id)
-        return StartFailedError(inspection.refusal(words(error), image, spec.arguments))
+        said = words(error)
+        return no_room(said) or StartFailedError(
+            inspection.refusal(said, image, spec.arguments)
+        )
 
     async def stop(self, name: str, *, grace_s: float = 10) -> None:
         """End the instance."""
@@ -317,7 +328,14 @@ class DockerExecutor:
             listed = await self._list(client, server_id)
             own = [item for item in listed if not is_sessions(item)]
             found = await asyncio.gather(*map(look, own))
-        return [inspection.instance(item) for item in found if item]
+        return [self._instance(item) for item in found if item]
+
+    def _instance(self, found: dict[str, Any]) -> Instance:
+        seen = inspection.instance(found)
+        if seen.state is not InstanceState.EXITED:
+            return seen
+        is_taken = self._absences.took(seen.container_id)
+        return replace(seen, ended_with_engine=is_taken)
 
     async def sessions(self, server_id: int) -> list[SessionContainer]:
         """Return the containers that sessions of one server have for themselves."""
@@ -387,11 +405,18 @@ class DockerExecutor:
             "events", {"filters": json.dumps(wanted)}
         ) as body:
             # The engine has answered, so from here on nothing is missed.
-            yield ExecutorEvent(None, None, "reconnected")
-            async for line in body:
-                event = json.loads(line)
-                if labels.SESSION not in event["Actor"]["Attributes"]:
-                    yield inspection.event(event)
+            states = await self.states()
+            self._absences.heard(
+                [name for name, (_, at) in states.items() if at is InstanceState.EXITED]
+            )
+            try:
+                yield ExecutorEvent(None, None, "reconnected")
+                async for line in body:
+                    event = json.loads(line)
+                    if labels.SESSION not in event["Actor"]["Attributes"]:
+                        yield inspection.event(event)
+            finally:
+                self._absences.lost()
 
 
 def _check(spec: InstanceSpec, facts: EngineFacts) -> None:

@@ -19,7 +19,11 @@ from appliance.infra.archive import directory_entry, has_file, read_file
 from appliance.infra.docker import Engine, is_missing, words
 from appliance.runtimes.container import DATA, DEFAULT_UID, ImageFacts, data_mount
 from appliance.runtimes.data_disks import DataDisks
-from appliance.runtimes.errors import ImageMissingError, StartFailedError
+from appliance.runtimes.errors import (
+    ImageMissingError,
+    StartFailedError,
+    no_room,
+)
 from appliance.runtimes.isolation import DataUse
 from appliance.runtimes.networks import network_config, network_name
 from appliance.runtimes.secret_entry import IMAGE_SHELL, ImageProgram
@@ -108,8 +112,9 @@ class Space:
                 return True
             if "overlap" in error.message.lower():
                 return False
-            raise StartFailedError(
-                f"The engine refused to make the server's network: {words(error)}."
+            said = words(error)
+            raise no_room(said) or StartFailedError(
+                f"The engine refused to make the server's network: {said}."
             ) from error
         return True
 
@@ -123,7 +128,7 @@ class Space:
             data_bytes: What may lie in it; ``None``: as it is, or by default.
 
         Raises:
-            StartFailedError: The box is too full.
+            BoxFullError: The box is too full.
         """
         name = self.name(server_id)
         found = await self._volume(name)
@@ -134,9 +139,17 @@ class Space:
             config: dict[str, Any] = {"Name": name, "Labels": self._labels(server_id)}
             if options:
                 config |= {"Driver": "local", "DriverOpts": options}
-            async with self._engine.reach() as client:
-                await client.volumes.create(config)
+            await self._create_volume(config)
         return name
+
+    async def _create_volume(self, config: dict[str, Any]) -> None:
+        async with self._engine.reach() as client:
+            try:
+                await client.volumes.create(config)
+            except aiodocker.DockerError as error:
+                if (full := no_room(words(error))) is not None:
+                    raise full from error
+                raise
 
     async def _volume(self, name: str) -> dict[str, Any] | None:
         async with self._engine.reach() as client:

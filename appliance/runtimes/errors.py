@@ -3,11 +3,12 @@
 from collections.abc import Mapping
 from typing import Any
 
-from appliance.core.errors import FailedError
+from appliance.core.errors import FailedError, UnavailableError
 from appliance.infra.errors import EngineUnavailableError
 from appliance.runtimes.volume_model import Refusal
 
 __all__ = [
+    "BoxFullError",
     "EngineUnavailableError",
     "ImageMissingError",
     "StartFailedError",
@@ -25,6 +26,22 @@ class StartFailedError(FailedError):
     """The engine refused to create or start the instance."""
 
     code = "start_failed"
+
+
+class BoxFullError(UnavailableError):
+    """There is no room on the box to start an instance; it can be started when there is."""
+
+    code = "box_full"
+
+
+def no_room(said: str) -> BoxFullError | None:
+    """Return the error if what a program or the engine said means that a disk is full; else ``None``."""
+    if "no space left on device" not in said.lower():
+        return None
+    return BoxFullError(
+        f"A disk of this box is full: {said[-200:]}",
+        hint="Make room (/readyz names the disk); it starts again by itself.",
+    )
 
 
 class VolumeRefusedError(FailedError):

@@ -89,6 +89,8 @@ class Instance:
     image_id: str = ""
     #: It runs, and gets no time to: somebody stopped its container's clock.
     is_paused: bool = False
+    #: It ended because its executor went away, and not by itself.
+    ended_with_engine: bool = False
 
 
 @dataclass(frozen=True)

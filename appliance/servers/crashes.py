@@ -18,9 +18,11 @@ def has_given_up(server: Server) -> bool:
 
 def count_crash(server: Server, now: datetime) -> int:
     """Return the number of crashes within the window, this one included."""
-    if server.last_crash_at is None or now - server.last_crash_at > CRASH_WINDOW:
+    if server.last_crash_at is None:
         return 1
-    return server.crashes + 1
+    # One in the future says only that the wall clock was put back since.
+    counts = server.last_crash_at <= now <= server.last_crash_at + CRASH_WINDOW
+    return server.crashes + 1 if counts else 1
 
 
 def backoff(crashes: int) -> timedelta:
@@ -29,8 +31,13 @@ def backoff(crashes: int) -> timedelta:
     return min(timedelta(seconds=2**doublings), MAX_BACKOFF)
 
 
-def start_again_at(server: Server) -> datetime | None:
-    """Return when a crashed server may start again; ``None``: at once."""
+def start_again_at(server: Server, now: datetime) -> datetime | None:
+    """Return when a crashed server may start again; ``None``: at once.
+
+    A crash that lies in the future says only that the wall clock was put back since; nobody waits for it to come by again.
+    """
     if not server.crashes or server.last_crash_at is None:
+        return None
+    if server.last_crash_at > now:
         return None
     return server.last_crash_at + backoff(server.crashes)

@@ -20,6 +20,8 @@ from appliance.servers.model import (
 )
 from appliance.sources.model import RemoteSource
 
+ENDED_WITH_ENGINE = "It ended while the container engine was away, and starts again."
+
 
 @dataclass(frozen=True)
 class Destroy:
@@ -92,6 +94,8 @@ class RemoveInstances:
     """Clear away instances that nobody routes to or that ended."""
 
     names: tuple[str, ...]
+    #: Told meanwhile, if there is something to tell.
+    reason: str = ""
 
 
 @dataclass(frozen=True)
@@ -173,6 +177,8 @@ def _bring_up(facts: Facts, pending: Deployment) -> Step:
     if instance is None or instance.state is InstanceState.CREATED:
         return Launch(pending)
     if instance.state is InstanceState.EXITED:
+        if instance.ended_with_engine:
+            return RemoveInstances((instance.name,), ENDED_WITH_ENGINE)
         return FailDeployment(pending, instance)
     if not _is_recorded(facts, pending, instance):
         return Record(pending, instance)
@@ -227,13 +233,15 @@ def _keep_answering(facts: Facts, live: Deployment) -> Step:
 def _start_again(facts: Facts, live: Deployment) -> Step:
     if has_given_up(facts.server):
         return Settled(Status.ERROR, facts.server.status_reason)
-    moment = start_again_at(facts.server)
+    moment = start_again_at(facts.server, facts.now)
     if moment and moment > facts.now:
         return WaitUntil(moment, facts.server.status_reason)
     return Launch(live)
 
 
 def _clear_ended(facts: Facts, live: Deployment, instance: Instance) -> Step:
+    if instance.ended_with_engine:
+        return RemoveInstances((instance.name,), ENDED_WITH_ENGINE)
     # The record still names the container: this end was not counted yet. Counting takes the name away in the same
     # transaction, so a hub that dies between counting and removing counts once.
     record = _record(facts, live)

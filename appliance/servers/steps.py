@@ -15,6 +15,7 @@ from appliance.core.errors import DomainError, UnavailableError
 from appliance.infra.database import Database
 from appliance.integrations.store import environment as service_variables
 from appliance.observability.usage import record_usage
+from appliance.runtimes.errors import BoxFullError
 from appliance.runtimes.model import Instance, InstanceState, LogLine
 from appliance.runtimes.ports import Executor
 from appliance.secrets.service import SecretService
@@ -94,15 +95,10 @@ class Steps:
                 await self._destroy(server)
             case lifecycle.StopInstances(names):
                 await self._stop(server, names)
-            case lifecycle.RemoveInstances(names):
-                await self._remove(server, names)
+            case lifecycle.RemoveInstances(names, reason):
+                await self._remove(server, names, reason)
             case lifecycle.CancelDeployment(deployment):
-                await self._database.run(
-                    store.fail_deployment,
-                    deployment,
-                    "The server was stopped.",
-                    DeploymentState.CANCELLED,
-                )
+                await self._cancel(deployment)
             case lifecycle.Build(deployment):
                 await self._build(facts, deployment)
             case lifecycle.Launch(deployment):
@@ -130,13 +126,21 @@ class Steps:
 
     # -- down
 
+    async def _cancel(self, deployment: Deployment) -> None:
+        why, state = "The server was stopped.", DeploymentState.CANCELLED
+        await self._database.run(store.fail_deployment, deployment, why, state)
+
     async def _stop(self, server: Server, names: tuple[str, ...]) -> None:
         await self._status(server.id, Status.STOPPING)
         await self._database.run(store.forget_instances, server.id)
         await self._remove_gently(names)
         await self._database.run(record_usage, server.id, "stop", {})
 
-    async def _remove(self, server: Server, names: tuple[str, ...]) -> None:
+    async def _remove(
+        self, server: Server, names: tuple[str, ...], reason: str
+    ) -> None:
+        if reason:
+            await self._status(server.id, Status.STARTING, reason)
         await self._database.run(store.forget_instances, server.id, names)
         await self._remove_gently(names)
 
@@ -216,6 +220,11 @@ class Steps:
                 replace(spec, secrets=values, environment=environment)
             )
         except UnavailableError as error:
+            if deployment.state is DeploymentState.PENDING and isinstance(
+                error, BoxFullError
+            ):
+                await self._fail(facts, deployment, error.reason)
+                return
             await self._status(server.id, Status.STARTING, error.reason)
             raise
         except DomainError as error:

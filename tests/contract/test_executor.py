@@ -567,6 +567,22 @@ async def watching(executor: Executor) -> AsyncIterator[AsyncIterator[ExecutorEv
         yield events
 
 
+async def test_an_end_that_nobody_could_hear_of_came_with_the_engine(
+    executor: Executor, spec: InstanceSpec
+) -> None:
+    async with watching(executor):
+        await executor.start(spec)
+    await executor.stop(spec.name, grace_s=0)
+    async with watching(executor):
+        unheard = await ended(executor, spec.name)
+        await executor.remove(spec.name)
+        await executor.start(spec)
+        await executor.stop(spec.name, grace_s=0)
+        heard = await ended(executor, spec.name)
+
+    assert (unheard.ended_with_engine, heard.ended_with_engine) == (True, False)
+
+
 async def test_a_sessions_container_is_no_instance_and_goes_with_its_instance(
     executor: Executor, spec: InstanceSpec, tmp_path: Path
 ) -> None:

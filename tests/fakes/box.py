@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from typing import Any, ParamSpec, TypeVar
 
 from appliance.builds.model import BuildRequest, BuiltImage, Stage, StageListener
+from appliance.core.errors import DomainError
 from appliance.infra.database import Database
 from appliance.runtimes.model import (
     ExecutorDescriptor,
@@ -81,6 +82,8 @@ class MemoryExecutor(IdleExecutor):
         self.broken: set[str] = set()
         #: What every instance prints.
         self.printed = "no such setting"
+        #: What a start meets instead.
+        self.refusal: DomainError | None = None
 
     @property
     def descriptor(self) -> ExecutorDescriptor:
@@ -88,6 +91,8 @@ class MemoryExecutor(IdleExecutor):
 
     async def start(self, spec: InstanceSpec) -> Instance:
         async def start() -> Instance:
+            if self.refusal is not None:
+                raise self.refusal
             self.secrets.append(spec.secrets)
             found = self.there.get(spec.name)
             if found is None or found.state is InstanceState.EXITED:
@@ -149,10 +154,15 @@ class MemoryExecutor(IdleExecutor):
     async def tail(self, name: str, *, lines: int = 50) -> list[LogLine]:  # noqa: ARG002 - the port
         return [LogLine(NOON, "stderr", self.printed)]
 
-    def crash(self) -> None:
+    def crash(self, *, with_engine: bool = False) -> None:
         """Let every instance end with exit code 1."""
         self.there = {
-            name: replace(item, state=InstanceState.EXITED, exit_code=1)
+            name: replace(
+                item,
+                state=InstanceState.EXITED,
+                exit_code=1,
+                ended_with_engine=with_engine,
+            )
             for name, item in self.there.items()
         }
 

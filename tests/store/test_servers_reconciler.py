@@ -1,8 +1,10 @@
 """The reconciler on a real Postgres, with everything else in memory, killed at every single call."""
 
 import asyncio
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from datetime import date
+from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
@@ -12,20 +14,25 @@ from appliance.accounts.model import Principal, Role
 from appliance.builds.errors import PackageNotFoundError
 from appliance.builds.service import BuildService
 from appliance.core.clock import now
-from appliance.infra.database import Database
+from appliance.infra.database import Database, DatabaseUnavailableError
+from appliance.jobs.model import JobState
+from appliance.jobs.queue import JobQueue
+from appliance.jobs.tables import JobRow
 from appliance.observability.usage import usage_of
-from appliance.runtimes.model import InstanceState
+from appliance.runtimes.errors import BoxFullError
+from appliance.runtimes.model import ExecutorEvent, InstanceState
 from appliance.secrets.errors import VaultAwayError
 from appliance.secrets.model import VaultPlace
 from appliance.secrets.service import SecretService
-from appliance.servers import crashes, store
+from appliance.servers import crashes, lifecycle, store, tasks
+from appliance.servers.health import store as health_store
 from appliance.servers.health.model import HealthState
 from appliance.servers.health.tables import HealthRow
 from appliance.servers.mcp import McpClient
 from appliance.servers.model import DeploymentState, NewServer, Server, Status
 from appliance.servers.reconciler import Reconciler
 from appliance.servers.redeploys import deploy_again
-from appliance.servers.service import ServerService
+from appliance.servers.service import RECONCILE, ServerService
 from appliance.servers.steps import Steps
 from appliance.servers.traffic import GatewayTraffic
 from appliance.settings import load_settings
@@ -481,6 +488,99 @@ async def test_a_server_that_keeps_crashing_ends_in_error(box: Box) -> None:
     await box.service.start(box.principal, "time")
     await box.reconcile()
     await box.assert_runs_once()
+
+
+async def test_an_engine_that_goes_away_again_and_again_costs_a_server_nothing(
+    box: Box,
+) -> None:
+    await box.reconcile()
+    for _ in range(crashes.MAX_CRASHES + 1):
+        box.executor.crash(with_engine=True)
+        await box.reconcile()
+
+    await box.assert_runs_once()
+    assert (await box.server()).crashes == 0
+    told = await box.database.run(
+        health_store.history, box.server_id, before=None, limit=50
+    )
+    assert lifecycle.ENDED_WITH_ENGINE in {item.reason for item in told}
+
+
+async def test_a_server_waits_for_room_on_the_disk_however_long_that_takes(
+    box: Box,
+) -> None:
+    await box.reconcile()
+    box.executor.crash()
+    await box.reconcile()
+    await box.database.run(_forget_the_wait, box.server_id)
+    box.executor.refusal = BoxFullError("This box has only 3 MiB free at /data.")
+    for _ in range(crashes.MAX_CRASHES + 1):
+        with pytest.raises(BoxFullError):
+            await box.reconcile()
+
+    waiting = await box.server()
+    box.executor.refusal = None
+    await box.reconcile()
+
+    assert (waiting.status, waiting.crashes) == (Status.STARTING, 1)
+    assert "only 3 MiB free" in waiting.status_reason
+    await box.assert_runs_once()
+
+
+async def test_a_new_version_that_finds_no_room_fails_and_says_so(box: Box) -> None:
+    box.executor.refusal = BoxFullError("This box has only 3 MiB free at /data.")
+
+    await box.reconcile()
+
+    server = await box.server()
+    assert server.status is Status.ERROR
+    assert "only 3 MiB free" in server.status_reason
+
+
+async def test_what_happens_while_postgres_cannot_write_is_looked_at_when_it_can(
+    box: Box, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tasks, "RETRY_S", 0.01)
+    full = FullDatabase(box.database, refusals=2)
+    database = cast("Database", full)
+    died = ExecutorEvent(box.server_id, 1, "die")
+    looked_at: list[int] = []
+
+    async def events() -> AsyncIterator[ExecutorEvent]:
+        yield died
+        yield ExecutorEvent(box.server_id, 1, "pause")
+
+    async def ask(server_id: int) -> None:
+        looked_at.append(server_id)
+
+    await box.database.run(_nothing_waits)
+    sweep = partial(database.run, tasks.reconcile_all)
+    await tasks.watch_executor(events(), database, sweep, ask)
+
+    waiting = await JobQueue(box.database).list(kind=RECONCILE, state=JobState.QUEUED)
+    assert full.refusals == 0
+    assert [job.payload for job in waiting] == [{"server_id": box.server_id}]
+    assert looked_at == [box.server_id]
+
+
+def _nothing_waits() -> None:
+    JobRow.delete().execute()
+
+
+@dataclass
+class FullDatabase:
+    """The real one, whose disk is full at first."""
+
+    real: Database
+    refusals: int
+
+    async def run(self, function: Any, *args: Any) -> Any:
+        if self.refusals:
+            self.refusals -= 1
+            raise DatabaseUnavailableError(
+                "Postgres could not do this: No space left on device."
+            )
+        return await self.real.run(function, *args)
 
 
 def _forget_the_wait(server_id: int) -> None:

@@ -236,6 +236,23 @@ def test_an_end_is_counted_as_a_crash_once() -> None:
     assert second == lifecycle.RemoveInstances((ended.name,))
 
 
+def test_an_end_with_the_engine_is_no_crash() -> None:
+    ended = replace(an_instance(LIVE, InstanceState.EXITED), ended_with_engine=True)
+    server = a_server(deployment_id=LIVE.id)
+
+    step = next_step(facts(server, LIVE, instances=(ended,), records=(a_record(LIVE),)))
+
+    assert step == lifecycle.RemoveInstances((ended.name,), lifecycle.ENDED_WITH_ENGINE)
+
+
+def test_a_crash_in_the_future_is_not_waited_for() -> None:
+    """The wall clock was put back since."""
+    server = a_server(crashes=3, last_crash_at=NOON + timedelta(hours=3))
+
+    assert next_step(facts(server, LIVE)) == lifecycle.Launch(LIVE)
+    assert rules.count_crash(server, NOON) == 1
+
+
 def test_a_crashed_server_waits_before_it_starts_again() -> None:
     server = a_server(crashes=3, last_crash_at=NOON, status_reason="Crashed")
 
