@@ -38,7 +38,7 @@ from appliance.servers.instances import (
     transport_of,
 )
 from appliance.servers.lifecycle import Step
-from appliance.servers.mcp import McpClient
+from appliance.servers.mcp import Manifest, McpClient, McpUnavailableError
 from appliance.servers.missing_settings import missing_settings
 from appliance.servers.model import Deployment, DeploymentState, Server, Status
 from appliance.servers.readiness import CandidateCheck
@@ -52,6 +52,8 @@ _STATUS_OF = {
     Stage.BUILDING: Status.BUILDING,
     Stage.PUSHING: Status.PUSHING,
 }
+#: However little of a start's time is left, an answer is waited for so many seconds.
+LAST_PROBE_S = 1.0
 #: Pauses between probes of a server that starts, in seconds: eager at first, because most servers answer soon.
 PROBE_PAUSES_S = (0.05, 0.05, 0.1, 0.1, 0.2, 0.2, 0.5)
 #: Seconds that a degraded server has for an answer, and one that somebody else runs: neither is starting.
@@ -324,9 +326,10 @@ class Steps:
         pauses = itertools.chain(PROBE_PAUSES_S, itertools.repeat(PROBE_PAUSES_S[-1]))
         while True:
             try:
-                manifest = await self._mcp.probe(server.name, instance_id=record_id)
-                if self._readiness and deployment.state is DeploymentState.PENDING:
-                    await self._readiness.require(server, deployment, record_id)
+                left_s = max(deadline - time.monotonic(), LAST_PROBE_S)
+                manifest = await self._asked(
+                    server, deployment, record_id, left_s if is_starting else None
+                )
             except DomainError as error:
                 if await self._has_ended(server, deployment):
                     return True
@@ -355,6 +358,28 @@ class Steps:
                     "server.running", server_id=server.id, deployment_id=deployment.id
                 )
                 return True
+
+    async def _asked(
+        self,
+        server: Server,
+        deployment: Deployment,
+        record_id: int,
+        within_s: float | None,
+    ) -> Manifest:
+        """Return what the instance says of itself, if it does what its users come for.
+
+        Raises:
+            DomainError: It does not, or not within so many seconds.
+        """
+        try:
+            async with asyncio.timeout(within_s):
+                manifest = await self._mcp.probe(server.name, instance_id=record_id)
+                if self._readiness and deployment.state is DeploymentState.PENDING:
+                    await self._readiness.require(server, deployment, record_id)
+        except TimeoutError as error:
+            # The probe's own patience is longer than what is left of the start's.
+            raise McpUnavailableError(f"{server.name} did not answer.") from error
+        return manifest
 
     async def _digests(
         self, server: Server, deployment: Deployment

@@ -4,6 +4,7 @@
 happened) or after it (it happened, and nobody was told), which is what ``kill -9`` does.
 """
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -220,6 +221,8 @@ class MemoryMcp:
     mortal: Mortal
     executor: MemoryExecutor
     is_silent: bool = False
+    #: Whether what is asked is never answered at all.
+    hangs: bool = False
 
     async def probe(self, name: str, **_: Any) -> Manifest:
         async def probe() -> Manifest:
@@ -227,6 +230,8 @@ class MemoryMcp:
                 item.state is InstanceState.RUNNING and f"mcp-{name}-" in item.name
                 for item in self.executor.there.values()
             )
+            if self.hangs:
+                await asyncio.Event().wait()
             if self.is_silent or not running:
                 raise McpUnavailableError("Nothing answers.")
             return Manifest("2025-06-18", {"name": name}, {"tools": {}}, None, ())

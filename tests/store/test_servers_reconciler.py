@@ -380,6 +380,17 @@ async def test_a_setting_that_was_missing_is_given_and_the_server_runs(
     assert (given.name, given.value.get_secret_value()) == ("WEATHER_API_KEY", "sunny")
 
 
+async def test_a_start_that_hangs_takes_no_longer_than_it_may(box: Box) -> None:
+    box.mcp.hangs = True
+
+    async with asyncio.timeout(10):  # a probe alone would wait for 20 s
+        await box.reconcile()
+
+    server = await box.server()
+    assert server.status is Status.ERROR
+    assert "did not answer as an MCP server within 0.2 s" in server.status_reason
+
+
 async def test_a_server_that_never_answers_fails_and_is_removed(box: Box) -> None:
     box.mcp.is_silent = True
 
