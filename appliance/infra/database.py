@@ -22,8 +22,8 @@ from appliance.infra.connections import (
     DatabaseUnavailableError,
     connect,
     connection_arguments,
-    listen,
 )
+from appliance.infra.listening import Listening
 
 __all__ = [
     "Database",
@@ -31,7 +31,6 @@ __all__ = [
     "Table",
     "connect",
     "connection_arguments",
-    "listen",
     "proxy",
 ]
 
@@ -83,6 +82,7 @@ class Database:
         )
         proxy.initialize(self.peewee)
         self._threads = ThreadPoolExecutor(size, thread_name_prefix="database")
+        self._listening = Listening(self._arguments)
 
     async def run(
         self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs
@@ -141,9 +141,10 @@ class Database:
         """Yield ``(channel, payload)`` for every NOTIFY on ``channels``, for ever.
 
         The first item, and one after every reconnection, is ``("", "")``: whoever remembers something from before must
-        look again, because notifications are lost while nobody listens.
+        look again, because notifications are lost while nobody listens. All who listen share one connection, which is
+        made anew for each who joins.
         """
-        async for item in listen(self._arguments, *channels):
+        async for item in self._listening.listen(*channels):
             yield item
 
     def close(self) -> None:

@@ -144,3 +144,26 @@ async def test_a_listener_hears_again_after_postgres_was_away(
         )
         assert await anext(heard) == ("events", "two")
     await heard.aclose()
+
+
+async def test_all_who_listen_share_one_connection_and_hear_their_own_channels(
+    own_database: Database,
+) -> None:
+    jobs, events = own_database.listen("jobs"), own_database.listen("events")
+
+    async with asyncio.timeout(PATIENCE_S):
+        assert await anext(jobs) == ("", "")
+        assert await anext(events) == ("", "")
+        assert await anext(jobs) == ("", "")  # the connection is a new one
+        for channel in ("events", "jobs"):
+            sql = f"SELECT pg_notify('{channel}', 'one')::text"
+            await own_database.run(query, own_database, sql)
+        assert await anext(events) == ("events", "one")
+        assert await anext(jobs) == ("jobs", "one")
+        listening = (
+            "SELECT count(*)::text FROM pg_stat_activity WHERE query ~ '^LISTEN'"
+        )
+        while await own_database.run(query, own_database, listening) != "1":
+            await asyncio.sleep(0.02)
+    await jobs.aclose()
+    await events.aclose()
