@@ -162,10 +162,21 @@ def new_of(principal: Principal, kind: Kind, org_id: int | None = None) -> Thing
 def may_create(principal: Principal) -> bool:
     """Return whether somebody may add servers anywhere: for themselves or for an organisation."""
     places = [None, *principal.memberships]
-    return any(
+    return principal.user_id is not None and any(
         may(principal, Action.CREATE, new_of(principal, Kind.SERVER, place))
         for place in places
     )
+
+
+def require_may_create(principal: Principal) -> int:
+    """Return who will have brought what the principal adds.
+
+    Raises:
+        NotAllowedError: They may add servers nowhere.
+    """
+    if principal.user_id is None or not may_create(principal):
+        raise _refusal(principal, Action.CREATE, new_of(principal, Kind.SERVER))
+    return principal.user_id
 
 
 @dataclass(frozen=True)
@@ -222,7 +233,15 @@ def _by_standing(principal: Principal, thing: Thing) -> frozenset[Action]:
 
 
 def _refusal(principal: Principal, action: Action, thing: Thing) -> NotAllowedError:
-    what = "change this box" if thing.kind is Kind.BOX else f"{action.value} this {thing.kind.value}"  # fmt: skip
+    what = f"{action.value} this {thing.kind.value}"
+    if thing.kind is Kind.BOX:
+        what = (
+            "administer this box"
+            if action is Action.ADMINISTER
+            else f"{action.value} this"
+        )
+    if thing.id is None and action is Action.CREATE:
+        what = f"add a {thing.kind.value}"
     if principal.scope is not None and action in _by_standing(principal, thing):
         return NotAllowedError(
             f"This key may not {what}.",

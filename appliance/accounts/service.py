@@ -7,6 +7,7 @@ import unicodedata
 from datetime import datetime, timedelta
 
 from appliance.accounts import attempts, key_limits, store
+from appliance.accounts.access import require_administer
 from appliance.accounts.attempts import MAX_EMAIL, Attempt
 from appliance.accounts.errors import (
     KeyNotFoundError,
@@ -25,8 +26,8 @@ from appliance.accounts.model import (
     SignedIn,
     User,
 )
+from appliance.accounts.orgs.store import memberships
 from appliance.accounts.passwords import Passwords, check_strength
-from appliance.accounts.roles import require_may_administer
 from appliance.core.clock import now
 from appliance.core.errors import InvalidError, UnauthenticatedError
 from appliance.core.ids import key_hash, new_key
@@ -116,7 +117,7 @@ class AccountService:
             InvalidError: Address or password will not do.
             EmailTakenError: Somebody has the address.
         """
-        require_may_administer(principal)
+        require_administer(principal)
         email = check_email(email)
         hashed = await self._passwords.hash(check_strength(password, email=email))
 
@@ -132,7 +133,7 @@ class AccountService:
         Raises:
             NotAllowedError: The principal is no administrator.
         """
-        require_may_administer(principal)
+        require_administer(principal)
         return await self._database.run(store.users)
 
     async def change_password(
@@ -207,7 +208,13 @@ class AccountService:
             if now() - session.last_seen_at > NOTED_EVERY:
                 store.touch_session(session.id, expires_at=now() + SESSION_LASTS)
             return Principal(
-                user.id, user.email, user.role, "session", session.id, csrf_token
+                user.id,
+                user.email,
+                user.role,
+                "session",
+                session.id,
+                csrf_token,
+                memberships=memberships(user.id),
             )
 
         return await self._database.run(read)
@@ -339,7 +346,14 @@ class AccountService:
                 )
             stored, user = found
             store.touch_key(stored.id, unless_since=NOTED_EVERY)
-            return Principal(user.id, user.email, user.role, "api_key", stored.id)
+            return Principal(
+                user.id,
+                user.email,
+                user.role,
+                "api_key",
+                stored.id,
+                memberships=memberships(user.id),
+            )
 
         return await self._database.run(read)
 

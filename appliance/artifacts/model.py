@@ -33,6 +33,8 @@ class ServerFacts:
 
     owner_id: int
     server_type: str
+    #: Of the organisation that it belongs to; ``None``: it is ``owner_id``'s own.
+    org_id: int | None = None
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,8 @@ from typing import Any
 
 import msgspec
 
+from appliance.accounts.access import Sight
+from appliance.accounts.sights import shown_in_words
 from appliance.artifacts.model import CatalogEntry, CatalogQuery, Rating, RunRecord
 from appliance.infra.database import proxy
 
@@ -33,7 +35,7 @@ _ENTRIES_KEPT = 1024
 def page(
     wanted: CatalogQuery,
     *,
-    owner_id: int | None,
+    sight: Sight,
     before: int | None,
     limit: int,
     hosted: Callable[[Collection[int]], Container[int]],
@@ -41,14 +43,14 @@ def page(
     """Return up to ``limit`` entries, the newest run first.
 
     Args:
-        owner_id: Only this person's; ``None``: everybody's.
+        sight: Only what this shows.
         before: Only runs before this one.
         hosted: Returns those of some servers that are still hosted.
     """
     conditions, values = _conditions(wanted)
-    if owner_id is not None:
-        conditions.append("owner_id = %s")
-        values.append(owner_id)
+    shown, its_values = shown_in_words(sight)
+    conditions += shown
+    values += its_values
     if before is not None:
         conditions.append("run_id < %s")
         values.append(before)
@@ -93,10 +95,12 @@ def pattern(word: str) -> str:
     return f"%{escaped}%"
 
 
-def server_types(owner_id: int | None) -> list[str]:
+def server_types(sight: Sight) -> list[str]:
     """Return the types of servers that the catalog shows, in order."""
-    sql = "SELECT DISTINCT server_type FROM catalog_latest WHERE %s IS NULL OR owner_id = %s ORDER BY 1 LIMIT 100"
-    return [row[0] for row in proxy.execute_sql(sql, (owner_id, owner_id)).fetchall()]
+    conditions, values = shown_in_words(sight)
+    where = " AND ".join(conditions) or "true"
+    sql = f"SELECT DISTINCT server_type FROM catalog_latest WHERE {where} ORDER BY 1 LIMIT 100"  # noqa: S608 - our own words
+    return [row[0] for row in proxy.execute_sql(sql, values).fetchall()]
 
 
 def is_indexed() -> bool:

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 
 import structlog
 
+from appliance.accounts.access import BOX, Kind, Thing, actions, may, require, sight
 from appliance.accounts.errors import NotAllowedError
-from appliance.accounts.model import SYSTEM, Principal
-from appliance.accounts.roles import visible_owner
+from appliance.accounts.model import SYSTEM, Action, Principal
 from appliance.artifacts import search, store
 from appliance.artifacts.chain import Walk
 from appliance.artifacts.errors import ArtifactNotFoundError
@@ -50,7 +50,7 @@ class CatalogPage:
 class LedgerService:
     """Writes what was built, tells of it to whoever may see it, and checks that nobody changed it.
 
-    People see what they own; administrators and readers see all, also of servers that are gone.
+    People see what was built for servers that they may see, or might have seen before these were deleted.
 
     Args:
         servers: What is known of servers.
@@ -80,7 +80,7 @@ class LedgerService:
         artifact, is_new = store.append(record_of(run, facts, self._targets))
         if not is_new:
             return artifact.id
-        store.show(artifact)
+        store.show(artifact, facts.org_id if facts else None)
         publish_in_transaction(
             "artifact.recorded",
             run.server_id,
@@ -109,7 +109,7 @@ class LedgerService:
         def read() -> CatalogPage:
             found = search.page(
                 wanted,
-                owner_id=visible_owner(principal),
+                sight=sight(principal),
                 before=before,
                 limit=limit + 1,
                 hosted=self._servers,
@@ -121,7 +121,7 @@ class LedgerService:
 
     async def server_types(self, principal: Principal) -> list[str]:
         """Return the types of servers that the principal's marketplace shows, in order."""
-        return await self._database.run(search.server_types, visible_owner(principal))
+        return await self._database.run(search.server_types, sight(principal))
 
     async def history(
         self,
@@ -133,7 +133,7 @@ class LedgerService:
     ) -> list[Artifact]:
         """Return up to ``limit`` runs that the principal may see, newest first; ``before`` is the cursor."""
         return await self._database.run(
-            store.of_server, server_id, visible_owner(principal), before, limit
+            store.of_server, server_id, sight(principal), before, limit
         )
 
     async def get(self, principal: Principal, run_id: int) -> Artifact:
@@ -142,11 +142,33 @@ class LedgerService:
         Raises:
             ArtifactNotFoundError: There is none, or the principal may not know of it.
         """
-        found = await self._database.run(store.get, run_id)
-        owner = visible_owner(principal)
-        if found is None or (owner is not None and found.run.owner_id != owner):
-            raise ArtifactNotFoundError(f"There is no artifact {run_id}.")
-        return found
+        return await self.require(principal, Action.SEE, run_id)
+
+    async def require(
+        self, principal: Principal, action: Action, run_id: int
+    ) -> Artifact:
+        """Return one run with which the principal may do something.
+
+        Raises:
+            ArtifactNotFoundError: There is none, or the principal may not know of it.
+            NotAllowedError: The principal may see it, not do this.
+        """
+
+        def read() -> Artifact:
+            found = store.get(run_id)
+            missing = ArtifactNotFoundError(f"There is no artifact {run_id}.")
+            if found is None:
+                raise missing
+            require(principal, action, _thing(found), missing)
+            return found
+
+        return await self._database.run(read)
+
+    async def actions(
+        self, principal: Principal, artifact: Artifact
+    ) -> frozenset[Action]:
+        """Return all that the principal may do with a run."""
+        return actions(principal, await self._database.run(_thing, artifact))
 
     async def is_hosted(self, artifact: Artifact) -> bool:
         """Return whether the server that the run was built for is still hosted."""
@@ -167,7 +189,7 @@ class LedgerService:
         Raises:
             NotAllowedError: The principal may not see all runs.
         """
-        if visible_owner(principal) is not None:
+        if not may(principal, Action.SEE, BOX):
             raise NotAllowedError(
                 f"The role {principal.role.value} may not check the ledger.",
                 hint="It holds everybody's builds; ask an administrator or a reader.",
@@ -204,3 +226,10 @@ class LedgerService:
     async def is_indexed(self) -> bool:
         """Return whether searches use an index; if not, Postgres lacks pg_trgm and they read the whole catalog."""
         return await self._database.run(search.is_indexed)
+
+
+def _thing(artifact: Artifact) -> Thing:
+    """Return what a run is to whoever decides who may do what: as its server is now, or was at its end."""
+    run = artifact.run
+    owner_id, org_id = store.belongs_to(run.server_id, run.owner_id)
+    return Thing(Kind.ARTIFACT, artifact.id, owner_id, org_id, run.server_id)

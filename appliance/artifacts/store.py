@@ -7,6 +7,8 @@ from typing import Any
 
 import msgspec
 
+from appliance.accounts import sights
+from appliance.accounts.access import Sight
 from appliance.artifacts import chain
 from appliance.artifacts.model import (
     Artifact,
@@ -56,15 +58,20 @@ def append(run: RunRecord) -> tuple[Artifact, bool]:
     return Artifact(run_id, prev_hash, own_hash, run, rate(run)), True
 
 
-def show(artifact: Artifact) -> None:
-    """Put a run that was just appended into the catalog: in place of all of its server's if it succeeded."""
+def show(artifact: Artifact, org_id: int | None) -> None:
+    """Put a run that was just appended into the catalog: in place of all of its server's if it succeeded.
+
+    Args:
+        artifact: The run.
+        org_id: Of the organisation that its server belongs to.
+    """
     run = artifact.run
     is_succeeded = run.status is RunStatus.SUCCEEDED
     mine = CatalogRow.server_id == run.server_id
     CatalogRow.delete().where(
         mine if is_succeeded else mine & ~CatalogRow.is_succeeded
     ).execute()
-    CatalogRow.insert(**catalog_values(artifact)).execute()
+    CatalogRow.insert(**catalog_values(artifact), org_id=org_id).execute()
 
 
 def catalog_values(artifact: Artifact) -> dict[str, Any]:
@@ -84,7 +91,14 @@ def catalog_values(artifact: Artifact) -> dict[str, Any]:
 
 
 def rebuild() -> int:
-    """Make the catalog anew from the ledger, by the rules of today; return how many rows it has."""
+    """Make the catalog anew from the ledger, by the rules of today; return how many rows it has.
+
+    To whom a server belongs stays: the ledger only knows to whom it belonged when it was built.
+    """
+    belongs: Any = CatalogRow.select(
+        CatalogRow.server_id, CatalogRow.owner_id, CatalogRow.org_id
+    )
+    owners = {row.server_id: (row.owner_id, row.org_id) for row in belongs}
     CatalogRow.delete().execute()
     newest = proxy.execute_sql(
         "SELECT DISTINCT ON (server_id, status = 'succeeded') id, server_id, status = 'succeeded'"
@@ -101,7 +115,27 @@ def rebuild() -> int:
         CatalogRow.insert_many(
             [catalog_values(item) for item in _artifacts(list(rows))]
         ).execute()
+    for server_id, (owner_id, org_id) in owners.items():
+        give(server_id, owner_id=owner_id, org_id=org_id)
     return len(ids)
+
+
+def give(server_id: int, *, owner_id: int | None, org_id: int | None) -> None:
+    """Note to whom a server belongs from now on, and with it all that was built for it."""
+    CatalogRow.update(owner_id=owner_id, org_id=org_id).where(
+        CatalogRow.server_id == server_id
+    ).execute()
+
+
+def belongs_to(server_id: int, builder_id: int | None) -> tuple[int | None, int | None]:
+    """Return the person and the organisation that a server's runs belong to.
+
+    Args:
+        server_id: Which server, be it gone.
+        builder_id: Whose it was when it was built, for runs that the catalog does not know.
+    """
+    row = CatalogRow.get_or_none(CatalogRow.server_id == server_id)
+    return (row.owner_id, row.org_id) if row else (builder_id, None)
 
 
 def get(run_id: int) -> Artifact | None:
@@ -111,20 +145,27 @@ def get(run_id: int) -> Artifact | None:
 
 
 def of_server(
-    server_id: int | None, owner_id: int | None, before: int | None, limit: int
+    server_id: int | None, sight: Sight, before: int | None, limit: int
 ) -> list[Artifact]:
     """Return up to ``limit`` runs, newest first.
 
     Args:
         server_id: Only this server's; ``None``: all.
-        owner_id: Only this person's; ``None``: everybody's.
+        sight: Only what this shows.
         before: Only runs before this one.
     """
     rows = RunRow.select().order_by(RunRow.id.desc()).limit(limit)
     if server_id is not None:
         rows = rows.where(RunRow.server_id == server_id)
-    if owner_id is not None:
-        rows = rows.where(RunRow.owner_id == owner_id)
+    if not sight.everything or sight.servers is not None:
+        theirs = sights.shown(
+            CatalogRow.select(CatalogRow.server_id),
+            sight,
+            owner=CatalogRow.owner_id,
+            org=CatalogRow.org_id,
+            server=CatalogRow.server_id,
+        )
+        rows = rows.where(RunRow.server_id.in_(theirs))
     if before is not None:
         rows = rows.where(RunRow.id < before)
     return _artifacts(list(rows))

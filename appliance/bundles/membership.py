@@ -2,9 +2,10 @@
 
 from dataclasses import replace
 
-from appliance.accounts.model import Principal, Role
-from appliance.accounts.roles import visible_owner
-from appliance.accounts.store import get_user
+from appliance.accounts.access import Thing, may
+from appliance.accounts.model import Action, Principal
+from appliance.accounts.orgs.store import standings
+from appliance.bundles.holding import may_hold
 from appliance.bundles.model import Member, MemberConfig, NewMember
 from appliance.bundles.naming import check_member, default_prefix
 from appliance.core.errors import InvalidError
@@ -13,13 +14,13 @@ from appliance.servers.model import DesiredState
 
 
 def members_of(
-    principal: Principal, owner_id: int, wanted: tuple[NewMember, ...]
+    principal: Principal, whose: Thing, wanted: tuple[NewMember, ...]
 ) -> list[Member]:
     """Return the members that are asked for; what is wrong is named by its place in the list."""
     found: list[Member] = []
     for index, new in enumerate(wanted):
         try:
-            member = member_of(principal, owner_id, new)
+            member = member_of(principal, whose, new)
         except InvalidError as error:
             fields = {
                 f"members.{index}.{name}": text for name, text in error.fields.items()
@@ -33,8 +34,13 @@ def members_of(
     return found
 
 
-def member_of(principal: Principal, owner_id: int, new: NewMember) -> Member:
+def member_of(principal: Principal, whose: Thing, new: NewMember) -> Member:
     """Return the member that is asked for.
+
+    Args:
+        principal: Who asks.
+        whose: The bundle, be it one that is about to be made.
+        new: What they ask for.
 
     Raises:
         InvalidError: There is no such server, the bundle's owner may not use it, or a field is wrong.
@@ -44,16 +50,16 @@ def member_of(principal: Principal, owner_id: int, new: NewMember) -> Member:
         if isinstance(new.server, int)
         else servers.find(new.server)
     )
-    visible = visible_owner(principal)
     if (
         server is None
         or server.desired_state is DesiredState.DELETED
-        or (visible is not None and server.owner_id != visible)
+        or not may(principal, Action.SEE, server.thing)
     ):
         raise InvalidError.field("server", f"there is no server {new.server}")
-    if server.owner_id != owner_id and not _is_administrator(owner_id):
+    owner = standings([whose.owner_id]).get(whose.owner_id) if whose.owner_id else None
+    if not may_hold(owner, whose.org_id, server.thing):
         raise InvalidError.field(
-            "server", f"{server.name} does not belong to this bundle's owner"
+            "server", f"{server.name} does not belong to whom this bundle belongs to"
         )
     config = _completed(server.name, new.config)
     check_member(config)
@@ -64,8 +70,3 @@ def member_of(principal: Principal, owner_id: int, new: NewMember) -> Member:
 
 def _completed(server: str, config: MemberConfig) -> MemberConfig:
     return config if config.prefix else replace(config, prefix=default_prefix(server))
-
-
-def _is_administrator(user_id: int) -> bool:
-    found = get_user(user_id)
-    return found is not None and found[0].role is Role.ADMIN

@@ -5,6 +5,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+from appliance.accounts.access import Kind, Thing
+
 DEFAULT_SEPARATOR = "__"
 
 
@@ -56,6 +58,7 @@ class Bundle:
 
     id: int
     name: str
+    #: Whose it is, or, where it is an organisation's, who made it.
     owner_id: int
     #: For people, and first in what clients read as instructions.
     description: str
@@ -66,6 +69,13 @@ class Bundle:
     updated_at: datetime
     #: In the order in which clients see their tools.
     members: tuple[Member, ...] = ()
+    #: Of the organisation that it belongs to; ``None``: it is ``owner_id``'s own.
+    org_id: int | None = None
+
+    @property
+    def thing(self) -> Thing:
+        """What it is to whoever decides who may do what."""
+        return Thing(Kind.BUNDLE, self.id, self.owner_id, self.org_id)
 
 
 @dataclass(frozen=True)
@@ -76,6 +86,8 @@ class NewBundle:
     description: str = ""
     separator: str = DEFAULT_SEPARATOR
     members: tuple[NewMember, ...] = ()
+    #: Number or name of the organisation that it is made for; ``None``: whoever makes it.
+    org: int | str | None = None
 
 
 @dataclass(frozen=True)

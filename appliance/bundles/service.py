@@ -3,12 +3,9 @@
 from dataclasses import dataclass
 from typing import Any
 
-from appliance.accounts.model import Principal
-from appliance.accounts.roles import (
-    require_may_create,
-    require_may_write,
-    visible_owner,
-)
+from appliance.accounts.access import Kind, new_of, require, sight
+from appliance.accounts.model import Action, Principal
+from appliance.accounts.orgs.ownership import new_owner
 from appliance.bundles import store
 from appliance.bundles.errors import BundleNotFoundError, MemberNotFoundError
 from appliance.bundles.membership import member_of, members_of
@@ -72,7 +69,7 @@ class BundleService:
 
         def read() -> list[BundleView]:
             found = store.page(
-                owner_id=visible_owner(principal), query=query, after=after, limit=limit
+                sight=sight(principal), query=query, after=after, limit=limit
             )
             return [self._view(bundle) for bundle in found]
 
@@ -113,20 +110,22 @@ class BundleService:
         """Add a bundle and return it with its endpoint key, which is shown this once.
 
         Raises:
-            InvalidError: A field is wrong, or names of members would collide.
+            InvalidError: A field is wrong, names of members would collide, or there is no such organisation.
+            NotAllowedError: The principal may not make bundles there.
             BundleNameTakenError: Another bundle has the name.
         """
-        owner_id = require_may_create(principal)
         check_label(new.name, example="my-tools")
         check_texts(new.description, new.separator)
         key = new_key(KEY_PREFIX)
 
         def write() -> BundleView:
-            members = members_of(principal, owner_id, new.members)
+            owner = new_owner(principal, Kind.BUNDLE, new.org)
+            whose = new_of(principal, Kind.BUNDLE, owner.org_id)
+            members = members_of(principal, whose, new.members)
             check_together(members, new.separator)
             bundle_id = store.add(
                 new,
-                owner_id=owner_id,
+                owner=owner,
                 key_hash=key_hash(key),
                 key_prefix=key[:KEY_VISIBLE],
             )
@@ -157,7 +156,7 @@ class BundleService:
             check_texts(description, separator)
             members = list(found.members)
             if wanted.members is not None:
-                members = members_of(principal, found.owner_id, wanted.members)
+                members = members_of(principal, found.thing, wanted.members)
             check_together(members, separator)
             store.change(found.id, description=description, separator=separator)
             if wanted.members is not None:
@@ -175,7 +174,7 @@ class BundleService:
         """
 
         def write(found: Bundle) -> None:
-            member = member_of(principal, found.owner_id, new)
+            member = member_of(principal, found.thing, new)
             known = [item.server_id for item in found.members]
             if member.server_id in known:
                 members = [
@@ -214,7 +213,7 @@ class BundleService:
         """Remove a bundle; its endpoint is gone at once, its members stay."""
 
         def write() -> None:
-            found = _writable(principal, bundle)
+            found = _writable(principal, bundle, Action.DELETE)
             store.delete(found.id)
             store.tell("bundle.deleted", found)
             _audit(principal, "bundle.delete", found)
@@ -255,7 +254,7 @@ class BundleService:
         """
 
         def check() -> Bundle:
-            found = _writable(principal, bundle)
+            found = _writable(principal, bundle, Action.CALL)
             _audit(principal, "bundle.invoke", found, {"tool": tool})
             return found
 
@@ -291,16 +290,17 @@ class BundleService:
 
 
 def _visible(principal: Principal, bundle: int | str) -> Bundle:
+    return _writable(principal, bundle, Action.SEE)
+
+
+def _writable(
+    principal: Principal, bundle: int | str, action: Action = Action.CHANGE
+) -> Bundle:
     found = store.find(bundle)
-    owner = visible_owner(principal)
-    if found is None or (owner is not None and found.owner_id != owner):
-        raise BundleNotFoundError(f"There is no bundle {bundle}.")
-    return found
-
-
-def _writable(principal: Principal, bundle: int | str) -> Bundle:
-    found = _visible(principal, bundle)
-    require_may_write(principal, owner_id=found.owner_id)
+    missing = BundleNotFoundError(f"There is no bundle {bundle}.")
+    if found is None:
+        raise missing
+    require(principal, action, found.thing, missing)
     return found
 
 

@@ -5,8 +5,12 @@ from typing import Any
 
 from peewee import IntegrityError
 
-from appliance.accounts.tables import UserRow
+from appliance.accounts import sights
+from appliance.accounts.access import Kind, Sight, Thing
+from appliance.accounts.orgs.model import Owner
+from appliance.accounts.orgs.store import standings
 from appliance.bundles.errors import BundleNameTakenError, BundleNotFoundError
+from appliance.bundles.holding import may_hold
 from appliance.bundles.model import (
     Bundle,
     Member,
@@ -54,11 +58,11 @@ def lock(bundle_id: int) -> None:
     ).for_update().execute()
 
 
-def page(*, owner_id: int | None, query: str, after: str, limit: int) -> list[Bundle]:
+def page(*, sight: Sight, query: str, after: str, limit: int) -> list[Bundle]:
     """Return up to ``limit`` bundles in order of name, from the first name after ``after``.
 
     Args:
-        owner_id: Only this person's; ``None``: everybody's.
+        sight: Only what this shows.
         query: Part of the name, any case; empty: all.
     """
     rows = (
@@ -67,14 +71,13 @@ def page(*, owner_id: int | None, query: str, after: str, limit: int) -> list[Bu
         .order_by(BundleRow.name)
         .limit(limit)
     )
-    if owner_id is not None:
-        rows = rows.where(BundleRow.owner_id == owner_id)
+    rows = sights.shown(rows, sight, owner=BundleRow.owner_id, org=BundleRow.org_id)
     if query:
         rows = rows.where(BundleRow.name.contains(query))
     return _bundles(list(rows))
 
 
-def add(new: NewBundle, *, owner_id: int, key_hash: bytes, key_prefix: str) -> int:
+def add(new: NewBundle, *, owner: Owner, key_hash: bytes, key_prefix: str) -> int:
     """Insert a bundle without members and return its id.
 
     Raises:
@@ -83,7 +86,8 @@ def add(new: NewBundle, *, owner_id: int, key_hash: bytes, key_prefix: str) -> i
     try:
         row = BundleRow.create(
             name=new.name,
-            owner_id=owner_id,
+            owner_id=owner.user_id,
+            org_id=owner.org_id,
             description=new.description,
             separator=new.separator,
             endpoint_key_hash=key_hash,
@@ -139,13 +143,8 @@ def tell(kind: str, bundle: Bundle) -> None:
 
 
 def _bundles(rows: Sequence[BundleRow]) -> list[Bundle]:
-    """Return the bundles with their members: two queries more, however many there are."""
-    owners = {
-        row.id: row.role
-        for row in UserRow.select(UserRow.id, UserRow.role).where(
-            UserRow.id.in_([row.owner_id for row in rows])
-        )
-    }
+    """Return the bundles with their members: three queries more, however many there are."""
+    owners = standings([row.owner_id for row in rows])
     members = _members([row.id for row in rows])
     return [
         Bundle(
@@ -160,11 +159,13 @@ def _bundles(rows: Sequence[BundleRow]) -> list[Bundle]:
             members=tuple(
                 _member(
                     item,
-                    is_permitted=owners.get(row.owner_id) == "admin"
-                    or item["owner_id"] == row.owner_id,
+                    is_permitted=may_hold(
+                        owners.get(row.owner_id), row.org_id, _thing_of(item)
+                    ),
                 )
                 for item in members.get(row.id, [])
             ),
+            org_id=row.org_id,
         )
         for row in rows
     ]
@@ -174,7 +175,11 @@ def _members(bundle_ids: Collection[int]) -> dict[int, list[Mapping[str, Any]]]:
     found: dict[int, list[Mapping[str, Any]]] = {}
     rows = (
         BundleMemberRow.select(
-            BundleMemberRow, ServerRow.name, ServerRow.status, ServerRow.owner_id
+            BundleMemberRow,
+            ServerRow.name,
+            ServerRow.status,
+            ServerRow.owner_id,
+            ServerRow.org_id,
         )
         .join(ServerRow, on=(ServerRow.id == BundleMemberRow.server_id))
         .where(BundleMemberRow.bundle_id.in_(bundle_ids))
@@ -185,6 +190,11 @@ def _members(bundle_ids: Collection[int]) -> dict[int, list[Mapping[str, Any]]]:
     for row in rows:
         found.setdefault(row["bundle_id"], []).append(row)
     return found
+
+
+def _thing_of(row: Mapping[str, Any]) -> Thing:
+    server_id = row["server_id"]
+    return Thing(Kind.SERVER, server_id, row["owner_id"], row["org_id"], server_id)
 
 
 def _member(row: Mapping[str, Any], *, is_permitted: bool) -> Member:

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
+from appliance.accounts.access import require_administer
 from appliance.accounts.model import Principal
-from appliance.accounts.roles import require_may_administer
 from appliance.evidence import store
 from appliance.evidence.model import PublicKey
 from appliance.infra.database import Database
@@ -67,7 +67,7 @@ class SigningKeys:
         Raises:
             NotAllowedError: The principal is no administrator.
         """
-        require_may_administer(principal)
+        require_administer(principal)
 
         def write() -> PublicKey:
             store.retire_key()

@@ -5,8 +5,7 @@ from dataclasses import dataclass
 
 import structlog
 
-from appliance.accounts.model import Principal
-from appliance.accounts.roles import require_may_write
+from appliance.accounts.model import Action, Principal
 from appliance.artifacts.model import ATTEST
 from appliance.artifacts.service import LedgerService
 from appliance.core.errors import DomainError
@@ -209,8 +208,7 @@ class EvidenceService:
             ArtifactNotFoundError: There is no such run, or the principal may not know of it.
             NotAllowedError: The principal may see it and not change it.
         """
-        artifact = await self._ledger.get(principal, run_id)
-        require_may_write(principal, owner_id=artifact.run.owner_id)
+        artifact = await self._ledger.require(principal, Action.DEPLOY, run_id)
 
         def write() -> EvidenceView:
             facts.load(run_id, builder=self._builder)

@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 from typing import Any
 
-from appliance.accounts.model import Principal
-from appliance.accounts.roles import require_may_write, visible_owner
+from appliance.accounts.access import require
+from appliance.accounts.model import Action, Principal
 from appliance.observability import audit
 from appliance.servers import store
 from appliance.servers.errors import ServerDeletedError, ServerNotFoundError
@@ -17,11 +17,7 @@ def visible_server(principal: Principal, server: int | str) -> Server:
     Raises:
         ServerNotFoundError: They may not, or there is none.
     """
-    found = store.find_by_id(server) if isinstance(server, int) else store.find(server)
-    owner = visible_owner(principal)
-    if found is None or (owner is not None and found.owner_id != owner):
-        raise ServerNotFoundError(f"There is no server {server}.")
-    return found
+    return _allowed(principal, server, Action.SEE)
 
 
 def visible_id(principal: Principal, server: int | str) -> int:
@@ -33,18 +29,28 @@ def visible_id(principal: Principal, server: int | str) -> int:
     return visible_server(principal, server).id
 
 
-def writable_server(principal: Principal, server: int | str) -> Server:
-    """Return a server that the principal may change.
+def writable_server(
+    principal: Principal, server: int | str, action: Action = Action.CHANGE
+) -> Server:
+    """Return a server with which the principal may do something.
 
     Raises:
         ServerNotFoundError: They may not know of it, or there is none.
-        NotAllowedError: They may see it, not change it.
+        NotAllowedError: They may see it, not do this.
         ServerDeletedError: It is being deleted.
     """
-    found = visible_server(principal, server)
-    require_may_write(principal, owner_id=found.owner_id)
+    found = _allowed(principal, server, action)
     if found.desired_state is DesiredState.DELETED:
         raise ServerDeletedError(f"{found.name} is being deleted.")
+    return found
+
+
+def _allowed(principal: Principal, server: int | str, action: Action) -> Server:
+    found = store.find_by_id(server) if isinstance(server, int) else store.find(server)
+    missing = ServerNotFoundError(f"There is no server {server}.")
+    if found is None:
+        raise missing
+    require(principal, action, found.thing, missing)
     return found
 
 

@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 from datetime import datetime
 
+from appliance.accounts.access import Sight, sight
 from appliance.accounts.model import Principal
-from appliance.accounts.roles import visible_owner
 from appliance.core.cards import Listing, Site
 from appliance.infra.database import Database
 from appliance.servers import store
@@ -55,8 +55,7 @@ class Catalog:
 
         def read() -> list[Published]:
             found = store.published(
-                everything=viewer is not None and visible_owner(viewer) is None,
-                owner_id=viewer.user_id if viewer else None,
+                sight=sight(viewer) if viewer else Sight(),
                 query=query,
                 prefix=f"{self.site.namespace}/",
                 after=after,

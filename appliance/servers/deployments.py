@@ -4,7 +4,7 @@ from collections.abc import Collection
 from dataclasses import dataclass, replace
 from typing import Any
 
-from appliance.accounts.model import Principal
+from appliance.accounts.model import Action, Principal
 from appliance.builds.model import BuildLine
 from appliance.builds.service import BuildService
 from appliance.core.errors import InvalidError
@@ -174,7 +174,7 @@ class DeploymentService:
         """
 
         def write() -> DeploymentView:
-            found = writable_server(principal, server)
+            found = writable_server(principal, server, Action.DEPLOY)
             target = deployment_store.numbered(found.id, number)
             _require_retained(found, target)
             made = go_back(
@@ -197,7 +197,7 @@ class DeploymentService:
         """
 
         def write() -> DeploymentView:
-            found = writable_server(principal, server)
+            found = writable_server(principal, server, Action.DEPLOY)
             row = deployment_store.numbered(found.id, number)
             why = f"{principal.name} cancelled it."
             if not store.fail_deployment(row, why, DeploymentState.CANCELLED):
@@ -249,7 +249,7 @@ class DeploymentService:
             )
 
         def write() -> DeployLock | None:
-            found = writable_server(principal, server)
+            found = writable_server(principal, server, Action.DEPLOY)
             lock_store.put(found.id, reason=reason, locked_by=principal.name)
             record_write(principal, "server.lock_deploys", found, {"reason": reason})
             return lock_store.of(found.id)
@@ -262,7 +262,7 @@ class DeploymentService:
         """Let a server be deployed again; one that is not locked stays so."""
 
         def write() -> None:
-            found = writable_server(principal, server)
+            found = writable_server(principal, server, Action.DEPLOY)
             if lock_store.remove(found.id):
                 record_write(principal, "server.unlock_deploys", found)
 

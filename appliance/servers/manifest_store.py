@@ -13,7 +13,7 @@ from appliance.servers.manifests import (
     storable,
     summary,
 )
-from appliance.servers.model import DeploymentState
+from appliance.servers.model import DeploymentState, Server
 from appliance.servers.pinning import review
 from appliance.servers.pinning.model import Reading
 from appliance.servers.tables import DeploymentRow, ManifestChangeRow, ServerRow
@@ -65,24 +65,16 @@ def live_reading(server_id: int) -> tuple[Reading, dict[str, Any]] | None:
     return (reading_of(row), dict(row.manifest or {})) if row else None
 
 
-def tool_names(owner_id: int | None, *, besides: int) -> dict[str, str]:
-    """Return names of live servers' tools, each with its server.
-
-    Args:
-        owner_id: Whose servers; ``None``: everybody's.
-        besides: Of this server none.
-    """
+def tool_names(server: Server) -> dict[str, str]:
+    """Return names of the tools of other live servers that belong to the same person or organisation, each with its server."""
     found: Any = DeploymentRow.raw(
         "SELECT s.name, jsonb_path_query_array(d.manifest, '$.tools[*].name') FROM deployments d"
         " JOIN servers s ON s.id = d.server_id WHERE d.state = 'live' AND d.manifest IS NOT NULL"
-        " AND s.id <> %s AND (%s::bigint IS NULL OR s.owner_id = %s) LIMIT %s",
-        besides, owner_id, owner_id, SERVERS_LOOKED_AT,
+        " AND s.id <> %s AND s.org_id IS NOT DISTINCT FROM %s AND (s.org_id IS NOT NULL OR s.owner_id = %s) LIMIT %s",
+        server.id, server.org_id, server.owner_id, SERVERS_LOOKED_AT,
     ).tuples()  # fmt: skip
     return {
-        name: server
-        for server, names in found
-        for name in names
-        if isinstance(name, str)
+        name: other for other, names in found for name in names if isinstance(name, str)
     }
 
 

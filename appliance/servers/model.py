@@ -8,6 +8,7 @@ from typing import Any
 
 from pydantic import SecretStr
 
+from appliance.accounts.access import Kind, Thing
 from appliance.core.egress import EgressPolicy
 from appliance.runtimes.isolation import Isolation
 from appliance.runtimes.model import Limits, Transport
@@ -124,6 +125,7 @@ class Server:
 
     id: int
     name: str
+    #: Whose it is, or, where it is an organisation's, who brought it.
     owner_id: int
     server_type: str
     source: Source
@@ -139,6 +141,13 @@ class Server:
     crashes: int
     last_crash_at: datetime | None
     created_at: datetime
+    #: Of the organisation that it belongs to; ``None``: it is ``owner_id``'s own.
+    org_id: int | None = None
+
+    @property
+    def thing(self) -> Thing:
+        """What it is to whoever decides who may do what."""
+        return Thing(Kind.SERVER, self.id, self.owner_id, self.org_id, self.id)
 
 
 @dataclass(frozen=True)
@@ -214,3 +223,5 @@ class NewServer:
     credential: Credential | None = None
     #: What it gets and nobody else may see, by name.
     secrets: Mapping[str, SecretStr] = field(default_factory=dict)
+    #: Number or name of the organisation that it is brought for; ``None``: whoever brings it.
+    org: int | str | None = None

@@ -6,8 +6,8 @@ from typing import Any
 
 from pydantic import SecretStr
 
+from appliance.accounts.access import require_administer
 from appliance.accounts.model import Principal
-from appliance.accounts.roles import require_may_administer
 from appliance.core.errors import UnavailableError
 from appliance.core.secret_names import looks_secret
 from appliance.infra.database import Database
@@ -237,7 +237,7 @@ class ServerSecrets:
         Raises:
             NotAllowedError: They are no administrator.
         """
-        require_may_administer(principal)
+        require_administer(principal)
         return await self._secrets.rotation.state()
 
     async def rotate_master_key(self, principal: Principal) -> MasterKeyState:
@@ -246,7 +246,7 @@ class ServerSecrets:
         Raises:
             NotAllowedError: They are no administrator.
         """
-        require_may_administer(principal)
+        require_administer(principal)
         return await self._secrets.rotation.begin(principal)
 
 

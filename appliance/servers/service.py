@@ -1,15 +1,14 @@
 """What people do with servers: every write says what is wanted and enqueues the reconciler; nothing here waits for it."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from typing import Any
 
-from appliance.accounts.model import Principal
-from appliance.accounts.roles import (
-    require_may_create,
-    visible_owner,
-)
+from appliance.accounts.access import Kind, sight
+from appliance.accounts.model import Action, Principal
+from appliance.accounts.orgs.model import Owner
+from appliance.accounts.orgs.ownership import new_owner, require_room
 from appliance.builds.model import BuildLine, Lock
 from appliance.builds.service import BuildService, BuildView
 from appliance.core.clock import now
@@ -140,7 +139,7 @@ class ServerService:
 
         def read() -> list[ServerView]:
             servers = store.page(
-                owner_id=visible_owner(principal),
+                sight=sight(principal),
                 query=query,
                 status=status,
                 after=after,
@@ -245,9 +244,11 @@ class ServerService:
 
         Raises:
             InvalidError: The name or the configuration is wrong, or the source is an archive that they did not bring.
+            NotAllowedError: The principal may not add servers there.
+            QuotaReachedError: No more may belong to the owner.
             ServerNameTakenError: Another server has the name.
         """
-        owner_id = require_may_create(principal)
+        await self._database.run(_new_owner, principal, new)
         name = check_name(new.name) if new.name else name_from_source(new.source)
         await self._check(new.config)
         require_may_relax(principal, Isolation(), new.config.isolation)
@@ -256,11 +257,13 @@ class ServerService:
         values = await self._secrets.place(name, new.secrets)
 
         def write() -> ServerView:
-            self._keeper.check(new.source, owner_id=owner_id)
+            owner = _new_owner(principal, new)
+            self._keeper.check(new.source, owner_id=owner.user_id)
             server = store.add(
                 new,
                 name=name,
-                owner_id=owner_id,
+                owner_id=owner.user_id,
+                org_id=owner.org_id,
                 key_hash=key_hash(key),
                 key_prefix=key[:KEY_VISIBLE],
             )
@@ -293,7 +296,9 @@ class ServerService:
                     found, requested_by=principal.name, trigger=Trigger.START
                 )
 
-        return await self._change(principal, server, "server.start", write)
+        return await self._change(
+            principal, server, "server.start", write, needed=Action.DEPLOY
+        )
 
     async def stop(self, principal: Principal, server: int | str) -> ServerView:
         """Want the server stopped; a build that runs is cancelled."""
@@ -302,6 +307,7 @@ class ServerService:
             server,
             "server.stop",
             lambda found: store.set_desired(found.id, DesiredState.STOPPED),
+            needed=Action.DEPLOY,
         )
 
     async def redeploy(
@@ -329,7 +335,9 @@ class ServerService:
             )
             store.set_status(found.id, Status.QUEUED)
 
-        return await self._change(principal, server, "server.redeploy", write)
+        return await self._change(
+            principal, server, "server.redeploy", write, needed=Action.DEPLOY
+        )
 
     async def configure(
         self,
@@ -413,6 +421,7 @@ class ServerService:
             server,
             "server.delete",
             lambda found: store.set_desired(found.id, DesiredState.DELETED),
+            needed=Action.DELETE,
         )
 
     async def rotate_key(self, principal: Principal, server: int | str) -> str:
@@ -450,7 +459,7 @@ class ServerService:
         """
 
         def check() -> Server:
-            found = writable_server(principal, server)
+            found = writable_server(principal, server, Action.CALL)
             if found.status not in {Status.RUNNING, Status.DEGRADED} and not _serves(
                 found
             ):
@@ -495,10 +504,16 @@ class ServerService:
         ]
 
     async def _change(
-        self, principal: Principal, server: int | str, action: str, write: Any
+        self,
+        principal: Principal,
+        server: int | str,
+        action: str,
+        write: Callable[[Server], object],
+        *,
+        needed: Action,
     ) -> ServerView:
         def run() -> ServerView:
-            found = writable_server(principal, server)
+            found = writable_server(principal, server, needed)
             write(found)
             # What runs now works towards what was wanted before; the job queued here starts from what is wanted now.
             cancel_running_in_lane(lane_of(found.id))
@@ -507,6 +522,12 @@ class ServerService:
             return self._view(store.get(found.id))
 
         return await self._database.run(run)
+
+
+def _new_owner(principal: Principal, new: NewServer) -> Owner:
+    owner = new_owner(principal, Kind.SERVER, new.org)
+    require_room(owner, store.count(owner))
+    return owner
 
 
 def reconcile_soon(server_id: int) -> None:

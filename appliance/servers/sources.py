@@ -4,8 +4,8 @@ from collections.abc import AsyncIterator
 
 from pydantic import SecretStr
 
+from appliance.accounts.access import require_may_create
 from appliance.accounts.model import Principal
-from appliance.accounts.roles import require_may_create
 from appliance.infra.database import Database
 from appliance.jobs.queue import cancel_running_in_lane, enqueue
 from appliance.servers import store

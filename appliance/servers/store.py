@@ -6,6 +6,9 @@ from typing import Any
 
 from peewee import Case, IntegrityError, fn
 
+from appliance.accounts import sights
+from appliance.accounts.access import Sight
+from appliance.accounts.orgs.model import Owner
 from appliance.artifacts.model import ServerFacts
 from appliance.artifacts.records import default_type
 from appliance.core.clock import now
@@ -52,6 +55,7 @@ def _server(row: ServerRow) -> Server:
         endpoint_key_prefix=row.endpoint_key_prefix,
         crashes=row.crashes,
         last_crash_at=row.last_crash_at,
+        org_id=row.org_id,
         created_at=row.created_at,
     )
 
@@ -109,7 +113,7 @@ def find(name: str) -> Server | None:
 
 def page(
     *,
-    owner_id: int | None,
+    sight: Sight,
     query: str,
     status: Status | None,
     after: str,
@@ -118,7 +122,7 @@ def page(
     """Return up to ``limit`` servers in order of name, from the first name after ``after``.
 
     Args:
-        owner_id: Only this person's; ``None``: everybody's.
+        sight: Only what this shows.
         query: Part of the name, any case; empty: all.
     """
     rows = (
@@ -127,8 +131,9 @@ def page(
         .order_by(ServerRow.name)
         .limit(limit)
     )
-    if owner_id is not None:
-        rows = rows.where(ServerRow.owner_id == owner_id)
+    rows = sights.shown(
+        rows, sight, owner=ServerRow.owner_id, org=ServerRow.org_id, server=ServerRow.id
+    )
     if query:
         rows = rows.where(ServerRow.name.contains(query))
     if status is not None:
@@ -136,10 +141,9 @@ def page(
     return [_server(row) for row in rows]
 
 
-def published(  # noqa: PLR0913 - each is a condition of the query
+def published(
     *,
-    everything: bool,
-    owner_id: int | None,
+    sight: Sight,
     query: str,
     prefix: str,
     after: str,
@@ -149,8 +153,7 @@ def published(  # noqa: PLR0913 - each is a condition of the query
     """Return servers that are wanted running and live, by name from the first name after ``after``.
 
     Args:
-        everything: Whether all may be shown; else the listed ones, and those of ``owner_id``.
-        owner_id: Whose servers may be shown besides; ``None``: nobody's.
+        sight: What may be shown besides the listed ones.
         query: Part of ``prefix`` and name together, any case; empty: all.
         prefix: Stands before every name.
         after: A name.
@@ -178,15 +181,32 @@ def published(  # noqa: PLR0913 - each is a condition of the query
         .order_by(ServerRow.name)
         .limit(limit)
     )
-    if not everything:
-        listed = ServerRow.config.contains({"listed": True})
-        rows = rows.where(listed | (ServerRow.owner_id == owner_id))
+    rows = _listed_or_shown(rows, sight)
     if query:
         rows = rows.where(fn.CONCAT(prefix, ServerRow.name).contains(query))
     if since is not None:
         rows = rows.where(DeploymentRow.finished_at >= since)
     found: Any = rows.tuples()
     return list(found)
+
+
+def _listed_or_shown(rows: Any, sight: Sight) -> Any:
+    listed = ServerRow.config.contains({"listed": True})
+    theirs = sights.among(sight, owner=ServerRow.owner_id, org=ServerRow.org_id)
+    if sight.servers is not None:
+        narrowed = ServerRow.id.in_(sight.servers)
+        theirs = narrowed if sight.everything else narrowed & theirs
+    elif sight.everything:
+        return rows
+    return rows.where(listed | theirs)
+
+
+def count(owner: Owner) -> int:
+    """Return how many servers belong to a person or an organisation."""
+    whose = ServerRow.org_id == owner.org_id
+    if owner.org_id is None:
+        whose = ServerRow.org_id.is_null() & (ServerRow.owner_id == owner.user_id)
+    return int(ServerRow.select().where(whose).count())
 
 
 def all_ids() -> list[int]:
@@ -199,17 +219,23 @@ def facts(server_ids: Collection[int]) -> dict[int, ServerFacts]:
     # One value however many ids: the marketplace asks for fifty at a time, and a condition for each would cost more than the
     # query.
     found: Any = ServerRow.raw(
-        "SELECT id, owner_id, server_type FROM servers WHERE id = ANY(%s)",
+        "SELECT id, owner_id, server_type, org_id FROM servers WHERE id = ANY(%s)",
         list(server_ids),
     ).tuples()
     return {
-        server_id: ServerFacts(owner_id, server_type)
-        for server_id, owner_id, server_type in found
+        server_id: ServerFacts(owner_id, server_type, org_id)
+        for server_id, owner_id, server_type, org_id in found
     }
 
 
 def add(
-    new: NewServer, *, name: str, owner_id: int, key_hash: bytes, key_prefix: str
+    new: NewServer,
+    *,
+    name: str,
+    owner_id: int,
+    key_hash: bytes,
+    key_prefix: str,
+    org_id: int | None = None,
 ) -> Server:
     """Insert a server that wants to run.
 
@@ -220,6 +246,7 @@ def add(
         row = ServerRow.create(
             name=name,
             owner_id=owner_id,
+            org_id=org_id,
             server_type=new.server_type or default_type(new.source),
             source=source_as_dict(new.source),
             config=config_as_dict(new.config),

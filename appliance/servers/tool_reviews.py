@@ -271,7 +271,7 @@ def _live(server: Server) -> tuple[Reading, dict[str, Any]]:
 
 
 def _review(server: Server) -> Review:
-    others = manifest_store.tool_names(server.owner_id, besides=server.id)
+    others = manifest_store.tool_names(server)
     pins = store.pins(server.id)
     changes = change_store.changes(
         server.id, holds_back=server.config.pinning is PinningMode.QUARANTINE

@@ -11,8 +11,8 @@ import structlog
 from aiohttp import hdrs, web
 from structlog.contextvars import bound_contextvars
 
+from appliance.accounts.access import require_administer
 from appliance.accounts.model import Principal
-from appliance.accounts.roles import require_may_administer
 from appliance.accounts.service import csrf_matches
 from appliance.core.errors import DomainError
 from appliance.core.ids import request_id as new_request_id
@@ -202,7 +202,7 @@ async def _identify(request: web.Request, level: Access) -> None:
         return
     principal = principal_of(request)
     if level is Access.ADMIN:
-        require_may_administer(principal)
+        require_administer(principal)
 
 
 @web.middleware

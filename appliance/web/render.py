@@ -14,7 +14,7 @@ import aiohttp_jinja2
 import jinja2
 from aiohttp import web
 
-from appliance.accounts.roles import may_administer, may_create
+from appliance.accounts.access import may_create
 from appliance.core.clock import now
 from appliance.servers.pinning.invisible import visible
 from appliance.web import tabs, words
@@ -138,7 +138,7 @@ def _framed(request: web.Request, context: Mapping[str, Any]) -> dict[str, Any]:
     principal = request.get(PRINCIPAL)
     return {
         "me": principal,
-        "is_admin": principal is not None and may_administer(principal),
+        "is_admin": principal is not None and principal.is_admin,
         "may_create": principal is not None and may_create(principal),
         # Every write of this session carries it; empty when nobody is signed in.
         "csrf": principal.csrf_token if principal else "",

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from aiohttp.test_utils import TestClient
 
+from appliance.accounts.access import Sight
 from appliance.infra.database import Database
 from appliance.secrets import store as secret_store
 from appliance.servers import store
@@ -27,7 +28,7 @@ async def newest(database: Database) -> Deployment:
     """Return the newest deployment of the only server."""
     found = await database.run(
         lambda: store.deployment_in(store.page(
-            owner_id=None, query="", status=None, after="", limit=1
+            sight=Sight(everything=True), query="", status=None, after="", limit=1
         )[0].id)
     )  # fmt: skip
     assert found

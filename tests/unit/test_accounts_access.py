@@ -236,7 +236,7 @@ def test_the_words_say_whose_role_or_which_key_is_in_the_way() -> None:
         require(deployer, Action.CHANGE, thing, gone)
     with pytest.raises(NotAllowedError, match="This key may not change"):
         require(narrow, Action.CHANGE, thing, gone)
-    with pytest.raises(NotAllowedError, match="member may not change this box"):
+    with pytest.raises(NotAllowedError, match="member may not administer this box"):
         require_administer(ada())
     require(deployer, Action.DEPLOY, thing, gone)
 

@@ -1,19 +1,13 @@
-"""Who may do what, what a password must be, and how often somebody may fail."""
+"""What a password must be, and how often somebody may fail."""
 
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from appliance.accounts.errors import NotAllowedError, WeakPasswordError
+from appliance.accounts.errors import WeakPasswordError
 from appliance.accounts.limits import PER_EMAIL, WINDOW, retry_after_s
 from appliance.accounts.model import SYSTEM, Principal, Role
 from appliance.accounts.passwords import check_strength
-from appliance.accounts.roles import (
-    may_create,
-    may_write,
-    require_may_administer,
-    visible_owner,
-)
 from appliance.accounts.service import check_email, csrf_matches
 from appliance.core.errors import InvalidError
 
@@ -22,40 +16,6 @@ NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 
 def somebody(role: Role, user_id: int = 7) -> Principal:
     return Principal(user_id, "ada@example.org", role, "session", 1, "token")
-
-
-@pytest.mark.parametrize(
-    ("role", "sees"), [(Role.ADMIN, None), (Role.READER, None), (Role.MEMBER, 7)]
-)
-def test_a_maintainer_sees_only_their_own(role: Role, sees: int | None) -> None:
-    assert visible_owner(somebody(role)) == sees
-
-
-@pytest.mark.parametrize(
-    ("role", "own", "others"),
-    [
-        (Role.ADMIN, True, True),
-        (Role.MEMBER, True, False),
-        (Role.READER, False, False),
-    ],
-)
-def test_who_may_change_a_server(role: Role, *, own: bool, others: bool) -> None:
-    assert may_write(somebody(role), owner_id=7) is own
-    assert may_write(somebody(role), owner_id=8) is others
-
-
-def test_a_reader_creates_nothing() -> None:
-    assert not may_create(somebody(Role.READER))
-
-
-def test_the_system_owns_nothing() -> None:
-    assert not may_create(SYSTEM)
-
-
-@pytest.mark.parametrize("role", [Role.MEMBER, Role.READER])
-def test_only_administrators_administer(role: Role) -> None:
-    with pytest.raises(NotAllowedError):
-        require_may_administer(somebody(role))
 
 
 @pytest.mark.parametrize(

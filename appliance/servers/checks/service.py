@@ -3,7 +3,7 @@
 from dataclasses import dataclass, replace
 from datetime import timedelta
 
-from appliance.accounts.model import Principal
+from appliance.accounts.model import Action, Principal
 from appliance.core.clock import now
 from appliance.core.errors import InvalidError
 from appliance.infra.database import Database
@@ -96,7 +96,7 @@ class HealthService:
         """
 
         def begin() -> Server:
-            found = writable_server(principal, server)
+            found = writable_server(principal, server, Action.DEPLOY)
             record_write(principal, "server.check", found)
             return found
 

@@ -6,7 +6,6 @@ from contextlib import aclosing
 from aiohttp import web
 
 from appliance.accounts.model import Principal
-from appliance.accounts.roles import may_administer
 from appliance.core.errors import NotFoundError
 from appliance.observability.events import RESET, Event
 from appliance.servers.service import ServerService
@@ -39,7 +38,7 @@ async def _everything(request: web.Request) -> AsyncIterator[Message]:
 
 
 async def _may_see(servers: ServerService, principal: Principal, event: Event) -> bool:
-    if may_administer(principal) or event.kind == RESET:
+    if principal.is_admin or event.kind == RESET:
         return True
     if event.server_id is None:
         return False  # of the hub itself: for administrators

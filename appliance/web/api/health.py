@@ -5,7 +5,6 @@ from http import HTTPStatus
 from aiohttp import web
 from pydantic import BaseModel, Field
 
-from appliance.accounts.roles import may_administer
 from appliance.core.errors import ForbiddenError
 from appliance.web.health import Report
 from appliance.web.keys import METRICS, PRINCIPAL, READINESS
@@ -75,7 +74,7 @@ def _answer(report: Report) -> ReadyAnswer:
 async def metrics(request: web.Request) -> web.Response:
     """For a scraper on this box, or with an administrator's API key."""
     principal = request.get(PRINCIPAL)
-    if not _is_local(request) and not (principal and may_administer(principal)):
+    if not _is_local(request) and not (principal and principal.is_admin):
         raise ForbiddenError(
             "Metrics are for this box and for administrators.",
             hint="Send an administrator's API key.",

@@ -5,7 +5,7 @@ from typing import Any
 
 from aiohttp import web
 
-from appliance.accounts.roles import require_may_create
+from appliance.accounts.access import require_may_create
 from appliance.bundles.model import BundleChange, NewMember
 from appliance.bundles.service import BundleView
 from appliance.core.errors import DomainError, InvalidError

@@ -5,12 +5,13 @@ from urllib.parse import urlencode
 
 from aiohttp import web
 
-from appliance.accounts.roles import may_write
+from appliance.accounts.access import actions
 from appliance.bundles.model import OfferedTool
 from appliance.bundles.naming import default_prefix
 from appliance.servers.service import ServerView
 from appliance.web import bundle_form, words
 from appliance.web.connect import KEY_PLACEHOLDER, client_configs
+from appliance.web.deeds import may_words
 from appliance.web.keys import BUNDLES, SERVERS
 from appliance.web.pages.tool_forms import ToolForm
 from appliance.web.paging import one_page
@@ -56,7 +57,7 @@ async def frame_of(request: web.Request) -> dict[str, Any]:
     return {
         "view": view,
         "base": words.bundle_path(view.bundle),
-        "may_write": may_write(principal, owner_id=view.bundle.owner_id),
+        **may_words(actions(principal, view.bundle.thing)),
         "problem": None,
         "errors": {},
     }

@@ -2,9 +2,9 @@
 
 from aiohttp import web
 
-from appliance.accounts.roles import may_write
+from appliance.accounts.model import Action
 from appliance.web.api.artifacts import artifact_of
-from appliance.web.keys import EVIDENCE
+from appliance.web.keys import EVIDENCE, LEDGER
 from appliance.web.pages.forms import see_other
 from appliance.web.render import page
 from appliance.web.requests import principal_of
@@ -17,9 +17,10 @@ async def part(request: web.Request) -> web.Response:
     """Show the part alone, which asks for itself until the evidence is made."""
     artifact = await artifact_of(request)
     principal = principal_of(request)
+    allowed = await request.app[LEDGER].actions(principal, artifact)
     context = {
         "evidence": await request.app[EVIDENCE].view(principal, artifact.id),
-        "may_write": may_write(principal, owner_id=artifact.run.owner_id),
+        "may_write": Action.DEPLOY in allowed,
     }
     return page(request, "partials/evidence.html", context)
 

@@ -5,7 +5,7 @@ from urllib.parse import urlencode
 
 from aiohttp import web
 
-from appliance.accounts.roles import may_write
+from appliance.accounts.model import Action
 from appliance.artifacts import wellknown
 from appliance.artifacts.model import (
     ArtifactPlatform,
@@ -97,6 +97,7 @@ async def show(request: web.Request) -> web.Response:
     evidence = None
     if run.status is RunStatus.SUCCEEDED and run.platforms:
         evidence = await request.app[EVIDENCE].view(principal_of(request), artifact.id)
+    allowed = await request.app[LEDGER].actions(principal_of(request), artifact)
     context = {
         "artifact": artifact,
         "evidence": evidence,
@@ -104,7 +105,7 @@ async def show(request: web.Request) -> web.Response:
         "missing": missing(run),
         "pinned": pinned_source(run),
         "is_hosted": await request.app[LEDGER].is_hosted(artifact),
-        "may_write": may_write(principal_of(request), owner_id=run.owner_id),
+        "may_write": Action.DEPLOY in allowed,
         "credentials": credentials(run),
     }
     return page(request, "pages/marketplace/artifact.html", context)

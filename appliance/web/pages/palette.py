@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from aiohttp import web
 
-from appliance.accounts.roles import may_administer, may_create
+from appliance.accounts.access import may_create
 from appliance.web import words
 from appliance.web.keys import SERVERS
 from appliance.web.render import page
@@ -52,7 +52,7 @@ async def palette(request: web.Request) -> web.Response:
     pages = [
         item
         for item in PAGES
-        if (may_administer(principal) or not item.for_admins)
+        if (principal.is_admin or not item.for_admins)
         and (may_create(principal) or item not in {NEW, NEW_BUNDLE})
         and query.lower() in item.word.lower()
     ]

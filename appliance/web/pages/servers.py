@@ -7,7 +7,7 @@ from urllib.parse import urlencode
 
 from aiohttp import web
 
-from appliance.accounts.roles import may_write
+from appliance.accounts.access import actions
 from appliance.builds.model import BuildLine
 from appliance.builds.service import BuildView
 from appliance.core.cards import CARD_SUFFIX, Listing, full_name
@@ -19,6 +19,7 @@ from appliance.servers.service import ServerView
 from appliance.servers.tool_reviews import Notice
 from appliance.web import server_form, words
 from appliance.web.connect import KEY_PLACEHOLDER, client_configs
+from appliance.web.deeds import may_words
 from appliance.web.keys import CATALOG, SERVERS, SOURCES, TOOL_REVIEWS
 from appliance.web.pages.forms import member
 from appliance.web.pages.tool_forms import tools_of
@@ -87,7 +88,7 @@ async def frame_of(request: web.Request, tab: str) -> dict[str, Any]:
     view = await request.app[SERVERS].get(principal, server_of(request))
     return {
         "view": view,
-        "may_write": may_write(principal, owner_id=view.server.owner_id),
+        **may_words(actions(principal, view.server.thing)),
         "live_url": f"/live{words.server_path(view.server)}/{tab}",
     }
 
