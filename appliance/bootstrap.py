@@ -19,6 +19,8 @@ import structlog
 from aiohttp import web
 
 from appliance.accounts.model import SYSTEM, Role
+from appliance.accounts.orgs.invitations import InvitationService
+from appliance.accounts.orgs.service import OrgService
 from appliance.accounts.service import AccountService
 from appliance.accounts.store import emails
 from appliance.artifacts.model import ATTEST
@@ -27,6 +29,7 @@ from appliance.artifacts.service import LedgerService
 from appliance.builds.errors import BuildToolError
 from appliance.builds.service import BuildService
 from appliance.bundles.service import BundleService
+from appliance.bundles.store import holdings
 from appliance.bundles.store import names as bundle_names
 from appliance.core.cards import CATALOG_PATH, site
 from appliance.core.errors import UnavailableError
@@ -125,6 +128,7 @@ from appliance.servers.store import facts as server_facts
 from appliance.servers.tasks import ReconcileTask, reconcile_all, watch_executor
 from appliance.servers.tool_reviews import ToolReviews
 from appliance.servers.traffic import GatewayTraffic
+from appliance.servers.transfers import ServerTransfers
 from appliance.servers.watching import WatchTask
 from appliance.servers.webhooks import REDEPLOY, WebhookRedeploy, WebhookService
 from appliance.settings import Settings
@@ -405,6 +409,9 @@ async def make_hub(  # noqa: PLR0915 - one object after another, which is the po
     services = Services(
         settings=settings,
         accounts=accounts,
+        orgs=OrgService(database, holds=holdings),
+        invitations=InvitationService(database),
+        transfers=ServerTransfers(database),
         servers=servers,
         sources=sources,
         webhooks=webhooks,

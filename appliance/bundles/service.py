@@ -5,7 +5,13 @@ from typing import Any
 
 from appliance.accounts.access import Kind, new_of, require, sight
 from appliance.accounts.model import Action, Principal
-from appliance.accounts.orgs.ownership import new_owner
+from appliance.accounts.orgs import store as orgs
+from appliance.accounts.orgs.ownership import (
+    new_owner,
+    owner_of,
+    recipient,
+    record_transfer,
+)
 from appliance.bundles import store
 from appliance.bundles.errors import BundleNotFoundError, MemberNotFoundError
 from appliance.bundles.membership import member_of, members_of
@@ -44,6 +50,8 @@ class BundleView:
     bundle: Bundle
     #: Where MCP clients reach it.
     endpoint: str
+    #: Name of the organisation that it belongs to; empty: it is a person's.
+    org: str = ""
 
 
 class BundleService:
@@ -220,6 +228,41 @@ class BundleService:
 
         await self._database.run(write)
 
+    async def transfer(
+        self,
+        principal: Principal,
+        bundle: int | str,
+        *,
+        org: int | str | None = None,
+        email: str = "",
+    ) -> BundleView:
+        """Give a bundle to an organisation, a person or oneself; members that its new owner may not call are left out.
+
+        Raises:
+            NotAllowedError: They may not give it away, or not bring bundles there.
+            InvalidError: There is no such organisation or person.
+        """
+
+        def write() -> BundleView:
+            found = _writable(principal, bundle, Action.TRANSFER)
+            after = recipient(principal, Kind.BUNDLE, org=org, email=email)
+            before = owner_of(found.owner_id, found.org_id)
+            owner_id = after.user_id if after.org_id is None else found.owner_id
+            store.give(found.id, owner_id=owner_id, org_id=after.org_id)
+            changed = store.get(found.id)
+            store.tell("bundle.changed", changed)
+            record_transfer(
+                principal,
+                Kind.BUNDLE,
+                found.id,
+                found.name,
+                before=before,
+                after=after,
+            )
+            return self._view(changed)
+
+        return await self._database.run(write)
+
     async def rotate_key(self, principal: Principal, bundle: int | str) -> str:
         """Return a new endpoint key, shown this once; the old one stops working at once."""
         key = new_key(KEY_PREFIX)
@@ -271,9 +314,11 @@ class BundleService:
     # -- inside
 
     def _view(self, bundle: Bundle) -> BundleView:
-        return BundleView(
-            bundle, f"{self._gateway_public_url}/bundles/{bundle.name}/mcp"
+        org = (
+            orgs.names([bundle.org_id]).get(bundle.org_id, "") if bundle.org_id else ""
         )
+        endpoint = f"{self._gateway_public_url}/bundles/{bundle.name}/mcp"
+        return BundleView(bundle, endpoint, org)
 
     async def _change(
         self, principal: Principal, bundle: int | str, action: str, write: Any

@@ -7,7 +7,7 @@ from peewee import IntegrityError
 
 from appliance.accounts import sights
 from appliance.accounts.access import Kind, Sight, Thing
-from appliance.accounts.orgs.model import Owner
+from appliance.accounts.orgs.model import Holdings, Owner
 from appliance.accounts.orgs.store import standings
 from appliance.bundles.errors import BundleNameTakenError, BundleNotFoundError
 from appliance.bundles.holding import may_hold
@@ -130,6 +130,21 @@ def set_key(bundle_id: int, *, key_hash: bytes, key_prefix: str) -> None:
     BundleRow.update(
         endpoint_key_hash=key_hash, endpoint_key_prefix=key_prefix, updated_at=now()
     ).where(BundleRow.id == bundle_id).execute()
+
+
+def give(bundle_id: int, *, owner_id: int, org_id: int | None) -> None:
+    """Write to whom a bundle belongs."""
+    BundleRow.update(owner_id=owner_id, org_id=org_id, updated_at=now()).where(
+        BundleRow.id == bundle_id
+    ).execute()
+
+
+def holdings(org_id: int) -> Holdings:
+    """Return how much belongs to an organisation."""
+    return Holdings(
+        servers=ServerRow.select().where(ServerRow.org_id == org_id).count(),
+        bundles=BundleRow.select().where(BundleRow.org_id == org_id).count(),
+    )
 
 
 def delete(bundle_id: int) -> None:

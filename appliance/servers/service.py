@@ -9,6 +9,7 @@ from appliance.accounts.access import Kind, sight
 from appliance.accounts.model import Action, Principal
 from appliance.accounts.orgs.model import Owner
 from appliance.accounts.orgs.ownership import new_owner, require_room
+from appliance.accounts.orgs.store import names as org_names
 from appliance.builds.model import BuildLine, Lock
 from appliance.builds.service import BuildService, BuildView
 from appliance.core.clock import now
@@ -90,6 +91,8 @@ class ServerView:
     newest: Deployment | None
     #: The one that is live, if any; carries the manifest.
     live: Deployment | None
+    #: Name of the organisation that it belongs to; empty: it is a person's.
+    org: str = ""
 
     @property
     def missing_settings(self) -> tuple[str, ...]:
@@ -489,16 +492,18 @@ class ServerService:
         return self._views([server])[0]
 
     def _views(self, servers: Sequence[Server]) -> "list[ServerView]":
-        """Return all views with two queries, however many servers there are."""
+        """Return all views with three queries, however many servers there are."""
         ids = [server.id for server in servers]
         newest = store.deployments_in(ids)
         live = store.deployments_in(ids, DeploymentState.LIVE)
+        orgs = org_names({server.org_id for server in servers if server.org_id})
         return [
             ServerView(
                 server=server,
                 endpoint=f"{self._gateway_public_url}/servers/{server.name}/mcp",
                 newest=newest.get(server.id),
                 live=live.get(server.id),
+                org=orgs.get(server.org_id or 0, ""),
             )
             for server in servers
         ]

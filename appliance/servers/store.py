@@ -209,6 +209,13 @@ def count(owner: Owner) -> int:
     return int(ServerRow.select().where(whose).count())
 
 
+def give(server_id: int, *, owner_id: int, org_id: int | None) -> None:
+    """Write to whom a server belongs."""
+    ServerRow.update(owner_id=owner_id, org_id=org_id, updated_at=now()).where(
+        ServerRow.id == server_id
+    ).execute()
+
+
 def all_ids() -> list[int]:
     """Return the id of every server."""
     return [row.id for row in ServerRow.select(ServerRow.id).order_by(ServerRow.id)]

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 from aiohttp import web
 
+from appliance.accounts.orgs.invitations import InvitationService
+from appliance.accounts.orgs.service import OrgService
 from appliance.accounts.service import AccountService
 from appliance.artifacts.service import LedgerService
 from appliance.bundles.service import BundleService
@@ -29,6 +31,7 @@ from appliance.servers.secret_settings import ServerSecrets
 from appliance.servers.service import ServerService
 from appliance.servers.sources import ServerSources
 from appliance.servers.tool_reviews import ToolReviews
+from appliance.servers.transfers import ServerTransfers
 from appliance.servers.webhooks import WebhookService
 from appliance.settings import Settings
 from appliance.web import keys
@@ -50,6 +53,9 @@ class Services:
 
     settings: Settings
     accounts: AccountService
+    orgs: OrgService
+    invitations: InvitationService
+    transfers: ServerTransfers
     servers: ServerService
     sources: ServerSources
     deployments: DeploymentService
@@ -92,6 +98,9 @@ def make_app(  # noqa: PLR0915 - one key after another
     app = web.Application(middlewares=MIDDLEWARES, client_max_size=MAX_BODY_BYTES)
     app[keys.SETTINGS] = services.settings
     app[keys.ACCOUNTS] = services.accounts
+    app[keys.ORGS] = services.orgs
+    app[keys.INVITATIONS] = services.invitations
+    app[keys.TRANSFERS] = services.transfers
     app[keys.SERVERS] = services.servers
     app[keys.SOURCES] = services.sources
     app[keys.DEPLOYMENTS] = services.deployments

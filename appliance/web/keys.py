@@ -5,6 +5,8 @@ import asyncio
 from aiohttp import web
 
 from appliance.accounts.model import Principal
+from appliance.accounts.orgs.invitations import InvitationService
+from appliance.accounts.orgs.service import OrgService
 from appliance.accounts.service import AccountService
 from appliance.artifacts.service import LedgerService
 from appliance.bundles.service import BundleService
@@ -28,6 +30,7 @@ from appliance.servers.secret_settings import ServerSecrets
 from appliance.servers.service import ServerService
 from appliance.servers.sources import ServerSources
 from appliance.servers.tool_reviews import ToolReviews
+from appliance.servers.transfers import ServerTransfers
 from appliance.servers.webhooks import WebhookService
 from appliance.settings import Settings
 from appliance.web.health import Readiness
@@ -35,6 +38,9 @@ from appliance.web.problems import ErrorPage
 
 SETTINGS = web.AppKey("settings", Settings)
 ACCOUNTS = web.AppKey("accounts", AccountService)
+ORGS = web.AppKey("orgs", OrgService)
+INVITATIONS = web.AppKey("invitations", InvitationService)
+TRANSFERS = web.AppKey("transfers", ServerTransfers)
 CATALOG = web.AppKey("catalog", Catalog)
 LEDGER = web.AppKey("ledger", LedgerService)
 EVIDENCE = web.AppKey("evidence", EvidenceService)

@@ -115,6 +115,17 @@ def bundle_of(request: web.Request) -> int | str:
     return raw if number is None else number
 
 
+def org_of(request: web.Request) -> int | str:
+    """Return the organisation that the path names: digits are an id, anything else is a name."""
+    return named(request.match_info["org"])
+
+
+def named(text: str) -> int | str:
+    """Return what ``text`` names: digits are an id, anything else is a name."""
+    number = row_id(text)
+    return text if number is None else number
+
+
 def row_id(text: str) -> int | None:
     """Return the id that ``text`` is, or ``None`` when it can be none: not digits, or more than Postgres' bigint holds."""
     is_id = text.isascii() and text.isdigit() and len(text) <= MAX_ID_DIGITS

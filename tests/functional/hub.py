@@ -8,11 +8,14 @@ import aiohttp
 from aiohttp.test_utils import TestClient, TestServer
 
 from appliance.accounts.model import SYSTEM, Principal, Role
+from appliance.accounts.orgs.invitations import InvitationService
+from appliance.accounts.orgs.service import OrgService
 from appliance.accounts.service import AccountService
 from appliance.accounts.store import emails
 from appliance.artifacts.service import LedgerService
 from appliance.builds.service import BuildService
 from appliance.bundles.service import BundleService
+from appliance.bundles.store import holdings
 from appliance.bundles.store import names as bundle_names
 from appliance.core.cards import site
 from appliance.evidence.image_files import ImageFiles
@@ -53,6 +56,7 @@ from appliance.servers.sources import ServerSources
 from appliance.servers.store import all_ids
 from appliance.servers.store import facts as server_facts
 from appliance.servers.tool_reviews import ToolReviews
+from appliance.servers.transfers import ServerTransfers
 from appliance.servers.webhooks import WebhookService
 from appliance.settings import Settings, load_settings
 from appliance.sources.keeper import SourceKeeper
@@ -140,6 +144,9 @@ def services_for(
     return Services(
         settings=settings,
         accounts=AccountService(database, open_registration=settings.open_registration),
+        orgs=OrgService(database, holds=holdings),
+        invitations=InvitationService(database),
+        transfers=ServerTransfers(database),
         servers=servers,
         sources=ServerSources(database, servers, keeper),
         egress=EgressService(database, servers),

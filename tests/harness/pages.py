@@ -10,11 +10,14 @@ import aiohttp
 from aiohttp.test_utils import TestClient, TestServer
 
 from appliance.accounts.model import Principal, Role
+from appliance.accounts.orgs.invitations import InvitationService
+from appliance.accounts.orgs.service import OrgService
 from appliance.accounts.service import AccountService
 from appliance.accounts.store import emails
 from appliance.artifacts.service import LedgerService
 from appliance.builds.service import BuildService
 from appliance.bundles.service import BundleService
+from appliance.bundles.store import holdings
 from appliance.bundles.store import names as bundle_names
 from appliance.core.cards import site
 from appliance.files.service import FileService
@@ -47,6 +50,7 @@ from appliance.servers.secret_settings import ServerSecrets
 from appliance.servers.service import ServerService, ServerView
 from appliance.servers.sources import ServerSources
 from appliance.servers.tool_reviews import ToolReviews
+from appliance.servers.transfers import ServerTransfers
 from appliance.servers.webhooks import WebhookService
 from appliance.settings import load_settings
 from appliance.sources.keeper import SourceKeeper
@@ -206,6 +210,9 @@ async def hub(database: Database, **settings: Any) -> AsyncIterator[Hub]:
         services = Services(
             settings=chosen,
             accounts=accounts,
+            orgs=OrgService(database, holds=holdings),
+            invitations=InvitationService(database),
+            transfers=ServerTransfers(database),
             servers=servers,
             sources=ServerSources(database, servers, keeper),
             egress=EgressService(database, servers),

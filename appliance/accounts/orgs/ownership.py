@@ -7,6 +7,7 @@ from appliance.accounts.orgs import store
 from appliance.accounts.orgs.errors import QuotaReachedError
 from appliance.accounts.orgs.model import Org, Owner
 from appliance.core.errors import InvalidError
+from appliance.observability.audit import record
 
 
 def new_owner(
@@ -38,6 +39,74 @@ def new_owner(
             require_known(principal, Action.CREATE, thing)
             return owner_of_org(found, principal.user_id)
     raise InvalidError.field(field, f"there is no organisation {org}")
+
+
+def recipient(
+    principal: Principal, kind: Kind, *, org: int | str | None, email: str
+) -> Owner:
+    """Return to whom the principal may give something: an organisation, themselves, or, as an administrator, anybody.
+
+    Args:
+        principal: Who gives.
+        kind: What it is.
+        org: An organisation, by number or name.
+        email: Of a person; empty, and no organisation: the principal themselves.
+
+    Raises:
+        InvalidError: There is no such organisation or person, or both are given.
+        NotAllowedError: They may not bring such things there.
+    """
+    if org is not None and email:
+        raise InvalidError.field("user", "give either an organisation or a person")
+    if org is not None or not email or email.lower() == principal.email.lower():
+        return new_owner(principal, kind, org)
+    if not principal.is_admin:
+        raise NotAllowedError(
+            "Only an administrator of this box gives something to another person.",
+            hint="Transfer it to an organisation that you both belong to.",
+        )
+    user_id = store.person(email)
+    if user_id is None:
+        raise InvalidError.field("user", "nobody here has this address")
+    return owner_of_person(user_id)
+
+
+def owner_of(owner_id: int, org_id: int | None) -> Owner:
+    """Return to whom something belongs now."""
+    if org_id is None:
+        return owner_of_person(owner_id)
+    return owner_of_org(store.get(org_id), owner_id)
+
+
+def record_transfer(
+    principal: Principal,
+    kind: Kind,
+    thing_id: int,
+    name: str,
+    *,
+    before: Owner,
+    after: Owner,
+) -> None:
+    """Write into the trail that something was given away: of the thing, and of either organisation."""
+    told = {"from": before.name, "to": after.name}
+    record(
+        principal,
+        f"{kind.value}.transfer",
+        object_type=kind.value,
+        object_id=thing_id,
+        object_name=name,
+        details=told,
+    )
+    for side, action in ((before, "org.gave"), (after, "org.received")):
+        if side.org_id is not None:
+            record(
+                principal,
+                action,
+                object_type="org",
+                object_id=side.org_id,
+                object_name=side.name,
+                details={kind.value: name, **told},
+            )
 
 
 def owner_of_person(user_id: int) -> Owner:

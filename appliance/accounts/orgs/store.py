@@ -70,6 +70,8 @@ def page(
 
 def names(org_ids: Collection[int]) -> dict[int, str]:
     """Return the names of these organisations."""
+    if not org_ids:
+        return {}
     rows = OrgRow.select(OrgRow.id, OrgRow.name).where(OrgRow.id.in_(org_ids))
     return {row.id: row.name for row in rows}
 
@@ -153,6 +155,14 @@ def standings(user_ids: Collection[int]) -> dict[int, Principal]:
     }
 
 
+def person(email: str) -> int | None:
+    """Return the number of whoever has this address, in any case, and is not disabled."""
+    row = UserRow.get_or_none(
+        fn.LOWER(UserRow.email) == email.lower(), UserRow.disabled_at.is_null()
+    )
+    return row.id if row else None
+
+
 def locked_person(user_id: int) -> Owner:
     """Return a person as an owner; nobody else changes their row until the transaction ends."""
     row = UserRow.select().where(UserRow.id == user_id).for_update().get()
@@ -178,7 +188,7 @@ def member(org_id: int, user_id: int) -> Member | None:
 def counts(org_ids: Collection[int]) -> dict[int, int]:
     """Return how many people belong to these organisations."""
     rows: Any = (
-        OrgMemberRow.select(OrgMemberRow.org_id, fn.COUNT())
+        OrgMemberRow.select(OrgMemberRow.org_id, fn.COUNT(OrgMemberRow.user_id))
         .where(OrgMemberRow.org_id.in_(org_ids))
         .group_by(OrgMemberRow.org_id)
         .tuples()

@@ -16,7 +16,9 @@ from appliance.bundles.model import (
     Override,
 )
 from appliance.bundles.service import BundleView
+from appliance.web.api.org_bodies import OF_ORG, ORG, OWNER
 from appliance.web.parsing import Input
+from appliance.web.requests import named
 
 PREFIX = (
     "Before the names of its tools and prompts; absent: made from the server's name."
@@ -78,11 +80,13 @@ class NewBundleBody(Input):
     members: list[NewMemberBody] = Field(
         [], description="In the order in which clients see their tools."
     )
+    org: str | None = Field(None, description=OF_ORG)
 
     def new_bundle(self) -> NewBundle:
         """Return what is asked for."""
         members = tuple(member.new_member() for member in self.members)
-        return NewBundle(self.name, self.description, self.separator, members)
+        org = named(self.org) if self.org else None
+        return NewBundle(self.name, self.description, self.separator, members, org)
 
 
 class BundleChangeBody(Input):
@@ -150,7 +154,9 @@ class BundleAnswer(BaseModel):
 
     id: int
     name: str
-    owner_id: int
+    owner_id: int = Field(description=OWNER)
+    org_id: int | None = Field(description=ORG)
+    org: str = Field(description="The organisation's name; empty: none.")
     description: str
     separator: str
     endpoint: str = Field(description="Where MCP clients reach the bundle.")
@@ -171,6 +177,8 @@ class BundleAnswer(BaseModel):
             id=bundle.id,
             name=bundle.name,
             owner_id=bundle.owner_id,
+            org_id=bundle.org_id,
+            org=view.org,
             description=bundle.description,
             separator=bundle.separator,
             endpoint=view.endpoint,

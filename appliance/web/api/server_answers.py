@@ -13,6 +13,7 @@ from appliance.servers.deploys.model import Trigger
 from appliance.servers.model import Deployment, Status
 from appliance.servers.service import ServerView
 from appliance.sources.spec import as_dict as source_as_dict
+from appliance.web.api.org_bodies import ORG, OWNER
 
 
 class InvokeAnswer(BaseModel):
@@ -88,7 +89,9 @@ class ServerAnswer(BaseModel):
     id: int
     name: str
     server_type: str
-    owner_id: int
+    owner_id: int = Field(description=OWNER)
+    org_id: int | None = Field(description=ORG)
+    org: str = Field(description="The organisation's name; empty: none.")
     source: dict[str, Any]
     config: dict[str, Any]
     desired_state: str = Field(
@@ -121,6 +124,8 @@ class ServerAnswer(BaseModel):
             name=server.name,
             server_type=server.server_type,
             owner_id=server.owner_id,
+            org_id=server.org_id,
+            org=view.org,
             source=source_as_dict(server.source),
             config=config_as_dict(server.config),
             desired_state=server.desired_state,

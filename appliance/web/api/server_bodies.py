@@ -32,7 +32,9 @@ from appliance.web.api.deploy_bodies import DeploysBody
 from appliance.web.api.egress_bodies import EgressBody
 from appliance.web.api.health_bodies import HealthBody
 from appliance.web.api.isolation_bodies import IsolationBody
+from appliance.web.api.org_bodies import OF_ORG
 from appliance.web.parsing import Input
+from appliance.web.requests import named
 
 #: Fields that each decide where a server comes from.
 SOURCES = (
@@ -233,6 +235,7 @@ class NewServerBody(ConfigBody):
         None,
         description="What kind of server it is, as people call it; absent: `npm`, `pypi`, `git`, `image`, …, by its source.",
     )
+    org: str | None = Field(None, description=OF_ORG)
     package: str | None = Field(
         None,
         description="`pypi:mcp-server-time`, `npm:@scope/name@1.2.3`.",
@@ -344,6 +347,7 @@ class NewServerBody(ConfigBody):
             config=config,
             credential=credential,
             secrets=secrets,
+            org=named(self.org) if self.org else None,
         )
 
 
