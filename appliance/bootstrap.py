@@ -61,6 +61,7 @@ from appliance.jobs.queue import JobQueue
 from appliance.jobs.worker import JobWorker
 from appliance.measurements.sampler import Sampler
 from appliance.measurements.service import MeasurementService
+from appliance.oauth.issuers import LOOK_EVERY_S, OtherIssuer
 from appliance.observability import logs
 from appliance.observability.audit import AuditTrail
 from appliance.observability.events import EventLog
@@ -374,6 +375,9 @@ async def make_hub(  # noqa: PLR0915 - one object after another, which is the po
     if registry.is_configured:
         check_s = settings.registry_auth_check_seconds
         clock.every(check_s, "registry.check", partial(database.run, look_around))
+    if settings.oauth_issuer:
+        issuer = OtherIssuer(database, session, settings.oauth_issuer)
+        clock.every(LOOK_EVERY_S, "oauth.read_issuer", issuer.look)
     clock.every(PRUNE_EVERY_S, "jobs.prune", queue.prune)
     clock.every(
         PRUNE_EVERY_S,
