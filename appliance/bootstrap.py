@@ -375,8 +375,12 @@ async def make_hub(  # noqa: PLR0915 - one object after another, which is the po
     if registry.is_configured:
         check_s = settings.registry_auth_check_seconds
         clock.every(check_s, "registry.check", partial(database.run, look_around))
-    if settings.oauth_issuer:
-        issuer = OtherIssuer(database, session, settings.oauth_issuer)
+    issuer = (
+        OtherIssuer(database, session, settings.oauth_issuer)
+        if settings.oauth_issuer
+        else None
+    )
+    if issuer is not None:
         clock.every(LOOK_EVERY_S, "oauth.read_issuer", issuer.look)
     clock.every(PRUNE_EVERY_S, "jobs.prune", queue.prune)
     clock.every(
@@ -408,6 +412,7 @@ async def make_hub(  # noqa: PLR0915 - one object after another, which is the po
             "secrets": secrets_check(secret_service),
             "worker": _worker_check(worker),
             "clock": _clock_check(clock),
+            **({} if issuer is None else {"issuer": issuer_check(issuer)}),
         }
     )
     services = Services(
@@ -544,6 +549,19 @@ def registry_check(upkeep: RegistryUpkeep) -> Callable[[], Awaitable[str]]:
         if health.rotation_recommended:
             raise DegradedError(told)
         return told
+
+    return check
+
+
+def issuer_check(issuer: OtherIssuer) -> Callable[[], Awaitable[str]]:
+    """Return what tells whether another issuer can be read; with what is known of it, its tokens are good without."""
+
+    async def check() -> str:
+        state = await issuer.state()
+        if state.error or not state.keys:
+            why = state.error or "It was not asked yet."
+            raise DegradedError(f"{state.issuer} could not be read. {why}")
+        return f"Access tokens are those of {state.issuer}."
 
     return check
 

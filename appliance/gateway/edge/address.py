@@ -18,7 +18,7 @@ class Address:
 
     #: ``https://mcp.example.org``: what the path of an endpoint is put behind.
     origin: str
-    #: Whether it is the gateway's own name by its settings; a box that was told none goes by any.
+    #: Whether it is the gateway's own name: by its settings, or as every box calls itself.
     is_own: bool = True
 
     @property
@@ -83,6 +83,4 @@ class Addresses:
         if is_proxied and told in _SCHEMES:
             scheme = told
         name = (urlsplit(f"//{host}").hostname or "").lower()
-        return Address(
-            f"{scheme}://{host}", is_own=not self.is_told or name in self._names
-        )
+        return Address(f"{scheme}://{host}", is_own=name in self._names)

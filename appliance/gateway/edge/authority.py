@@ -93,9 +93,10 @@ class Authority:
             return
         endpoint = Endpoint("bundles" if place.is_bundle else "servers", place.name)
         origins = {self._addresses.public_origin}
-        # Under a name that is not ours by the settings, another box's token would be good here; the built-in server gives out
-        # none for a name that is not the box's own.
-        if address.is_own and not (token.key.issuer and not self._addresses.is_told):
+        # Under a name that is not ours another box's token would be good here. The built-in server gives out none for such
+        # names, so a box that was told none of its own may go by any.
+        is_free = not token.key.issuer and not self._addresses.is_told
+        if address.is_own or is_free:
             origins.add(origin_of(address.origin))
         if not any(
             Resource(origin, endpoint) in token.resources for origin in origins - {""}
