@@ -24,6 +24,7 @@ COMMANDS = {
     "logs": "mcpctl.commands.logs:logs",
     "metrics": "mcpctl.commands.metrics:metrics",
     "bundles": "mcpctl.commands.bundles:bundles",
+    "orgs": "mcpctl.commands.orgs:orgs",
     "invocations": "mcpctl.commands.invocations:invocations",
     "marketplace": "mcpctl.commands.marketplace:marketplace",
     "artifacts": "mcpctl.commands.artifacts:artifacts",

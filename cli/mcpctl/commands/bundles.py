@@ -14,12 +14,16 @@ from mcpctl.commands.endpoints import (
     show_call,
     show_configs,
 )
+from mcpctl.commands.transfers import bundle as transfer
 from mcpctl.output import age, emit_json, pairs, state, table
 
 
 @click.group()
 def bundles() -> None:
     """Offer tools of several servers at one endpoint. BUNDLE is a name or an id."""
+
+
+bundles.add_command(transfer)
 
 
 @bundles.command("list")
@@ -62,12 +66,14 @@ def list_bundles(query: str | None, *, as_json: bool) -> None:
     show_default=True,
     help="Between a prefix and a tool's name.",
 )
+@click.option("--org", help="The organisation that it is for; absent: you.")
 @json_option
-def create(
+def create(  # noqa: PLR0917 - click passes what the command line holds
     name: str,
     servers: tuple[str, ...],
     description: str,
     separator: str,
+    org: str | None,
     *,
     as_json: bool,
 ) -> None:
@@ -81,6 +87,7 @@ def create(
         "description": description,
         "separator": separator,
         "members": members,
+        **({"org": org} if org else {}),
     }
     made = client().post("/api/bundles", body)
     if as_json:
@@ -264,6 +271,7 @@ def _tell(bundle: dict[str, Any]) -> None:
         [
             ("name", bundle["name"]),
             ("id", bundle["id"]),
+            ("organisation", bundle["org"]),
             ("description", bundle["description"]),
             ("separator", bundle["separator"]),
             ("endpoint", bundle["endpoint"]),

@@ -35,6 +35,7 @@ LIMITS = ("calls_per_second", "concurrency", "body_bytes", "timeout_s")
     metavar="DAY",
     help="Resolve the package with what was published until this day, 2025-05-01.",
 )
+@click.option("--org", help="The organisation that it is for; absent: you.")
 @click.option("--git", help="A git repository.")
 @click.option("--branch", help="Branch of the repository.")
 @click.option("--subdirectory", help="Directory inside repository or archive.")
@@ -176,6 +177,7 @@ def _body(name: str | None, options: dict[str, Any]) -> dict[str, Any]:
     )
     plain = (
         "as_of",
+        "org",
         "branch",
         "subdirectory",
         "submodules",

@@ -26,6 +26,7 @@ ADDRESSES = {
     "manifest": "mcpctl.commands.manifest:manifest",
     "connect": "mcpctl.commands.connect:connect",
     "key": "mcpctl.commands.connect:key",
+    "transfer": "mcpctl.commands.transfers:server",
     "dockerfile": "mcpctl.commands.dockerfile:dockerfile",
     "isolation": "mcpctl.commands.isolation:isolation",
     "webhook": "mcpctl.commands.webhooks:webhook",
