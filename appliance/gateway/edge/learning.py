@@ -40,7 +40,13 @@ class Learner:
         return time.monotonic() - missed >= _FORGET_S
 
     def plan(self, kid: str, again: Callable[[], Plan], body_limit: int) -> Plan:
-        """Return a plan that looks for a key, and then does what is planned anew."""
+        """Return a plan that looks for a key, and then does what is planned anew.
+
+        Args:
+            kid: The key's id.
+            again: Plans anew.
+            body_limit: As for strangers: a request that is larger is answered without looking.
+        """
         return _LearningPlan(self, kid, again, body_limit)
 
     async def look(self, kid: str) -> None:
@@ -57,9 +63,13 @@ class Learner:
         finally:
             self._waiting -= 1
         if found is None:
-            if len(self._missing) >= _MISSING_KEPT:
-                self._missing.clear()
-            self._missing[kid] = now
+            self.give_up(kid)
+
+    def give_up(self, kid: str) -> None:
+        """Do not wait for this key again for some time."""
+        if len(self._missing) >= _MISSING_KEPT:
+            self._missing.clear()
+        self._missing[kid] = time.monotonic()
 
 
 class _LearningPlan:
@@ -76,6 +86,10 @@ class _LearningPlan:
         self.body_limit = body_limit
 
     def begin(self, connection: Connection, body: bytes | None) -> None:
+        if body is None:
+            self._learner.give_up(self._kid)
+            self._again().begin(connection, body)
+            return
         _Waiting(connection, self._go_on(connection, body))
 
     async def _go_on(self, connection: Connection, body: bytes | None) -> None:

@@ -124,8 +124,7 @@ class Worker:
         admission = self._desk.admit(head, place)
         if isinstance(admission, BadToken) and self._learner.may_find(admission.kid):
             again = partial(self.plan, head, connection)
-            limit = self._desk.config.max_body_bytes
-            return self._learner.plan(admission.kid, again, limit)
+            return self._learner.plan(admission.kid, again, REFUSED_BODY_BYTES)
         if not isinstance(admission, Admission):
             make = partial(self._desk.authority.challenge, head.headers, head.path)
             return self._refusal(*failures.denied(admission, make))

@@ -38,7 +38,8 @@ class InvocationQuery(Input):
     principal: str = Field(
         "",
         max_length=100,
-        description="Who called: `user:5`, `server:12` (its endpoint key), `bundle:3`, `hub`.",
+        description="Who called: `user:5`, `client:…` (a machine with a token of its own), `key:9` (of an organisation), "
+        "`server:12` (its endpoint key), `bundle:3`, `hub`.",
     )
     method: str = Field(
         "", max_length=200, description="The JSON-RPC method, such as `tools/call`."
@@ -105,7 +106,9 @@ class InvocationAnswer(BaseModel):
     server_id: int
     bundle_id: int | None = Field(description="The bundle that it came through.")
     deployment_id: int | None
-    principal: str = Field(description="`user:5`, `server:12`, `bundle:3` or `hub`.")
+    principal: str = Field(
+        description="`user:5`, `client:…`, `key:9`, `server:12`, `bundle:3` or `hub`."
+    )
     caller: str = Field(description="The same, as people know it.")
     method: str
     target: str = Field(description="Tool, prompt or resource; else empty.")
