@@ -62,6 +62,7 @@ from appliance.jobs.worker import JobWorker
 from appliance.measurements.sampler import Sampler
 from appliance.measurements.service import MeasurementService
 from appliance.oauth.issuers import LOOK_EVERY_S, OtherIssuer
+from appliance.oauth.room import make_authorization_server
 from appliance.observability import logs
 from appliance.observability.audit import AuditTrail
 from appliance.observability.events import EventLog
@@ -236,6 +237,7 @@ async def make_hub(  # noqa: PLR0915 - one object after another, which is the po
     disks = DataDisks(
         settings.data_disks_dir, default_bytes=settings.server_data_limit_bytes
     )
+    oauth = make_authorization_server(database, settings)
     memory = await asyncio.to_thread(memory_files, settings)
     secret_service = make_secrets(database, settings, memory, session)
     executor = DockerExecutor(
@@ -390,6 +392,7 @@ async def make_hub(  # noqa: PLR0915 - one object after another, which is the po
     )
     clock.every(PRUNE_EVERY_S, "events.prune", events.prune)
     clock.every(PRUNE_EVERY_S, "accounts.prune", accounts.prune)
+    clock.every(PRUNE_EVERY_S, "oauth.prune", oauth.grants.prune)
     clock.every(PRUNE_EVERY_S, "invocations.keep", invocations.keep)
     clock.every(LEDGER_CHECK_EVERY_S, "artifacts.check_chain", ledger.check)
     clock.every(PRUNE_EVERY_S, "webhooks.prune", webhooks.prune)
@@ -449,6 +452,7 @@ async def make_hub(  # noqa: PLR0915 - one object after another, which is the po
         integrations=make_integrations(
             database, secret_service, subnet_pool=settings.server_subnet_pool
         ),
+        oauth=oauth,
         jobs=queue,
         events=events,
         audit=AuditTrail(database),
@@ -457,6 +461,8 @@ async def make_hub(  # noqa: PLR0915 - one object after another, which is the po
     )
 
     async def running(_app: web.Application) -> AsyncIterator[None]:
+        # Gateways then know the key before the first token comes.
+        await oauth.keys.signer()
         await registry.sweep()
         await worker.start()
         await clock.start()

@@ -483,6 +483,11 @@ class Settings(BaseSettings):
         description="Whether clients may register themselves (RFC 7591). Without it, they need an id that is an address, "
         "or one that somebody made for them.",
     )
+    oauth_private_client_hosts: str = Field(
+        "",
+        description="Hosts, comma separated, as host or host:port, whose client metadata documents may be fetched although "
+        "they lie on this box or beside it.",
+    )
 
     oauth_issuer: str | None = Field(
         None,
@@ -595,6 +600,12 @@ class Settings(BaseSettings):
         return self.secrets_master_key_file or (
             self.data_dir / "secrets" / "master-keys.json"
         )
+
+    @cached_property
+    def private_client_hosts(self) -> tuple[str, ...]:
+        """Hosts beside this box that may describe clients."""
+        names = self.oauth_private_client_hosts.split(",")
+        return tuple(name.strip() for name in names if name.strip())
 
     @cached_property
     def files_quota(self) -> int:

@@ -5,6 +5,7 @@ import json
 from base64 import urlsafe_b64encode
 from typing import Any
 
+import structlog
 from cryptography.hazmat.primitives.asymmetric.ec import (
     SECP256R1,
     EllipticCurvePrivateKey,
@@ -21,10 +22,12 @@ from appliance.accounts.access import require_administer
 from appliance.accounts.model import Principal
 from appliance.core.oauth import ALGORITHM
 from appliance.infra.database import Database
-from appliance.infra.sealing import Sealer
-from appliance.oauth import store
+from appliance.infra.sealing import Sealer, UnsealError
+from appliance.oauth import key_store as store
 from appliance.oauth.tokens import SigningKey
 from appliance.observability import audit
+
+log = structlog.get_logger("oauth")
 
 _COORDINATE_BYTES = 32
 
@@ -43,20 +46,24 @@ class TokenKeys:
         self._unsealed: SigningKey | None = None
 
     async def signer(self) -> SigningKey:
-        """Return what signs; the key is made now if there is none.
-
-        Raises:
-            UnsealError: JWT_SECRET is another one than when the key was made; exchange the key.
-        """
+        """Return what signs; the key is made now if there is none, or if JWT_SECRET is another one than when it was made."""
         return await self._database.run(self.signer_in_transaction)
 
     def signer_in_transaction(self) -> SigningKey:
         """Return what signs, inside ``database.run``."""
         kid, sealed = store.signing_key() or self._make()
         if self._unsealed is None or self._unsealed.kid != kid:
-            pem = self._sealer.unseal(sealed, _purpose(kid)).decode()
-            self._unsealed = SigningKey(kid, pem)
+            try:
+                self._unsealed = self._open(kid, sealed)
+            except UnsealError:
+                # What it signed stays good; nobody can sign with it any more.
+                log.warning("oauth.key_lost", kid=kid)
+                store.retire_key()
+                self._unsealed = self._open(*self._make())
         return self._unsealed
+
+    def _open(self, kid: str, sealed: bytes) -> SigningKey:
+        return SigningKey(kid, self._sealer.unseal(sealed, _purpose(kid)).decode())
 
     async def jwks(self) -> dict[str, Any]:
         """Return the public keys under which a token of ours may be good (RFC 7517)."""

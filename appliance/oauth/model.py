@@ -70,6 +70,28 @@ class Grant:
 
 
 @dataclass(frozen=True)
+class Code:
+    """An authorization code, without the code itself."""
+
+    grant_id: int
+    redirect_uri: str
+    challenge: str
+    expires_at: datetime
+    #: When its client showed it.
+    used_at: datetime | None
+
+
+@dataclass(frozen=True)
+class RefreshToken:
+    """A refresh token, without the token itself."""
+
+    grant_id: int
+    expires_at: datetime
+    #: When it was replaced.
+    used_at: datetime | None
+
+
+@dataclass(frozen=True)
 class Connection:
     """A grant as people see it: with the client's name."""
 

@@ -17,6 +17,7 @@ from appliance.integrations.service import IntegrationService
 from appliance.invocations.service import InvocationService
 from appliance.jobs.queue import JobQueue
 from appliance.measurements.service import MeasurementService
+from appliance.oauth.room import AuthorizationServer
 from appliance.observability.audit import AuditTrail
 from appliance.observability.events import EventLog
 from appliance.observability.metrics import Metrics
@@ -35,7 +36,7 @@ from appliance.servers.transfers import ServerTransfers
 from appliance.servers.webhooks import WebhookService
 from appliance.settings import Settings
 from appliance.web import keys
-from appliance.web.api import ROUTES, discovery
+from appliance.web.api import ROUTES, discovery, oauth_protocol
 from appliance.web.health import Readiness
 from appliance.web.middleware import MIDDLEWARES, add_headers
 
@@ -75,6 +76,7 @@ class Services:
     measurements: MeasurementService
     files: FileService
     integrations: IntegrationService
+    oauth: AuthorizationServer
     jobs: JobQueue
     events: EventLog
     audit: AuditTrail
@@ -120,6 +122,7 @@ def make_app(  # noqa: PLR0915 - one key after another
     app[keys.MEASUREMENTS] = services.measurements
     app[keys.FILES] = services.files
     app[keys.INTEGRATIONS] = services.integrations
+    app[keys.OAUTH] = services.oauth
     app[keys.JOBS] = services.jobs
     app[keys.EVENTS] = services.events
     app[keys.AUDIT] = services.audit
@@ -133,6 +136,7 @@ def make_app(  # noqa: PLR0915 - one key after another
         setup(app)
     app.on_response_prepare.append(add_headers)
     app.on_response_prepare.append(discovery.open_to_every_page)
+    app.on_response_prepare.append(oauth_protocol.open_to_every_page)
     app.on_shutdown.append(_end_streams)
     app.cleanup_ctx.extend(contexts)
     return app

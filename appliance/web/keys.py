@@ -16,6 +16,7 @@ from appliance.integrations.service import IntegrationService
 from appliance.invocations.service import InvocationService
 from appliance.jobs.queue import JobQueue
 from appliance.measurements.service import MeasurementService
+from appliance.oauth.room import AuthorizationServer
 from appliance.observability.audit import AuditTrail
 from appliance.observability.events import EventLog
 from appliance.observability.metrics import Metrics
@@ -60,6 +61,7 @@ OUTPUT = web.AppKey("output", OutputService)
 FILES = web.AppKey("files", FileService)
 INTEGRATIONS = web.AppKey("integrations", IntegrationService)
 MEASUREMENTS = web.AppKey("measurements", MeasurementService)
+OAUTH = web.AppKey("oauth", AuthorizationServer)
 JOBS = web.AppKey("jobs", JobQueue)
 EVENTS = web.AppKey("events", EventLog)
 AUDIT = web.AppKey("audit", AuditTrail)

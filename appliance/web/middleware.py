@@ -29,6 +29,7 @@ from appliance.web.problems import (
     problem_response,
 )
 from appliance.web.requests import (
+    OWN_DOORS,
     Access,
     client_address,
     identify,
@@ -183,7 +184,7 @@ async def authentication(request: web.Request, handler: Handler) -> web.StreamRe
     refuse_unreadable(request)
     level = getattr(request.match_info.handler, "__access__", Access.USER)
     # An address without a handler answers 404 to everybody. A signed request is nobody's: what else it shows is not looked at.
-    if request.match_info.http_exception is None and level is not Access.SIGNED:
+    if request.match_info.http_exception is None and level not in OWN_DOORS:
         await _identify(request, level)
     return await handler(request)
 
@@ -211,11 +212,11 @@ async def csrf(request: web.Request, handler: Handler) -> web.StreamResponse:
 
     Where they come from is checked for everybody without a bearer key, signed in or not, so that nobody can be signed in
     as somebody else; the page's token is checked as well wherever the session cookie is what lets the request in. A signed
-    request is let in by neither, but by a secret that no browser adds by itself.
+    request, and one of the protocol of OAuth, is let in by neither, but by what no browser adds by itself.
     """
-    is_signed = getattr(request.match_info.handler, "__access__", None) is Access.SIGNED
+    level = getattr(request.match_info.handler, "__access__", None)
     is_ours = request.method in SAFE_METHODS or hdrs.AUTHORIZATION in request.headers
-    if not is_signed and not is_ours:
+    if level not in OWN_DOORS and not is_ours:
         _refuse_other_sites(request)
         principal = request.get(keys.PRINCIPAL)
         if principal is not None:

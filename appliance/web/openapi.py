@@ -89,6 +89,11 @@ def document(described: Iterable[Operation], *, version: str) -> dict[str, Any]:
                     "in": "header",
                     "name": WEBHOOK_SECRET_HEADER,
                 },
+                "oauthClient": {
+                    "type": "http",
+                    "scheme": "basic",
+                    "description": "Id and secret of an OAuth client; or in the form, or signed.",
+                },
                 "webhookSignature": {
                     "type": "apiKey",
                     "in": "header",
@@ -104,6 +109,8 @@ def document(described: Iterable[Operation], *, version: str) -> dict[str, Any]:
 _SECURITY: Mapping[Access, list[dict[str, list[str]]]] = {
     Access.PUBLIC: [],
     Access.SIGNED: [{"webhookSecret": []}, {"webhookSignature": []}],
+    # Public clients have no secret.
+    Access.PROTOCOL: [{}, {"oauthClient": []}],
 }
 _Models = set[tuple[type[BaseModel], JsonSchemaMode]]
 _Schemas = Mapping[Any, dict[str, Any]]

@@ -32,8 +32,14 @@ class Access(StrEnum):
     PUBLIC = "public"
     #: Whoever shows the secret of what is called; the handler checks it, and neither key nor session counts.
     SIGNED = "signed"
+    #: Clients of OAuth, which show themselves as its protocol has it, from any origin; neither key nor session counts.
+    PROTOCOL = "protocol"
     USER = "user"
     ADMIN = "admin"
+
+
+#: Doors whose handlers find out themselves who is there, by what no browser adds by itself.
+OWN_DOORS = frozenset({Access.SIGNED, Access.PROTOCOL})
 
 
 def access(level: Access) -> Callable[[H], H]:

@@ -30,6 +30,7 @@ from appliance.invocations.service import InvocationService
 from appliance.jobs.queue import JobQueue
 from appliance.measurements.sampler import Sampler
 from appliance.measurements.service import MeasurementService
+from appliance.oauth.room import make_authorization_server
 from appliance.observability.audit import AuditTrail
 from appliance.observability.events import EventLog
 from appliance.observability.metrics import Metrics
@@ -196,6 +197,7 @@ def services_for(
         integrations=make_integrations(
             database, secrets, subnet_pool=settings.server_subnet_pool
         ),
+        oauth=make_authorization_server(database, settings),
         jobs=JobQueue(database),
         events=EventLog(database),
         audit=AuditTrail(database),

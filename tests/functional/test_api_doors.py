@@ -285,7 +285,9 @@ async def test_every_address_that_is_not_open_asks_who_it_is(
     hub: Hub, stranger: Client
 ) -> None:
     app = hub.server.app
-    shut = [item for item in operations(app) if item.access is not Access.PUBLIC]
+    # Clients of OAuth show themselves as its protocol has it (tests/functional/test_oauth.py).
+    open_ = {Access.PUBLIC, Access.PROTOCOL}
+    shut = [item for item in operations(app) if item.access not in open_]
 
     statuses = {}
     for item in shut:
@@ -336,7 +338,21 @@ async def test_what_is_open_is_known_by_name(hub: Hub) -> None:
         "GET /v0.1/servers",
         "GET /v0.1/servers/{name}/versions",
         "GET /v0.1/servers/{name}/versions/{version}",
+        # The authorization server: who it is and how its tokens are checked.
+        "GET /.well-known/oauth-authorization-server",
+        "GET /.well-known/openid-configuration",
+        "GET /oauth/jwks",
     }
+
+
+async def test_what_speaks_the_protocol_of_oauth_is_known_by_name(hub: Hub) -> None:
+    found = {
+        f"{item.method} {item.path}"
+        for item in operations(hub.server.app)
+        if item.access is Access.PROTOCOL
+    }
+
+    assert found == {"POST /oauth/token", "POST /oauth/revoke", "POST /oauth/register"}
 
 
 # -- what is too much, or not text

@@ -25,6 +25,7 @@ from appliance.infra.database import Database
 from appliance.infra.docker import Engine
 from appliance.invocations.service import InvocationService
 from appliance.jobs.queue import JobQueue
+from appliance.oauth.room import make_authorization_server
 from appliance.observability.audit import AuditTrail
 from appliance.observability.events import EventLog
 from appliance.observability.metrics import Metrics
@@ -264,6 +265,7 @@ async def hub(database: Database, **settings: Any) -> AsyncIterator[Hub]:
             ),
             output=output_for(database, chosen).service,
             measurements=measurements_for(database),
+            oauth=make_authorization_server(database, chosen),
             jobs=JobQueue(database),
             events=events,
             audit=AuditTrail(database),

@@ -25,6 +25,8 @@ from appliance.web.api import (
     manifests,
     marketplace,
     metrics,
+    oauth,
+    oauth_protocol,
     orgs,
     packages,
     registry,
@@ -74,6 +76,8 @@ ROUTES = (
     events.routes,
     jobs.routes,
     audit.routes,
+    oauth.routes,
+    oauth_protocol.routes,
     discovery.routes,
     description.routes,
 )

@@ -21,6 +21,7 @@ from appliance.web.pages import (
     logs,
     marketplace,
     metrics,
+    oauth,
     packages,
     palette,
     patterns,
@@ -40,6 +41,7 @@ from appliance.web.render import set_up
 #: Fixed addresses before those that name a server, so that ``/servers/new`` is the form.
 ROUTES = (
     account.routes,
+    oauth.routes,
     server_actions.routes,
     source_actions.routes,
     servers.routes,

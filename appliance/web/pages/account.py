@@ -36,7 +36,11 @@ async def login_form(request: web.Request) -> web.Response:
     doors = await _doors(request)
     if doors["is_fresh"]:
         return see_other("/register")
-    return page(request, LOGIN, {**doors, "next": wanted, **_empty()})
+    answer = page(request, LOGIN, {**doors, "next": wanted, **_empty()})
+    if wanted.startswith("/oauth/"):
+        # Clients that are pages open this in a window and wait for what comes of it.
+        answer.headers["Cross-Origin-Opener-Policy"] = "unsafe-none"
+    return answer
 
 
 @routes.post("/login")
