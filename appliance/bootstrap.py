@@ -693,7 +693,7 @@ async def create_user(
     chosen = password or secrets.token_urlsafe(15)
     try:
         role = Role.ADMIN if is_admin else Role.MEMBER
-        user = await accounts.add_user(SYSTEM, email, chosen, role)
+        user = await accounts.people.add(SYSTEM, email, chosen, role)
     finally:
         accounts.close()
         await asyncio.to_thread(database.close)

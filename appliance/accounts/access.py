@@ -27,6 +27,8 @@ class Kind(StrEnum):
     #: A run in the ledger; it belongs to whom its server belongs to.
     ARTIFACT = "artifact"
     ORG = "organisation"
+    #: One that acts for an organisation; a person's own keys are that person's alone.
+    KEY = "key"
     #: The appliance itself.
     BOX = "box"
 

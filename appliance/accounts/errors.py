@@ -62,3 +62,15 @@ class KeyNotFoundError(NotFoundError):
     """There is no such key of this person."""
 
     code = "key_not_found"
+
+
+class UnknownKeyError(UnauthenticatedError):
+    """The key is not one of ours, was revoked, or ran out."""
+
+    code = "unknown_key"
+
+
+class KeyReplacedError(ConflictError):
+    """Another key took its place already."""
+
+    code = "key_replaced"

@@ -153,3 +153,24 @@ class ApiKey:
     expires_at: datetime | None
     revoked_at: datetime | None
     limits: KeyLimits = NO_LIMITS
+    #: Of the organisation that it acts for; then it belongs to nobody, and stays when whoever made it goes.
+    org_id: int | None = None
+    #: What it is there.
+    org_role: MemberRole | None = None
+    #: ``None``: it may do whatever its holder may.
+    scope: Scope | None = None
+    #: Number of the key that took its place; this one works until its end.
+    replaced_by: int | None = None
+
+
+@dataclass(frozen=True)
+class NewKey:
+    """A key that somebody wants."""
+
+    name: str
+    expires_at: datetime | None = None
+    limits: KeyLimits = NO_LIMITS
+    scope: Scope | None = None
+    #: The organisation that it shall act for, by number or name; ``None``: whoever makes it.
+    org: int | str | None = None
+    org_role: MemberRole | None = None

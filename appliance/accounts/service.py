@@ -1,42 +1,28 @@
-"""What people do with their accounts: register, sign in and out, and keep sessions and keys."""
+"""What people do with their accounts: register, sign in and out, and keep sessions."""
 
 import hmac
-import re
 import secrets
-import unicodedata
-from datetime import datetime, timedelta
+from datetime import timedelta
 
-from appliance.accounts import attempts, key_limits, store
-from appliance.accounts.access import require_administer
+from appliance.accounts import attempts, store
 from appliance.accounts.attempts import MAX_EMAIL, Attempt
 from appliance.accounts.errors import (
-    KeyNotFoundError,
     RegistrationClosedError,
     SessionNotFoundError,
     WrongCredentialsError,
 )
-from appliance.accounts.model import (
-    NO_LIMITS,
-    SYSTEM,
-    ApiKey,
-    KeyLimits,
-    Principal,
-    Role,
-    Session,
-    SignedIn,
-    User,
-)
+from appliance.accounts.key_scopes import require_whole
+from appliance.accounts.keys import KeyService
+from appliance.accounts.model import SYSTEM, Principal, Role, Session, SignedIn, User
 from appliance.accounts.orgs.store import memberships
 from appliance.accounts.passwords import Passwords, check_strength
+from appliance.accounts.people import PeopleService, add_person
+from appliance.accounts.persons import audit_user, check_email, person_of
 from appliance.core.clock import now
-from appliance.core.errors import InvalidError, UnauthenticatedError
-from appliance.core.ids import key_hash, new_key
+from appliance.core.ids import key_hash
 from appliance.infra.database import Database
 from appliance.observability.audit import Outcome, record
 
-KEY_PREFIX = "mcph_"
-#: Characters of a key that stay visible, so that a person recognises it.
-KEY_VISIBLE = len(KEY_PREFIX) + 6
 #: How long a session lasts after its last use.
 SESSION_LASTS = timedelta(days=14)
 #: Uses closer together than this are noted once, so that reading a page is not a write.
@@ -44,18 +30,9 @@ NOTED_EVERY = timedelta(minutes=5)
 #: Ended sessions and old tries are kept this long.
 KEPT = timedelta(days=30)
 
-MAX_KEY_NAME = 100
-_EMAIL = re.compile(r"[^@\s,;<>\"]+@[^@\s,;<>\"]+")
-
-
-class UnknownKeyError(UnauthenticatedError):
-    """The key is not one of ours, was revoked, or ran out."""
-
-    code = "unknown_key"
-
 
 class AccountService:
-    """People and what they show to be recognised.
+    """Who somebody is who comes to the hub. ``keys`` and ``people`` are the rest of what is done with accounts.
 
     Args:
         open_registration: Whether anybody may register. The first person always may, and becomes administrator.
@@ -65,6 +42,8 @@ class AccountService:
         """Keep the database."""
         self._database = database
         self._passwords = Passwords()
+        self.keys = KeyService(database)
+        self.people = PeopleService(database, self._passwords)
         self._open_registration = open_registration
 
     def close(self) -> None:
@@ -103,38 +82,9 @@ class AccountService:
                     hint="Ask an administrator to add you.",
                 )
             role = Role.ADMIN if is_first else Role.MEMBER
-            return _add(SYSTEM, email, hashed, role)
+            return add_person(SYSTEM, email, hashed, role)
 
         return await self._database.run(write)
-
-    async def add_user(
-        self, principal: Principal, email: str, password: str, role: Role
-    ) -> User:
-        """Add somebody on an administrator's word.
-
-        Raises:
-            NotAllowedError: The principal is no administrator.
-            InvalidError: Address or password will not do.
-            EmailTakenError: Somebody has the address.
-        """
-        require_administer(principal)
-        email = check_email(email)
-        hashed = await self._passwords.hash(check_strength(password, email=email))
-
-        def write() -> User:
-            store.lock_registration()
-            return _add(principal, email, hashed, role)
-
-        return await self._database.run(write)
-
-    async def users(self, principal: Principal) -> list[User]:
-        """Return everybody, by address.
-
-        Raises:
-            NotAllowedError: The principal is no administrator.
-        """
-        require_administer(principal)
-        return await self._database.run(store.users)
 
     async def change_password(
         self, principal: Principal, current: str, new: str
@@ -146,7 +96,8 @@ class AccountService:
             TooManyAttemptsError: It was wrong too often.
             WeakPasswordError: ``new`` will not do.
         """
-        user_id = _person(principal)
+        require_whole(principal, "change the password")
+        user_id = person_of(principal)
         subject = attempts.email_subject(principal.email)
         attempt = await self._database.run(attempts.begin, subject)
         found = await self._database.run(store.get_user, user_id)
@@ -159,13 +110,7 @@ class AccountService:
             attempts.was_right(attempt)
             store.set_password(user_id, hashed)
             store.revoke_sessions(user_id, but=kept)
-            _audit(
-                principal,
-                "user.change_password",
-                "user",
-                user_id,
-                object_name=principal.email,
-            )
+            audit_user(principal, "user.change_password", user_id, principal.email)
 
         await self._database.run(write)
 
@@ -221,7 +166,7 @@ class AccountService:
 
     async def sessions(self, principal: Principal) -> list[Session]:
         """Return the principal's open sessions, the one used last first."""
-        return await self._database.run(store.sessions, _person(principal))
+        return await self._database.run(store.sessions, person_of(principal))
 
     async def revoke_session(self, principal: Principal, session_id: int) -> None:
         """End one of the principal's sessions.
@@ -229,133 +174,30 @@ class AccountService:
         Raises:
             SessionNotFoundError: They have none of this number.
         """
-        user_id = _person(principal)
+        require_whole(principal, "end sessions")
+        user_id = person_of(principal)
 
         def write() -> None:
             if not store.revoke_sessions(user_id, only=session_id):
                 raise SessionNotFoundError(f"You have no session {session_id}.")
-            _audit(principal, "session.revoke", "session", session_id)
+            record(
+                principal, "session.revoke", object_type="session", object_id=session_id
+            )
 
         await self._database.run(write)
 
     async def revoke_other_sessions(self, principal: Principal) -> int:
         """End all the principal's sessions but the one they came with; return how many ended."""
-        user_id = _person(principal)
+        require_whole(principal, "end sessions")
+        user_id = person_of(principal)
         kept = principal.credential_id if principal.via == "session" else None
 
         def write() -> int:
             ended = store.revoke_sessions(user_id, but=kept)
-            _audit(principal, "session.revoke_others", "user", user_id)
+            audit_user(principal, "session.revoke_others", user_id, principal.email)
             return ended
 
         return await self._database.run(write)
-
-    # -- keys
-
-    async def create_key(
-        self,
-        principal: Principal,
-        name: str,
-        *,
-        expires_at: datetime | None = None,
-        limits: KeyLimits = NO_LIMITS,
-    ) -> tuple[ApiKey, str]:
-        """Return a new key of the principal's, and the key itself, which is shown this once.
-
-        Raises:
-            InvalidError: The name is empty or too long, the key would have run out already, or a limit is not above zero.
-        """
-        user_id = _person(principal)
-        name = name.strip()
-        if not 0 < len(name) <= MAX_KEY_NAME:
-            raise InvalidError.field(
-                "name", f"use 1 to {MAX_KEY_NAME} characters, such as laptop"
-            )
-        if expires_at is not None and expires_at <= now():
-            raise InvalidError.field("expires_at", "give a moment in the future")
-        key_limits.check(limits)
-        key = new_key(KEY_PREFIX)
-
-        def write() -> ApiKey:
-            added = store.add_key(
-                user_id,
-                name=name,
-                prefix=key[:KEY_VISIBLE],
-                key_hash=key_hash(key),
-                expires_at=expires_at,
-                limits=limits,
-            )
-            _audit(principal, "key.create", "key", added.id, object_name=name)
-            return added
-
-        return await self._database.run(write), key
-
-    async def keys(self, principal: Principal) -> list[ApiKey]:
-        """Return the principal's keys that were not revoked, newest first."""
-        return await self._database.run(store.keys, _person(principal))
-
-    async def limit_key(
-        self, principal: Principal, key_id: int, limits: KeyLimits
-    ) -> ApiKey:
-        """Set how much one of the principal's keys may ask of the gateway, and return it.
-
-        Raises:
-            InvalidError: A limit is not above zero.
-            KeyNotFoundError: They have none of this number.
-        """
-        user_id = _person(principal)
-        key_limits.check(limits)
-
-        def write() -> ApiKey:
-            changed = store.limit_key(user_id, key_id, limits)
-            if changed is None:
-                raise KeyNotFoundError(f"You have no key {key_id}.")
-            _audit(principal, "key.limit", "key", key_id, object_name=changed.name)
-            return changed
-
-        return await self._database.run(write)
-
-    async def revoke_key(self, principal: Principal, key_id: int) -> None:
-        """Revoke one of the principal's keys; it stops working at once.
-
-        Raises:
-            KeyNotFoundError: They have none of this number.
-        """
-        user_id = _person(principal)
-
-        def write() -> None:
-            if not store.revoke_key(user_id, key_id):
-                raise KeyNotFoundError(f"You have no key {key_id}.")
-            _audit(principal, "key.revoke", "key", key_id)
-
-        await self._database.run(write)
-
-    async def authenticate_key(self, key: str) -> Principal:
-        """Return who the bearer key stands for.
-
-        Raises:
-            UnknownKeyError: It is not one of ours, was revoked, or ran out.
-        """
-
-        def read() -> Principal:
-            found = store.find_key(key_hash(key))
-            if found is None:
-                raise UnknownKeyError(
-                    "This API key is not known, was revoked, or ran out.",
-                    hint="Make a new one on the page Settings, API keys.",
-                )
-            stored, user = found
-            store.touch_key(stored.id, unless_since=NOTED_EVERY)
-            return Principal(
-                user.id,
-                user.email,
-                user.role,
-                "api_key",
-                stored.id,
-                memberships=memberships(user.id),
-            )
-
-        return await self._database.run(read)
 
     # -- upkeep
 
@@ -374,30 +216,6 @@ def csrf_matches(principal: Principal, sent: str) -> bool:
     return bool(principal.csrf_token) and hmac.compare_digest(
         principal.csrf_token.encode(), sent.encode()
     )
-
-
-def check_email(email: str) -> str:
-    """Return the address as it is stored.
-
-    Raises:
-        InvalidError: It is not ``somebody@somewhere``.
-    """
-    normal = unicodedata.normalize("NFKC", email).strip()
-    if len(normal) > MAX_EMAIL or not _EMAIL.fullmatch(normal):
-        raise InvalidError.field("email", "give an address such as ada@example.org")
-    return normal
-
-
-def _person(principal: Principal) -> int:
-    if principal.user_id is None:
-        raise UnauthenticatedError("The system itself has no account.")
-    return principal.user_id
-
-
-def _add(principal: Principal, email: str, hashed: str, role: Role) -> User:
-    user = store.add_user(email, hashed, role)
-    _audit(principal, "user.create", "user", user.id, object_name=email)
-    return user
 
 
 def _note_refusal(email: str) -> None:
@@ -422,22 +240,5 @@ def _open_session(user: User, attempt: Attempt, user_agent: str) -> SignedIn:
         expires_at=expires_at,
     )
     principal = Principal(user.id, user.email, user.role, "session")
-    _audit(principal, "session.create", "user", user.id, object_name=user.email)
+    audit_user(principal, "session.create", user.id, user.email)
     return SignedIn(user, token, csrf_token, expires_at)
-
-
-def _audit(
-    principal: Principal,
-    action: str,
-    object_type: str,
-    object_id: int,
-    *,
-    object_name: str = "",
-) -> None:
-    record(
-        principal,
-        action,
-        object_type=object_type,
-        object_id=object_id,
-        object_name=object_name,
-    )

@@ -1,13 +1,13 @@
-"""Queries about people; every function runs inside ``database.run``."""
+"""Queries about people and their sessions; every function runs inside ``database.run``."""
 
 from collections.abc import Collection
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from peewee import IntegrityError, fn
 
 from appliance.accounts.errors import EmailTakenError
-from appliance.accounts.model import ApiKey, KeyLimits, Role, Session, User
-from appliance.accounts.tables import ApiKeyRow, LoginAttemptRow, SessionRow, UserRow
+from appliance.accounts.model import Role, Session, User
+from appliance.accounts.tables import LoginAttemptRow, SessionRow, UserRow
 from appliance.core.clock import now
 from appliance.infra.database import proxy
 
@@ -29,20 +29,6 @@ def _session(row: SessionRow) -> Session:
         created_at=row.created_at,
         last_seen_at=row.last_seen_at,
         expires_at=row.expires_at,
-    )
-
-
-def _key(row: ApiKeyRow) -> ApiKey:
-    return ApiKey(
-        id=row.id,
-        user_id=row.user_id,
-        name=row.name,
-        prefix=row.prefix,
-        created_at=row.created_at,
-        last_used_at=row.last_used_at,
-        expires_at=row.expires_at,
-        revoked_at=row.revoked_at,
-        limits=KeyLimits(row.calls_per_second, row.concurrency),
     )
 
 
@@ -227,97 +213,5 @@ def prune_sessions(before: datetime) -> int:
     return int(
         SessionRow.delete()
         .where((SessionRow.expires_at < before) | (SessionRow.revoked_at < before))
-        .execute()
-    )
-
-
-# -- keys
-
-
-def add_key(
-    user_id: int,
-    *,
-    name: str,
-    prefix: str,
-    key_hash: bytes,
-    expires_at: datetime | None,
-    limits: KeyLimits,
-) -> ApiKey:
-    """Insert a key."""
-    row = ApiKeyRow.create(
-        user_id=user_id,
-        name=name,
-        prefix=prefix,
-        key_hash=key_hash,
-        created_at=now(),
-        expires_at=expires_at,
-        calls_per_second=limits.calls_per_second,
-        concurrency=limits.concurrency,
-    )
-    return _key(row)
-
-
-def find_key(key_hash: bytes) -> tuple[ApiKey, User] | None:
-    """Return a key that works, with its person."""
-    row = (
-        ApiKeyRow.select(ApiKeyRow, UserRow)
-        .join(UserRow, on=(UserRow.id == ApiKeyRow.user_id), attr="user")
-        .where(
-            ApiKeyRow.key_hash == key_hash,
-            ApiKeyRow.revoked_at.is_null(),
-            ApiKeyRow.expires_at.is_null() | (ApiKeyRow.expires_at > now()),
-            UserRow.disabled_at.is_null(),
-        )
-        .first()
-    )
-    return (_key(row), _user(row.user)) if row else None
-
-
-def touch_key(key_id: int, *, unless_since: timedelta) -> None:
-    """Note that the key was used, unless that was noted a moment ago."""
-    ApiKeyRow.update(last_used_at=now()).where(
-        ApiKeyRow.id == key_id,
-        ApiKeyRow.last_used_at.is_null()
-        | (ApiKeyRow.last_used_at < now() - unless_since),
-    ).execute()
-
-
-def keys(user_id: int) -> list[ApiKey]:
-    """Return a person's keys that were not revoked, newest first."""
-    rows = (
-        ApiKeyRow.select()
-        .where(ApiKeyRow.user_id == user_id, ApiKeyRow.revoked_at.is_null())
-        .order_by(ApiKeyRow.id.desc())
-    )
-    return [_key(row) for row in rows]
-
-
-def limit_key(user_id: int, key_id: int, limits: KeyLimits) -> ApiKey | None:
-    """Set the limits of one of a person's keys that works, and return it; ``None`` if there is none."""
-    values = {
-        "calls_per_second": limits.calls_per_second,
-        "concurrency": limits.concurrency,
-    }
-    changed = (
-        ApiKeyRow.update(values)
-        .where(
-            ApiKeyRow.id == key_id,
-            ApiKeyRow.user_id == user_id,
-            ApiKeyRow.revoked_at.is_null(),
-        )
-        .execute()
-    )
-    return _key(ApiKeyRow.get_by_id(key_id)) if changed else None
-
-
-def revoke_key(user_id: int, key_id: int) -> bool:
-    """Revoke one of a person's keys; return whether there was one to revoke."""
-    return bool(
-        ApiKeyRow.update(revoked_at=now())
-        .where(
-            ApiKeyRow.id == key_id,
-            ApiKeyRow.user_id == user_id,
-            ApiKeyRow.revoked_at.is_null(),
-        )
         .execute()
     )

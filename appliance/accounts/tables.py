@@ -63,6 +63,7 @@ class ApiKeyRow(Table):
     org_id = BigIntegerField(null=True)
     org_role = TextField(null=True)
     scope = BinaryJSONField(null=True, index=False)
+    replaced_by = BigIntegerField(null=True)
 
     class Meta:
         table_name = "api_keys"

@@ -76,7 +76,7 @@ async def identify(request: web.Request) -> Principal | None:
     accounts = request.app[ACCOUNTS]
     scheme, _, credentials = request.headers.get(hdrs.AUTHORIZATION, "").partition(" ")
     if scheme.lower() == "bearer":
-        return await accounts.authenticate_key(credentials.strip())
+        return await accounts.keys.authenticate(credentials.strip())
     cookie = request.cookies.get(SESSION_COOKIE)
     return await accounts.session(cookie) if cookie else None
 

@@ -7,7 +7,7 @@ from typing import Any
 import aiohttp
 from aiohttp.test_utils import TestClient, TestServer
 
-from appliance.accounts.model import SYSTEM, Principal, Role
+from appliance.accounts.model import SYSTEM, NewKey, Principal, Role
 from appliance.accounts.orgs.invitations import InvitationService
 from appliance.accounts.orgs.service import OrgService
 from appliance.accounts.service import AccountService
@@ -93,12 +93,12 @@ class Hub:
         """Add somebody and return an API key of theirs; the first one is an administrator."""
         accounts = self.services.accounts
         if await accounts.has_users():
-            user = await accounts.add_user(SYSTEM, email, PASSWORD, role)
+            user = await accounts.people.add(SYSTEM, email, PASSWORD, role)
         else:
             user = await accounts.register(email, PASSWORD)
         # Nobody signs in for this: each password costs a tenth of a second on purpose.
         principal = Principal(user.id, user.email, user.role, "session")
-        return (await accounts.create_key(principal, "test"))[1]
+        return (await accounts.keys.create(principal, NewKey("test"))).shown
 
     async def close(self) -> None:
         """Hang up and stop."""

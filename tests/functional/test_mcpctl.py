@@ -94,7 +94,7 @@ async def test_login_keeps_a_key_and_not_the_password(
     stored = tmp_path / "mcpctl" / "config.json"
     assert stat.S_IMODE(stored.stat().st_mode) == 0o600
     assert PASSWORD not in stored.read_text()
-    principal = await hub.services.accounts.authenticate_key(
+    principal = await hub.services.accounts.keys.authenticate(
         json.loads(stored.read_text())["api_key"]
     )
     assert await hub.services.accounts.sessions(principal) == []

@@ -106,7 +106,7 @@ class Hub:
             await accounts.register(email, PASSWORD)
         else:
             admin = Principal(None, "system", Role.ADMIN, "system")
-            await accounts.add_user(admin, email, PASSWORD, role)
+            await accounts.people.add(admin, email, PASSWORD, role)
         self.client.session.cookie_jar.clear()
         response = await self.post("/login", email=email, password=PASSWORD)
         assert response.status == 303, await response.text()

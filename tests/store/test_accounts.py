@@ -13,11 +13,12 @@ from appliance.accounts.errors import (
     RegistrationClosedError,
     SessionNotFoundError,
     TooManyAttemptsError,
+    UnknownKeyError,
     WrongCredentialsError,
 )
 from appliance.accounts.limits import PER_EMAIL
-from appliance.accounts.model import SYSTEM, KeyLimits, Principal, Role
-from appliance.accounts.service import AccountService, UnknownKeyError
+from appliance.accounts.model import SYSTEM, KeyLimits, NewKey, Principal, Role
+from appliance.accounts.service import AccountService
 from appliance.core.clock import now
 from appliance.core.errors import InvalidError
 from appliance.infra.database import Database
@@ -70,7 +71,7 @@ async def test_an_address_is_taken_in_any_case(accounts: AccountService) -> None
     await accounts.register(ADA, PASSWORD)
 
     with pytest.raises(EmailTakenError):
-        await accounts.add_user(SYSTEM, ADA.upper(), PASSWORD, Role.READER)
+        await accounts.people.add(SYSTEM, ADA.upper(), PASSWORD, Role.READER)
 
 
 async def test_a_session_is_who_signed_in(accounts: AccountService) -> None:
@@ -175,7 +176,7 @@ async def test_signing_out_ends_the_session(accounts: AccountService) -> None:
 
 async def test_nobody_ends_another_person_s_session(accounts: AccountService) -> None:
     await accounts.register(ADA, PASSWORD)
-    await accounts.add_user(SYSTEM, "bob@example.org", PASSWORD, Role.MEMBER)
+    await accounts.people.add(SYSTEM, "bob@example.org", PASSWORD, Role.MEMBER)
     ada = await signed_in(accounts)
     bob = await signed_in(accounts, "bob@example.org")
 
@@ -200,42 +201,43 @@ async def test_a_new_password_ends_the_other_sessions(accounts: AccountService) 
 async def test_a_key_works_until_it_is_revoked(accounts: AccountService) -> None:
     await accounts.register(ADA, PASSWORD)
     ada = await signed_in(accounts)
-    stored, key = await accounts.create_key(ada, "laptop")
+    made = await accounts.keys.create(ada, NewKey("laptop"))
+    stored, key = made.key, made.shown
 
-    assert (await accounts.authenticate_key(key)).email == ADA
+    assert (await accounts.keys.authenticate(key)).email == ADA
     assert key.startswith(stored.prefix)
-    await accounts.revoke_key(ada, stored.id)
+    await accounts.keys.revoke(ada, stored.id)
 
     with pytest.raises(UnknownKeyError):
-        await accounts.authenticate_key(key)
-    assert await accounts.keys(ada) == []
+        await accounts.keys.authenticate(key)
+    assert await accounts.keys.list(ada) == []
 
 
 async def test_a_key_runs_out(accounts: AccountService) -> None:
     await accounts.register(ADA, PASSWORD)
     ada = await signed_in(accounts)
-    _, key = await accounts.create_key(
-        ada, "short", expires_at=now() + timedelta(milliseconds=150)
-    )
+    soon = now() + timedelta(milliseconds=150)
+    key = (await accounts.keys.create(ada, NewKey("short", soon))).shown
 
     await asyncio.sleep(0.2)
 
     with pytest.raises(UnknownKeyError):
-        await accounts.authenticate_key(key)
+        await accounts.keys.authenticate(key)
 
 
 async def test_nobody_revokes_another_person_s_key(accounts: AccountService) -> None:
     await accounts.register(ADA, PASSWORD)
-    await accounts.add_user(SYSTEM, "bob@example.org", PASSWORD, Role.ADMIN)
+    await accounts.people.add(SYSTEM, "bob@example.org", PASSWORD, Role.ADMIN)
     ada = await signed_in(accounts)
-    stored, key = await accounts.create_key(ada, "laptop")
+    made = await accounts.keys.create(ada, NewKey("laptop"))
+    stored, key = made.key, made.shown
 
     with pytest.raises(KeyNotFoundError):
-        await accounts.revoke_key(
+        await accounts.keys.revoke(
             await signed_in(accounts, "bob@example.org"), stored.id
         )
 
-    await accounts.authenticate_key(key)
+    await accounts.keys.authenticate(key)
 
 
 async def test_neither_passwords_nor_keys_are_kept(
@@ -243,7 +245,7 @@ async def test_neither_passwords_nor_keys_are_kept(
 ) -> None:
     await accounts.register(ADA, PASSWORD)
     ada = await signed_in(accounts)
-    _, key = await accounts.create_key(ada, "laptop")
+    key = (await accounts.keys.create(ada, NewKey("laptop"))).shown
 
     def everything() -> str:
         tables = (
@@ -273,8 +275,8 @@ async def test_every_write_leaves_a_line_in_the_audit_trail(
     with pytest.raises(WrongCredentialsError):
         await accounts.login(ADA, "wrong password")
     ada = await signed_in(accounts)
-    stored, _ = await accounts.create_key(ada, "laptop")
-    await accounts.revoke_key(ada, stored.id)
+    stored = (await accounts.keys.create(ada, NewKey("laptop"))).key
+    await accounts.keys.revoke(ada, stored.id)
 
     lines = await AuditTrail(database).list()
 
@@ -292,13 +294,14 @@ async def test_a_key_is_limited_when_it_is_made_and_later(
 ) -> None:
     await accounts.register(ADA, PASSWORD)
     ada = await signed_in(accounts)
-    made, _ = await accounts.create_key(ada, "laptop", limits=KeyLimits(2.5, 4))
+    wanted = NewKey("laptop", limits=KeyLimits(2.5, 4))
+    made = (await accounts.keys.create(ada, wanted)).key
     assert made.limits == KeyLimits(2.5, 4)
 
-    changed = await accounts.limit_key(ada, made.id, KeyLimits(None, 8))
+    changed = await accounts.keys.limit(ada, made.id, KeyLimits(None, 8))
 
     assert changed.limits == KeyLimits(None, 8)
-    assert [key.limits for key in await accounts.keys(ada)] == [KeyLimits(None, 8)]
+    assert [key.limits for key in await accounts.keys.list(ada)] == [KeyLimits(None, 8)]
 
 
 @pytest.mark.parametrize(
@@ -312,16 +315,16 @@ async def test_a_limit_that_lets_nothing_through_is_refused(
     ada = await signed_in(accounts)
 
     with pytest.raises(InvalidError):
-        await accounts.create_key(ada, "laptop", limits=limits)
-    assert await accounts.keys(ada) == []
+        await accounts.keys.create(ada, NewKey("laptop", limits=limits))
+    assert await accounts.keys.list(ada) == []
 
 
 async def test_nobody_limits_another_person_s_key(accounts: AccountService) -> None:
     await accounts.register(ADA, PASSWORD)
-    await accounts.add_user(SYSTEM, "bob@example.org", PASSWORD, Role.ADMIN)
+    await accounts.people.add(SYSTEM, "bob@example.org", PASSWORD, Role.ADMIN)
     ada = await signed_in(accounts)
-    made, _ = await accounts.create_key(ada, "laptop")
+    made = (await accounts.keys.create(ada, NewKey("laptop"))).key
     bob = await signed_in(accounts, "bob@example.org")
 
     with pytest.raises(KeyNotFoundError):
-        await accounts.limit_key(bob, made.id, KeyLimits(1))
+        await accounts.keys.limit(bob, made.id, KeyLimits(1))

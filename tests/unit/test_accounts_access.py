@@ -39,6 +39,7 @@ THINGS = {
     "brought to theirs": Thing(Kind.BUNDLE, 4, ADA, THEIRS),
     "our organisation": Thing(Kind.ORG, OURS, None, OURS),
     "their organisation": Thing(Kind.ORG, THEIRS, None, THEIRS),
+    "its key": Thing(Kind.KEY, 6, None, OURS),
     "the box": BOX,
     "nobody's": Thing(Kind.ARTIFACT, 5, None, None, 5),
 }
@@ -71,24 +72,28 @@ TABLE = {
     "member reader": {
         "own": OWN,
         "of our organisation": "SC",
+        "its key": "SC",
         "our organisation": "S",
         "the box": "forbidden",
     },
     "member deployer": {
         "own": OWN,
         "of our organisation": "SCD",
+        "its key": "SCD",
         "our organisation": "S",
         "the box": "forbidden",
     },
     "member maintainer": {
         "own": OWN,
         "of our organisation": "SCDHAL",
+        "its key": "SCDHAL",
         "our organisation": "S",
         "the box": "forbidden",
     },
     "member owner": {
         "own": OWN,
         "of our organisation": "SCDHALT",
+        "its key": "SCDHALT",
         "our organisation": "SHLM",
         "the box": "forbidden",
     },

@@ -8,7 +8,8 @@ from appliance.accounts.errors import WeakPasswordError
 from appliance.accounts.limits import PER_EMAIL, WINDOW, retry_after_s
 from appliance.accounts.model import SYSTEM, Principal, Role
 from appliance.accounts.passwords import check_strength
-from appliance.accounts.service import check_email, csrf_matches
+from appliance.accounts.persons import check_email
+from appliance.accounts.service import csrf_matches
 from appliance.core.errors import InvalidError
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)

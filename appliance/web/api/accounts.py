@@ -62,7 +62,7 @@ class MeAnswer(BaseModel):
     id: int | None
     email: str
     role: Role
-    via: Literal["session", "api_key", "system"]
+    via: Literal["session", "api_key", "token", "system"]
     csrf_token: str = Field(
         description="For writes with the session cookie; empty with an API key."
     )

@@ -38,7 +38,7 @@ class UserList(BaseModel):
 @routes.get("/api/users", summary="List people", access=Access.ADMIN)
 async def users(request: web.Request) -> UserList:
     """Everybody; for administrators."""
-    found = await request.app[ACCOUNTS].users(principal_of(request))
+    found = await request.app[ACCOUNTS].people.list(principal_of(request))
     return UserList(items=[UserAnswer.of(user) for user in found])
 
 
@@ -51,7 +51,7 @@ async def users(request: web.Request) -> UserList:
 )
 async def create_user(request: web.Request, *, body: NewUserBody) -> UserAnswer:
     """Add a person with a first password, which they can change; for administrators."""
-    user = await request.app[ACCOUNTS].add_user(
+    user = await request.app[ACCOUNTS].people.add(
         principal_of(request), body.email, body.password.get_secret_value(), body.role
     )
     return UserAnswer.of(user)

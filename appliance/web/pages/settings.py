@@ -1,99 +1,24 @@
-"""A person's keys, sessions and password, and for administrators the people."""
+"""A person's sessions and password, and for administrators the people."""
 
-from collections.abc import Mapping
-from datetime import timedelta
 from typing import Any
 
 from aiohttp import web
 
-from appliance.accounts.model import KeyLimits, Role
-from appliance.core.clock import now
+from appliance.accounts.model import Role
 from appliance.core.errors import DomainError, InvalidError, NotFoundError
 from appliance.web.keys import ACCOUNTS
-from appliance.web.pages.forms import member, number, read_form, refused, see_other
+from appliance.web.pages.forms import member, read_form, refused, see_other
 from appliance.web.render import page
 from appliance.web.requests import Access, access, principal_of
 
 routes = web.RouteTableDef()
-KEYS = "pages/settings/keys.html"
 SESSIONS = "pages/settings/sessions.html"
 PEOPLE = "pages/settings/people.html"
-LIFETIMES = (
-    ("", "No end"),
-    ("7", "7 days"),
-    ("30", "30 days"),
-    ("90", "90 days"),
-    ("365", "a year"),
-)
 ROLES = tuple(
     (role.value, role.value.capitalize())
     for role in (Role.MEMBER, Role.READER, Role.ADMIN)
 )
 _EMPTY: dict[str, Any] = {"values": {}, "errors": {}, "problem": None}
-
-
-@routes.get("/settings/keys")
-async def keys(request: web.Request) -> web.Response:
-    """Show the person's keys."""
-    return page(request, KEYS, {**await _keys(request), **_EMPTY})
-
-
-@routes.post("/settings/keys")
-async def create_key(request: web.Request) -> web.Response:
-    """Make a key and show it this once."""
-    form = await read_form(request)
-    try:
-        days = _days(form.get("days", ""))
-        expires_at = now() + timedelta(days=days) if days else None
-        _, key = await request.app[ACCOUNTS].create_key(
-            principal_of(request),
-            form.get("name", ""),
-            expires_at=expires_at,
-            limits=_limits(form),
-        )
-    except DomainError as error:
-        return refused(request, KEYS, error, form=form, context=await _keys(request))
-    return page(request, KEYS, {**await _keys(request), **_EMPTY, "new_key": key})
-
-
-@routes.post("/settings/keys/{id:[0-9]{1,18}}/revoke")
-async def revoke_key(request: web.Request) -> web.Response:
-    """Revoke a key; it stops working at once."""
-    await request.app[ACCOUNTS].revoke_key(
-        principal_of(request), int(request.match_info["id"])
-    )
-    return see_other("/settings/keys")
-
-
-@routes.post("/settings/keys/{id:[0-9]{1,18}}/limits")
-async def limit_key(request: web.Request) -> web.Response:
-    """Set how much a key may ask of the gateway."""
-    form = await read_form(request)
-    try:
-        await request.app[ACCOUNTS].limit_key(
-            principal_of(request), int(request.match_info["id"]), _limits(form)
-        )
-    except InvalidError as error:
-        return refused(request, KEYS, error, form={}, context=await _keys(request))
-    return see_other("/settings/keys")
-
-
-def _limits(form: Mapping[str, str]) -> KeyLimits:
-    rate, concurrency = form.get("calls_per_second", ""), form.get("concurrency", "")
-    return KeyLimits(
-        number(rate, float, "calls_per_second"), number(concurrency, int, "concurrency")
-    )
-
-
-def _days(text: str) -> int:
-    if text not in dict(LIFETIMES):
-        raise InvalidError.field("days", "choose one of the list")
-    return int(text or 0)
-
-
-async def _keys(request: web.Request) -> dict[str, Any]:
-    found = await request.app[ACCOUNTS].keys(principal_of(request))
-    return {"keys": found, "lifetimes": LIFETIMES, "new_key": ""}
 
 
 @routes.get("/settings/sessions")
@@ -161,7 +86,7 @@ async def add_person(request: web.Request) -> web.Response:
         role = member(Role, form.get("role", ""))
         if role is None:
             raise InvalidError.field("role", "choose one of the list")
-        await request.app[ACCOUNTS].add_user(
+        await request.app[ACCOUNTS].people.add(
             principal_of(request),
             form.get("email", ""),
             form.get("password", ""),
@@ -176,6 +101,6 @@ async def add_person(request: web.Request) -> web.Response:
 
 async def _people(request: web.Request) -> dict[str, Any]:
     return {
-        "users": await request.app[ACCOUNTS].users(principal_of(request)),
+        "users": await request.app[ACCOUNTS].people.list(principal_of(request)),
         "roles": ROLES,
     }
