@@ -14,7 +14,8 @@ import structlog
 
 from appliance.gateway.members import Member, members_of
 from appliance.gateway.screen import Screen, screen_of
-from appliance.gateway.trust import Trust, read_trust
+from appliance.gateway.trust import Trust
+from appliance.gateway.trust_views import read_trust
 from appliance.infra.connections import DatabaseUnavailableError, connect, listen
 
 log = structlog.get_logger("gateway.routes")
