@@ -148,7 +148,11 @@ DATABASE_START_S = 60.0
 #: Everybody is looked at this often, whatever was missed.
 SWEEP_EVERY_S = 30.0
 PRUNE_EVERY_S = 3600.0
-#: Every run of the ledger is compared with its hash this often.
+#: Lines of the audit trail get their place in its chain this often.
+AUDIT_CHAIN_EVERY_S = 10.0
+#: Refused attempts that became no lines of their own are summed up this often.
+DENIALS_EVERY_S = 60.0
+#: Every run of the ledger, and every line of the trail, is compared with its hash this often.
 LEDGER_CHECK_EVERY_S = 86400.0
 #: Many wait rather than work, above all for a turn to build: whoever asks for a lot must not hold up the others here.
 JOBS_AT_ONCE = 32
@@ -226,6 +230,7 @@ async def make_hub(  # noqa: PLR0915 - one object after another, which is the po
     )
     metrics = Metrics()
     events = EventLog(database)
+    audit = AuditTrail(database, keep_days=settings.audit_retention_days)
     accounts = AccountService(database, open_registration=settings.open_registration)
 
     ledger = LedgerService(
@@ -395,6 +400,10 @@ async def make_hub(  # noqa: PLR0915 - one object after another, which is the po
     clock.every(PRUNE_EVERY_S, "oauth.prune", oauth.grants.prune)
     clock.every(PRUNE_EVERY_S, "invocations.keep", invocations.keep)
     clock.every(LEDGER_CHECK_EVERY_S, "artifacts.check_chain", ledger.check)
+    clock.every(AUDIT_CHAIN_EVERY_S, "audit.chain", audit.chain)
+    clock.every(DENIALS_EVERY_S, "audit.sum_up_denials", audit.sum_up)
+    clock.every(LEDGER_CHECK_EVERY_S, "audit.check", audit.check)
+    clock.every(PRUNE_EVERY_S, "audit.prune", audit.prune)
     clock.every(PRUNE_EVERY_S, "webhooks.prune", webhooks.prune)
     clock.every(PRUNE_EVERY_S, "builds.prune", builds.prune)
     clock.every(PRUNE_EVERY_S, "secrets.prune", secret_service.prune)
@@ -411,6 +420,7 @@ async def make_hub(  # noqa: PLR0915 - one object after another, which is the po
             "builder": builder_check(builds),
             "gateway": gateway_check(gateway, is_own=not settings.gateway_skip_start),
             "ledger": _ledger_check(ledger),
+            "audit": _audit_check(audit),
             "registry": registry_check(upkeep),
             "secrets": secrets_check(secret_service),
             "worker": _worker_check(worker),
@@ -455,7 +465,7 @@ async def make_hub(  # noqa: PLR0915 - one object after another, which is the po
         oauth=oauth,
         jobs=queue,
         events=events,
-        audit=AuditTrail(database),
+        audit=audit,
         metrics=metrics,
         readiness=readiness,
     )
@@ -538,6 +548,24 @@ def _ledger_check(ledger: LedgerService) -> Callable[[], Awaitable[str]]:
         )
         how = "" if await ledger.is_indexed() else " Searches read it all: no pg_trgm."
         return f"{state.runs} builds, {checked}.{how}"
+
+    return check
+
+
+def _audit_check(audit: AuditTrail) -> Callable[[], Awaitable[str]]:
+    async def check() -> str:
+        state = await audit.chain_state()
+        if state.problem:
+            raise DegradedError(
+                f"The audit trail is not what was written: {state.problem}",
+                hint="'mcpctl audit verify' shows where.",
+            )
+        checked = (
+            f"checked {state.checked_at:%Y-%m-%d %H:%M} UTC"
+            if state.checked_at
+            else "not checked yet"
+        )
+        return f"{state.end.seq - state.pruned.seq} lines, {checked}."
 
     return check
 

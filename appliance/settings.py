@@ -415,6 +415,14 @@ class Settings(BaseSettings):
         description="Days that invocations are kept; whole days go at once.",
     )
 
+    # -- the audit trail
+    audit_retention_days: int = Field(
+        365,
+        ge=0,
+        le=36500,
+        description="Days that lines of the audit trail are kept; 0: for ever.",
+    )
+
     # -- what servers print
     server_log_retention_days: int = Field(
         14, ge=1, le=3650, description="Days that the output of servers is kept."

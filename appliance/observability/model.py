@@ -60,3 +60,34 @@ class AuditEvent:
     request_id: str
     address: str
     details: Mapping[str, Any]
+    #: ``session``, ``api_key``, ``token``, ``system``; ``none``: nobody known; empty: a line of before this was kept.
+    via: str = ""
+    #: Of the session, the key or the grant.
+    credential_id: int | None = None
+    #: Why, in the words of who did it.
+    reason: str = ""
+    #: What changed, as it was and as it is; ``None``: nothing to compare.
+    before: Mapping[str, Any] | None = None
+    after: Mapping[str, Any] | None = None
+    #: Its place in the chain, from 1; ``None``: not chained yet.
+    seq: int | None = None
+    prev_hash: str | None = None
+    row_hash: str | None = None
+
+
+@dataclass(frozen=True)
+class AuditFilter:
+    """Which lines of the trail; what is ``None`` does not narrow."""
+
+    actor: str | None = None
+    #: The whole action, or its first part (``server``).
+    action: str | None = None
+    object_type: str | None = None
+    object_id: int | None = None
+    outcome: Outcome | None = None
+    #: From this moment on.
+    since: datetime | None = None
+    #: Up to this moment, which is not among them.
+    until: datetime | None = None
+    #: Part of any of its texts, in any case.
+    text: str | None = None

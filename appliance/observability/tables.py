@@ -1,6 +1,6 @@
-"""Events, usage metrics and the audit trail as rows (migrations 0001, 0002, 0004)."""
+"""Events, usage metrics and the audit trail as rows (migrations 0001, 0002, 0004, 0037)."""
 
-from peewee import BigAutoField, BigIntegerField, TextField
+from peewee import BigAutoField, BigIntegerField, IntegerField, TextField
 from playhouse.postgres_ext import BinaryJSONField, DateTimeTZField
 
 from appliance.infra.database import Table
@@ -47,6 +47,29 @@ class AuditEventRow(Table):
     request_id = TextField()
     address = TextField()
     details = BinaryJSONField(index=False)
+    via = TextField()
+    credential_id = BigIntegerField(null=True)
+    reason = TextField()
+    before = BinaryJSONField(null=True, index=False)
+    after = BinaryJSONField(null=True, index=False)
+    seq = BigIntegerField(null=True)
+    prev_hash = TextField(null=True)
+    row_hash = TextField(null=True)
 
     class Meta:
         table_name = "audit_events"
+
+
+class AuditChainRow(Table):
+    """The one row that says where the chain begins and ends."""
+
+    id = IntegerField(primary_key=True)
+    events = BigIntegerField()
+    head_hash = TextField()
+    pruned = BigIntegerField()
+    pruned_hash = TextField()
+    checked_at = DateTimeTZField(null=True)
+    problem = TextField()
+
+    class Meta:
+        table_name = "audit_chain"

@@ -88,3 +88,5 @@ CSRF_FIELD = "csrf_token"
 WEBHOOK_SECRET_HEADER = "X-Webhook-Secret"  # noqa: S105 - a name
 WEBHOOK_SIGNATURE_HEADER = "X-Hub-Signature-256"
 REQUEST_ID_HEADER = "X-Request-Id"
+#: Why somebody writes, in their words, for the audit trail.
+REASON_HEADER = "X-Audit-Reason"

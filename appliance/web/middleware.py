@@ -5,7 +5,7 @@ import re
 import time
 from collections.abc import Awaitable, Callable
 from http import HTTPStatus
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 import structlog
 from aiohttp import hdrs, web
@@ -17,6 +17,7 @@ from appliance.accounts.service import csrf_matches
 from appliance.core.errors import DomainError
 from appliance.core.ids import request_id as new_request_id
 from appliance.web import keys
+from appliance.web.denials import SAFE_METHODS, denials
 from appliance.web.parsing import refuse_unreadable
 from appliance.web.problems import (
     CrossSiteError,
@@ -31,6 +32,7 @@ from appliance.web.problems import (
 from appliance.web.requests import (
     OWN_DOORS,
     Access,
+    bearer_of,
     client_address,
     identify,
     is_https,
@@ -43,7 +45,6 @@ log = structlog.get_logger("web")
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
-SAFE_METHODS = frozenset({hdrs.METH_GET, hdrs.METH_HEAD, hdrs.METH_OPTIONS})
 #: Asked every few seconds by machines; at info they would drown the log.
 QUIET_PATHS = frozenset({"/healthz", "/readyz", "/metrics"})
 _SANE_REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{8,64}")
@@ -78,8 +79,17 @@ async def request_id(request: web.Request, handler: Handler) -> web.StreamRespon
     offered = request.headers.get(keys.REQUEST_ID_HEADER, "")
     chosen = offered if _SANE_REQUEST_ID.fullmatch(offered) else new_request_id()
     request[keys.REQUEST_ID] = chosen
-    with bound_contextvars(request_id=chosen, address=client_address(request)):
+    known = {"request_id": chosen, "address": client_address(request)}
+    if why := _reason(request):
+        known["audit_reason"] = why
+    with bound_contextvars(**known):
         return await handler(request)
+
+
+def _reason(request: web.Request) -> str:
+    """Return why somebody writes, in their words, which come as URLs write what is not ASCII."""
+    words = unquote(request.headers.get(keys.REASON_HEADER, ""), errors="replace")
+    return " ".join("".join(filter(str.isprintable, words)).split())
 
 
 @web.middleware
@@ -215,7 +225,7 @@ async def csrf(request: web.Request, handler: Handler) -> web.StreamResponse:
     request, and one of the protocol of OAuth, is let in by neither, but by what no browser adds by itself.
     """
     level = getattr(request.match_info.handler, "__access__", None)
-    is_ours = request.method in SAFE_METHODS or hdrs.AUTHORIZATION in request.headers
+    is_ours = request.method in SAFE_METHODS or bearer_of(request) is not None
     if level not in OWN_DOORS and not is_ours:
         _refuse_other_sites(request)
         principal = request.get(keys.PRINCIPAL)
@@ -258,4 +268,12 @@ def require_token(principal: Principal, sent: str | None) -> None:
 
 #: Outermost first. ``access_log`` sees the final status because ``problems`` is inside it; ``problems`` tells of
 #: everything that the doors below it refuse.
-MIDDLEWARES = (request_id, access_log, problems, time_limit, authentication, csrf)
+MIDDLEWARES = (
+    request_id,
+    access_log,
+    problems,
+    time_limit,
+    denials,
+    authentication,
+    csrf,
+)

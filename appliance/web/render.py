@@ -14,7 +14,8 @@ import aiohttp_jinja2
 import jinja2
 from aiohttp import web
 
-from appliance.accounts.access import may_create
+from appliance.accounts.access import BOX, may, may_create
+from appliance.accounts.model import Action
 from appliance.core.clock import now
 from appliance.servers.pinning.invisible import visible
 from appliance.web import tabs, words
@@ -139,6 +140,7 @@ def _framed(request: web.Request, context: Mapping[str, Any]) -> dict[str, Any]:
     return {
         "me": principal,
         "is_admin": principal is not None and principal.is_admin,
+        "sees_box": principal is not None and may(principal, Action.SEE, BOX),
         "may_create": principal is not None and may_create(principal),
         # Every write of this session carries it; empty when nobody is signed in.
         "csrf": principal.csrf_token if principal else "",

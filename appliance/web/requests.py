@@ -74,11 +74,23 @@ async def identify(request: web.Request) -> Principal | None:
         UnknownKeyError: The key is not one of ours, was revoked, or ran out.
     """
     accounts = request.app[ACCOUNTS]
-    scheme, _, credentials = request.headers.get(hdrs.AUTHORIZATION, "").partition(" ")
-    if scheme.lower() == "bearer":
-        return await accounts.keys.authenticate(credentials.strip())
-    cookie = request.cookies.get(SESSION_COOKIE)
+    key = bearer_of(request)
+    if key is not None:
+        return await accounts.keys.authenticate(key)
+    cookie = session_cookie(request)
     return await accounts.session(cookie) if cookie else None
+
+
+def bearer_of(request: web.Request) -> str | None:
+    """Return the key that the request carries; what else may stand in that header lets nobody in."""
+    # A browser adds ``Basic`` by itself, for instance where a proxy asks for a password: it must not stand for a key.
+    scheme, _, credentials = request.headers.get(hdrs.AUTHORIZATION, "").partition(" ")
+    return credentials.strip() if scheme.lower() == "bearer" else None
+
+
+def session_cookie(request: web.Request) -> str | None:
+    """Return the session's secret that the browser sent."""
+    return request.cookies.get(SESSION_COOKIE)
 
 
 def client_address(request: web.Request) -> str:

@@ -64,8 +64,13 @@ def path_of(*parts: str | int) -> str:
 class Client:
     """Calls one hub with one key."""
 
-    def __init__(self, url: str, api_key: str = "") -> None:
+    def __init__(self, url: str, api_key: str = "", *, reason: str = "") -> None:
         """Keep the address; nothing is connected yet.
+
+        Args:
+            url: Where the hub is.
+            api_key: Who asks.
+            reason: Why, for the audit trail.
 
         Raises:
             CommandError: The address is not http or https.
@@ -84,6 +89,8 @@ class Client:
         }
         if api_key:
             self._headers["Authorization"] = f"Bearer {api_key}"
+        if reason:
+            self._headers["X-Audit-Reason"] = quote(reason)
 
     def get(self, path: str, **query: object) -> Any:
         """Return the answer to a reading call; parameters that are ``None`` are left out."""

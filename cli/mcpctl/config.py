@@ -27,6 +27,11 @@ def config_path() -> Path:
     return Path(base) / "mcpctl" / "config.json"
 
 
+def reason() -> str:
+    """Return why this is done, for the hub's audit trail, as ``MCPCTL_REASON`` says."""
+    return os.environ.get("MCPCTL_REASON", "")
+
+
 def load() -> Config:
     """Return the configuration; ``MCPCTL_URL`` and ``MCPCTL_API_KEY`` win over the file.
 

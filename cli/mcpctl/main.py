@@ -31,6 +31,7 @@ COMMANDS = {
     "registry": "mcpctl.commands.registry:registry",
     "evidence": "mcpctl.commands.evidence:evidence",
     "verify": "mcpctl.commands.verify:verify",
+    "audit": "mcpctl.commands.audit:audit",
     "jobs": "mcpctl.commands.jobs:jobs",
     "keys": "mcpctl.commands.keys:keys",
     "health": "mcpctl.commands.system:health",

@@ -38,13 +38,13 @@ def client() -> Client:
             f"There is no API key for {found.url}.",
             hint="Run 'mcpctl login' or set MCPCTL_API_KEY.",
         )
-    return Client(found.url, found.api_key)
+    return Client(found.url, found.api_key, reason=config.reason())
 
 
 def open_client() -> Client:
     """Return a client for what needs no key; it shows one if there is one."""
     found = config.load()
-    return Client(found.url, found.api_key)
+    return Client(found.url, found.api_key, reason=config.reason())
 
 
 def moment(text: str | None) -> str | None:
