@@ -9,6 +9,8 @@ from typing import Any
 
 import jwt
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from appliance.core.ids import key_hash
 from appliance.core.oauth import SCOPES
@@ -218,6 +220,46 @@ def test_a_key_in_the_token_itself_is_not_looked_at() -> None:
     assert "signature" in why(answer(stranger.token(CLOCK, header)))
 
 
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
+    lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
+    max_leaves=6,
+)
+HEADER = st.fixed_dictionaries(
+    {},
+    optional={
+        "alg": JSON | st.sampled_from(["ES256", "none"]),
+        "typ": JSON | st.just("at+jwt"),
+        "kid": JSON | st.just(OURS.kid),
+        "crit": JSON,
+    },
+)
+PAYLOAD = st.dictionaries(
+    st.sampled_from(
+        ["iss", "aud", "sub", "exp", "nbf", "iat", "gid", "scope", "scp", "act_for"]
+    ),
+    JSON,
+)
+
+
+@settings(deadline=None, max_examples=200)
+@given(HEADER, PAYLOAD)
+def test_whatever_a_token_says_there_is_an_answer(
+    header: dict[str, Any], claims: dict[str, Any]
+) -> None:
+    by_a_stranger = by_hand(header, claims, lambda _: b"x" * 64)
+    signed = {"typ": "at+jwt", "kid": OURS.kid, "alg": "ES256"}
+    ours = by_hand(signed, OURS.claims(CLOCK) | claims, sign_es256)
+
+    assert isinstance(answer(by_a_stranger), BadToken)
+    assert isinstance(answer(ours), Admission | BadToken | Denial)
+
+
+@given(st.text())
+def test_no_text_is_a_token_by_chance(text: str) -> None:
+    assert isinstance(answer(f"ey{text}"), BadToken)
+
+
 def test_a_token_that_was_changed_is_refused() -> None:
     head, _, signature = OURS.token(CLOCK).split(".")
     claims = json.dumps(OURS.claims(CLOCK, sub="user:7")).encode()
@@ -232,6 +274,11 @@ def test_a_token_that_was_changed_is_refused() -> None:
 def test_what_cannot_be_read_is_refused(text: str) -> None:
     assert is_token(text)
     assert isinstance(answer(text), BadToken)
+
+
+def test_bytes_that_are_no_text_are_neither_key_nor_token() -> None:
+    assert isinstance(answer("ey\udcff.a.b"), BadToken)
+    assert admit(table(), b"", "\udcff", "clock", at=0.0) is Denial.UNKNOWN_KEY
 
 
 @pytest.mark.parametrize("key", ["mcph_abc.def.ghi", "mcps_x", "ey", "ey.x", ""])

@@ -68,11 +68,13 @@ def check_type(header: Mapping[str, Any], key: TokenKey) -> None:
     Raises:
         TokenError: It is signed by another rule than its key's, or is no access token.
     """
-    if header.get("alg") not in ALGORITHMS or header.get("alg") != key.alg:
+    alg = header.get("alg")
+    if not isinstance(alg, str) or alg not in ALGORITHMS or alg != key.alg:
         raise TokenError("it is signed by a rule that is not taken")
     if "crit" in header:
         raise TokenError("it demands what is not known here")
-    kind = str(header.get("typ", "")).lower()
+    kind = header.get("typ", "")
+    kind = kind.lower() if isinstance(kind, str) else "?"
     if kind not in (_OTHER_TYPES if key.issuer else _OWN_TYPES):
         raise TokenError("it is no access token")
 

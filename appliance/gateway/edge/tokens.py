@@ -2,11 +2,11 @@
 
 import base64
 import binascii
-import hashlib
 from typing import Any, Final
 
 import msgspec
 
+from appliance.core.ids import key_hash
 from appliance.gateway.edge.claims import (
     Token,
     TokenError,
@@ -55,7 +55,7 @@ class Tokens:
             UnknownSignerError: Its key is not known.
             TokenError: It is not to be believed.
         """
-        tag = hashlib.sha256(text.encode()).digest()
+        tag = key_hash(text)
         token = self._known.get(tag)
         if token is not None and trust.keys.get(token.key.kid) == token.key:
             if token.expires_at > at:
