@@ -6,6 +6,7 @@ from typing import Any
 from appliance.accounts.access import Kind, new_of, require, sight
 from appliance.accounts.model import Action, Principal
 from appliance.accounts.orgs import store as orgs
+from appliance.accounts.orgs.model import Transferred
 from appliance.accounts.orgs.ownership import (
     new_owner,
     owner_of,
@@ -71,13 +72,31 @@ class BundleService:
     # -- reading
 
     async def page(
-        self, principal: Principal, *, query: str = "", after: str = "", limit: int = 50
+        self,
+        principal: Principal,
+        *,
+        query: str = "",
+        after: str = "",
+        limit: int = 50,
+        org_id: int | None = None,
     ) -> list[BundleView]:
-        """Return up to ``limit`` bundles that the principal may see, by name, from the first name after ``after``."""
+        """Return up to ``limit`` bundles that the principal may see, by name, from the first name after ``after``.
+
+        Args:
+            principal: Who asks.
+            query: Part of the name, any case; empty: all.
+            after: A name.
+            limit: At most so many.
+            org_id: Only this organisation's; ``None``: all.
+        """
 
         def read() -> list[BundleView]:
             found = store.page(
-                sight=sight(principal), query=query, after=after, limit=limit
+                sight=sight(principal),
+                query=query,
+                after=after,
+                limit=limit,
+                org_id=org_id,
             )
             return [self._view(bundle) for bundle in found]
 
@@ -235,7 +254,7 @@ class BundleService:
         *,
         org: int | str | None = None,
         email: str = "",
-    ) -> BundleView:
+    ) -> Transferred:
         """Give a bundle to an organisation, a person or oneself; members that its new owner may not call are left out.
 
         Raises:
@@ -243,7 +262,7 @@ class BundleService:
             InvalidError: There is no such organisation or person.
         """
 
-        def write() -> BundleView:
+        def write() -> Transferred:
             found = _writable(principal, bundle, Action.TRANSFER)
             after = recipient(principal, Kind.BUNDLE, org=org, email=email)
             before = owner_of(found.owner_id, found.org_id)
@@ -259,7 +278,7 @@ class BundleService:
                 before=before,
                 after=after,
             )
-            return self._view(changed)
+            return Transferred(before, after)
 
         return await self._database.run(write)
 

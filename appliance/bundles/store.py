@@ -58,12 +58,17 @@ def lock(bundle_id: int) -> None:
     ).for_update().execute()
 
 
-def page(*, sight: Sight, query: str, after: str, limit: int) -> list[Bundle]:
+def page(
+    *, sight: Sight, query: str, after: str, limit: int, org_id: int | None = None
+) -> list[Bundle]:
     """Return up to ``limit`` bundles in order of name, from the first name after ``after``.
 
     Args:
         sight: Only what this shows.
         query: Part of the name, any case; empty: all.
+        after: A name.
+        limit: At most so many.
+        org_id: Only this organisation's; ``None``: all.
     """
     rows = (
         BundleRow.select()
@@ -74,6 +79,8 @@ def page(*, sight: Sight, query: str, after: str, limit: int) -> list[Bundle]:
     rows = sights.shown(rows, sight, owner=BundleRow.owner_id, org=BundleRow.org_id)
     if query:
         rows = rows.where(BundleRow.name.contains(query))
+    if org_id is not None:
+        rows = rows.where(BundleRow.org_id == org_id)
     return _bundles(list(rows))
 
 

@@ -137,8 +137,18 @@ class ServerService:
         status: Status | None = None,
         after: str = "",
         limit: int = 50,
+        org_id: int | None = None,
     ) -> list[ServerView]:
-        """Return up to ``limit`` servers that the principal may see, by name, from the first name after ``after``."""
+        """Return up to ``limit`` servers that the principal may see, by name, from the first name after ``after``.
+
+        Args:
+            principal: Who asks.
+            query: Part of the name, any case; empty: all.
+            status: Only those of this status.
+            after: A name.
+            limit: At most so many.
+            org_id: Only this organisation's; ``None``: all.
+        """
 
         def read() -> list[ServerView]:
             servers = store.page(
@@ -147,6 +157,7 @@ class ServerService:
                 status=status,
                 after=after,
                 limit=limit,
+                org_id=org_id,
             )
             return self._views(servers)
 

@@ -118,12 +118,17 @@ def page(
     status: Status | None,
     after: str,
     limit: int,
+    org_id: int | None = None,
 ) -> list[Server]:
     """Return up to ``limit`` servers in order of name, from the first name after ``after``.
 
     Args:
         sight: Only what this shows.
         query: Part of the name, any case; empty: all.
+        status: Only those of this status.
+        after: A name.
+        limit: At most so many.
+        org_id: Only this organisation's; ``None``: all.
     """
     rows = (
         ServerRow.select()
@@ -138,6 +143,8 @@ def page(
         rows = rows.where(ServerRow.name.contains(query))
     if status is not None:
         rows = rows.where(ServerRow.status == status.value)
+    if org_id is not None:
+        rows = rows.where(ServerRow.org_id == org_id)
     return [_server(row) for row in rows]
 
 

@@ -1,10 +1,8 @@
 """Giving a server to somebody else: from a person to an organisation, and back."""
 
-from dataclasses import dataclass
-
 from appliance.accounts.access import Kind
 from appliance.accounts.model import Action, Principal
-from appliance.accounts.orgs.model import Owner
+from appliance.accounts.orgs.model import Owner, Transferred
 from appliance.accounts.orgs.ownership import (
     owner_of,
     recipient,
@@ -16,14 +14,6 @@ from appliance.infra.database import Database
 from appliance.observability.events import publish_in_transaction
 from appliance.servers import store
 from appliance.servers.access import writable_server
-
-
-@dataclass(frozen=True)
-class Transferred:
-    """What became of a transfer."""
-
-    before: Owner
-    after: Owner
 
 
 class ServerTransfers:

@@ -55,6 +55,7 @@ def new_bundle(form: Mapping[str, str]) -> NewBundle:
         description=form.get("description", "").strip(),
         separator=form.get("separator", ""),
         members=members,
+        org=form.get("org", "") or None,
     )
 
 

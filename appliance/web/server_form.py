@@ -169,6 +169,7 @@ def new_server(form: Mapping[str, str], entry: Entry | None = None) -> NewServer
         config=replace(config, egress=egress),
         credential=credential,
         secrets={**(made.secrets if made else {}), **secrets},
+        org=form.get("org", "") or None,
     )
 
 

@@ -93,3 +93,11 @@ class Owner:
     name: str
     #: How many servers may belong to them; ``None``: any number.
     server_quota: int | None = None
+
+
+@dataclass(frozen=True)
+class Transferred:
+    """What became of a transfer; transferring back to ``before`` undoes it."""
+
+    before: Owner
+    after: Owner

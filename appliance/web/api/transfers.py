@@ -4,7 +4,7 @@ from http import HTTPStatus
 
 from aiohttp import web
 
-from appliance.web.api.bundle_bodies import BundleAnswer
+from appliance.accounts.orgs.model import Transferred
 from appliance.web.api.org_bodies import OwnerAnswer, TransferAnswer, TransferBody
 from appliance.web.keys import BUNDLES, TRANSFERS
 from appliance.web.requests import bundle_of, named, principal_of, server_of
@@ -30,21 +30,25 @@ async def server(request: web.Request, *, body: TransferBody) -> TransferAnswer:
         org=named(body.org) if body.org else None,
         email=body.user.strip(),
     )
-    return TransferAnswer(
-        before=OwnerAnswer.of(done.before), after=OwnerAnswer.of(done.after)
-    )
+    return _answer(done)
 
 
 @routes.post("/api/bundles/{bundle}/transfer", summary="Transfer a bundle")
-async def bundle(request: web.Request, *, body: TransferBody) -> BundleAnswer:
-    """Give a bundle to an organisation, to oneself or, as an administrator, to anybody.
+async def bundle(request: web.Request, *, body: TransferBody) -> TransferAnswer:
+    """Give a bundle to an organisation, to oneself or, as an administrator, to anybody. Transferring back undoes it.
 
     Members that its new owner may not call are left out until the bundle is transferred back.
     """
-    view = await request.app[BUNDLES].transfer(
+    done = await request.app[BUNDLES].transfer(
         principal_of(request),
         bundle_of(request),
         org=named(body.org) if body.org else None,
         email=body.user.strip(),
     )
-    return BundleAnswer.of(view)
+    return _answer(done)
+
+
+def _answer(done: Transferred) -> TransferAnswer:
+    return TransferAnswer(
+        before=OwnerAnswer.of(done.before), after=OwnerAnswer.of(done.after)
+    )

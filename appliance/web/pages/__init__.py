@@ -23,6 +23,7 @@ from appliance.web.pages import (
     marketplace,
     metrics,
     oauth,
+    orgs,
     packages,
     palette,
     patterns,
@@ -35,6 +36,7 @@ from appliance.web.pages import (
     settings,
     source_actions,
     tool_reviews,
+    transfers,
     webhooks,
 )
 from appliance.web.render import set_up
@@ -43,6 +45,8 @@ from appliance.web.render import set_up
 ROUTES = (
     account.routes,
     oauth.routes,
+    orgs.routes,
+    transfers.routes,
     server_actions.routes,
     source_actions.routes,
     servers.routes,

@@ -21,6 +21,7 @@ from appliance.web.pages.bundles import (
 from appliance.web.pages.forms import read_form, refused, see_other
 from appliance.web.pages.tool_calls import CALL_TIMEOUT_S, show_call
 from appliance.web.pages.tool_forms import arguments_of
+from appliance.web.pages.transfers import owners
 from appliance.web.render import page
 from appliance.web.requests import (
     bundle_of,
@@ -40,6 +41,7 @@ async def new(request: web.Request) -> web.Response:
     require_may_create(principal_of(request))
     context = {
         "servers": await own_servers(request),
+        "owners": await owners(request),
         "values": bundle_form.empty_form(),
         "errors": {},
         "problem": None,
@@ -56,7 +58,10 @@ async def create(request: web.Request) -> web.Response:
             principal_of(request), bundle_form.new_bundle(form)
         )
     except DomainError as error:
-        context = {"servers": await own_servers(request)}
+        context = {
+            "servers": await own_servers(request),
+            "owners": await owners(request),
+        }
         return refused(
             request,
             NEW,

@@ -14,6 +14,7 @@ from appliance.web.connect import KEY_PLACEHOLDER, client_configs
 from appliance.web.deeds import may_words
 from appliance.web.keys import BUNDLES, SERVERS
 from appliance.web.pages.tool_forms import ToolForm
+from appliance.web.pages.transfers import transfer_context
 from appliance.web.paging import one_page
 from appliance.web.render import page
 from appliance.web.requests import bundle_of, principal_of
@@ -87,6 +88,7 @@ async def members_context(request: web.Request) -> dict[str, Any]:
     ]
     return {
         **frame,
+        **await transfer_context(request, bundle.org_id, frame),
         "values": {"description": bundle.description, "separator": bundle.separator},
         "members": [
             (member, bundle_form.tool_rows(member, tools)) for member in bundle.members

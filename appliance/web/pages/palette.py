@@ -37,6 +37,7 @@ PAGES = (
     Item("Jobs", "/activity/jobs", "activity", "page", for_admins=True),
     Item("Audit", "/activity/audit", "file-text", "page", for_admins=True),
     Item("API keys", "/settings/keys", "key-round", "page"),
+    Item("Organisations", "/settings/orgs", "users", "page"),
     Item("Sessions and password", "/settings/sessions", "laptop", "page"),
     Item("People", "/settings/people", "users", "page", for_admins=True),
     Item("Health", "/health", "heart-pulse", "page"),

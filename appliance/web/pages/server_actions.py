@@ -24,6 +24,7 @@ from appliance.web.pages.forms import (
 from appliance.web.pages.servers import config_context, connect_page
 from appliance.web.pages.tool_calls import CALL_TIMEOUT_S, show_call
 from appliance.web.pages.tool_forms import arguments_of, tools_of
+from appliance.web.pages.transfers import owners
 from appliance.web.render import page
 from appliance.web.requests import move_time_limit, principal_of, server_of
 
@@ -46,6 +47,7 @@ async def new(request: web.Request) -> web.Response:
     values = server_form.known_form(known) if known else server_form.empty_form()
     context = {
         **_new_context(values),
+        "owners": await owners(request),
         "known": known,
         "values": values,
         "errors": {},
@@ -80,7 +82,11 @@ async def create(request: web.Request) -> web.Response:
             NEW,
             error,
             form={**server_form.empty_form(), **form},
-            context={**_new_context(form), "questions": _questions(entry)},
+            context={
+                **_new_context(form),
+                "owners": await owners(request),
+                "questions": _questions(entry),
+            },
         )
     return created_page(request, view, key)
 

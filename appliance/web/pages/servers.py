@@ -23,6 +23,7 @@ from appliance.web.deeds import may_words
 from appliance.web.keys import CATALOG, SERVERS, SOURCES, TOOL_REVIEWS
 from appliance.web.pages.forms import member
 from appliance.web.pages.tool_forms import tools_of
+from appliance.web.pages.transfers import transfer_context
 from appliance.web.paging import one_page
 from appliance.web.render import narrowed, page
 from appliance.web.requests import principal_of, server_of
@@ -285,6 +286,7 @@ async def config_context(request: web.Request) -> dict[str, Any]:
     )
     return {
         **frame,
+        **await transfer_context(request, view.server.org_id, frame),
         "credential": credential,
         "values": values,
         "errors": {},

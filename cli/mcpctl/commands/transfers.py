@@ -13,6 +13,19 @@ def _body(org: str | None, user: str) -> dict[str, str]:
     return {"org": org} if org else {"user": user}
 
 
+def _give(kind: str, name: str, org: str | None, user: str, *, as_json: bool) -> None:
+    done = client().post(path_of(kind, name, "transfer"), _body(org, user))
+    if as_json:
+        emit_json(done)
+        return
+    before, after = done["before"], done["after"]
+    option = "--org" if before["org_id"] else "--user"
+    click.echo(f"{name} belongs to {after['name']}.")
+    click.echo(
+        f"To undo: mcpctl {kind} transfer {name} {option} {before['name']}", err=True
+    )
+
+
 @click.command("transfer")
 @click.argument("server")
 @click.option("--org", help="To this organisation.")
@@ -20,16 +33,7 @@ def _body(org: str | None, user: str) -> dict[str, str]:
 @json_option
 def server(server: str, org: str | None, user: str, *, as_json: bool) -> None:
     """Give a server to an organisation, to yourself, or (administrators) to anybody."""
-    done = client().post(path_of("servers", server, "transfer"), _body(org, user))
-    if as_json:
-        emit_json(done)
-        return
-    before, after = done["before"], done["after"]
-    option = "--org" if before["org_id"] else "--user"
-    click.echo(f"{server} belongs to {after['name']}.")
-    click.echo(
-        f"To undo: mcpctl servers transfer {server} {option} {before['name']}", err=True
-    )
+    _give("servers", server, org, user, as_json=as_json)
 
 
 @click.command("transfer")
@@ -39,11 +43,4 @@ def server(server: str, org: str | None, user: str, *, as_json: bool) -> None:
 @json_option
 def bundle(bundle: str, org: str | None, user: str, *, as_json: bool) -> None:
     """Give a bundle to an organisation, to yourself, or (administrators) to anybody."""
-    done = client().post(path_of("bundles", bundle, "transfer"), _body(org, user))
-    if as_json:
-        emit_json(done)
-        return
-    click.echo(f"{bundle} belongs to {done['org'] or 'a person'}.")
-    out = [item["server"] for item in done["members"] if not item["is_permitted"]]
-    if out:
-        click.echo(f"Left out, because its owner may not call them: {', '.join(out)}", err=True)  # fmt: skip
+    _give("bundles", bundle, org, user, as_json=as_json)
