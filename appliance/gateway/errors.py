@@ -1,5 +1,7 @@
 """What keeps the gateway from carrying a call. ``http`` says which status each becomes."""
 
+from http import HTTPStatus
+
 from appliance.core.errors import (
     FailedError,
     LimitedError,
@@ -114,3 +116,11 @@ class BodyTooLargeError(FailedError):
     """The request's body is longer than allowed."""
 
     code = "body_too_large"
+
+
+def not_for_clients(name: str, status: int) -> ConnectionLostError:
+    """Return what clients are told of an answer that was for the gateway: its server asks who it is, or is elsewhere."""
+    text = f"The server behind {name} answered {status}."
+    if status == HTTPStatus.UNAUTHORIZED:
+        text = f"The server behind {name} wants authorization of its own (401), and the gateway has none for it."
+    return ConnectionLostError(text)

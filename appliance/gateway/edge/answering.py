@@ -9,7 +9,7 @@ from appliance.gateway.edge.desk import BODYLESS
 from appliance.gateway.edge.sessions import pack, unpack
 from appliance.gateway.edge.states import StreamSigner, is_marked
 from appliance.gateway.edge.telling import Telling
-from appliance.gateway.errors import ConnectionLostError, OverlongAnswerError
+from appliance.gateway.errors import OverlongAnswerError, not_for_clients
 from appliance.gateway.http import messages as http
 from appliance.gateway.http.responses import Head
 from appliance.gateway.protocol import wire
@@ -120,9 +120,7 @@ class Answering(Telling, ABC):
     def _is_unfit(self, head: Head, body: bytes) -> bool:
         """Deal with what clients do not get to see."""
         if head.status in _NOT_FOR_CLIENTS:
-            name = self.plan.route.name
-            text = f"The server behind {name} answered {head.status}."
-            self.fail(ConnectionLostError(text))
+            self.fail(not_for_clients(self.plan.route.name, head.status))
             return True
         if not self.is_direct:
             return False

@@ -14,6 +14,7 @@ from appliance.gateway.errors import (
     ConnectionLostError,
     NotRunningError,
     OverlongAnswerError,
+    not_for_clients,
 )
 from appliance.gateway.http import messages as http
 from appliance.gateway.http.client import NotConnectedError
@@ -100,9 +101,7 @@ class Door:
 
     def refusal(self, answer: UpstreamAnswer) -> DomainError:
         """Return what to tell a client of an answer that is no message."""
-        return ConnectionLostError(
-            f"The server behind {self.route.name} answered {answer.head.status}."
-        )
+        return not_for_clients(self.route.name, answer.head.status)
 
     def check(self, answer: UpstreamAnswer) -> None:
         """Raise ``ConnectionLostError`` if the answer asks for credentials or leads elsewhere."""
