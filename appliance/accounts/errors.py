@@ -74,3 +74,21 @@ class KeyReplacedError(ConflictError):
     """Another key took its place already."""
 
     code = "key_replaced"
+
+
+class UserNotFoundError(NotFoundError):
+    """There is no such person."""
+
+    code = "user_not_found"
+
+
+class LastAdminError(ConflictError):
+    """The box would be left without an administrator."""
+
+    code = "last_admin"
+
+
+class ResetLinkError(InvalidError):
+    """The link to set a password is not known, was used, or ran out."""
+
+    code = "reset_link_unusable"

@@ -64,6 +64,28 @@ class User:
     role: Role
     created_at: datetime
     disabled_at: datetime | None = None
+    #: How many servers of their own they may have; ``None``: any number.
+    server_quota: int | None = None
+
+
+@dataclass(frozen=True)
+class UserChange:
+    """What shall be otherwise with a person; what is ``None`` stays."""
+
+    role: Role | None = None
+    is_disabled: bool | None = None
+    #: Whether ``server_quota`` is meant, which may be ``None`` for any number.
+    sets_quota: bool = False
+    server_quota: int | None = None
+
+
+@dataclass(frozen=True)
+class ResetLink:
+    """By what somebody may set a new password; ``token`` is not kept anywhere."""
+
+    user: User
+    token: str
+    expires_at: datetime
 
 
 @dataclass(frozen=True)

@@ -18,6 +18,7 @@ from appliance.accounts.orgs.store import memberships
 from appliance.accounts.passwords import Passwords, check_strength
 from appliance.accounts.people import PeopleService, add_person
 from appliance.accounts.persons import audit_user, check_email, person_of
+from appliance.accounts.resets import ResetService
 from appliance.core.clock import now
 from appliance.core.ids import key_hash
 from appliance.infra.database import Database
@@ -32,7 +33,7 @@ KEPT = timedelta(days=30)
 
 
 class AccountService:
-    """Who somebody is who comes to the hub. ``keys`` and ``people`` are the rest of what is done with accounts.
+    """Who somebody is who comes to the hub. ``keys``, ``people`` and ``resets`` are the rest of what is done with accounts.
 
     Args:
         open_registration: Whether anybody may register. The first person always may, and becomes administrator.
@@ -44,6 +45,7 @@ class AccountService:
         self._passwords = Passwords()
         self.keys = KeyService(database)
         self.people = PeopleService(database, self._passwords)
+        self.resets = ResetService(database, self._passwords)
         self._open_registration = open_registration
 
     def close(self) -> None:
@@ -109,6 +111,7 @@ class AccountService:
         def write() -> None:
             attempts.was_right(attempt)
             store.set_password(user_id, hashed)
+            store.end_resets(user_id)
             store.revoke_sessions(user_id, but=kept)
             audit_user(principal, "user.change_password", user_id, principal.email)
 
@@ -202,11 +205,12 @@ class AccountService:
     # -- upkeep
 
     async def prune(self) -> None:
-        """Remove sessions that ended and tries that were made a month ago."""
+        """Remove sessions and links that ended and tries that were made a month ago."""
 
         def write() -> None:
             store.prune_sessions(now() - KEPT)
             store.prune_attempts(now() - KEPT)
+            store.prune_resets(now() - KEPT)
 
         await self._database.run(write)
 

@@ -2,12 +2,18 @@
 
 from collections.abc import Collection
 from datetime import datetime
+from typing import Any
 
 from peewee import IntegrityError, fn
 
 from appliance.accounts.errors import EmailTakenError
 from appliance.accounts.model import Role, Session, User
-from appliance.accounts.tables import LoginAttemptRow, SessionRow, UserRow
+from appliance.accounts.tables import (
+    LoginAttemptRow,
+    PasswordResetRow,
+    SessionRow,
+    UserRow,
+)
 from appliance.core.clock import now
 from appliance.infra.database import proxy
 
@@ -18,7 +24,14 @@ ATTEMPTS_LOCK = 0x4D43_5041
 
 
 def _user(row: UserRow) -> User:
-    return User(row.id, row.email, Role(row.role), row.created_at, row.disabled_at)
+    return User(
+        id=row.id,
+        email=row.email,
+        role=Role(row.role),
+        created_at=row.created_at,
+        disabled_at=row.disabled_at,
+        server_quota=row.server_quota,
+    )
 
 
 def _session(row: SessionRow) -> Session:
@@ -89,6 +102,62 @@ def emails(user_ids: Collection[int]) -> dict[int, str]:
 def set_password(user_id: int, password_hash: str) -> None:
     """Replace a password's hash."""
     UserRow.update(password_hash=password_hash).where(UserRow.id == user_id).execute()
+
+
+def count_admins() -> int:
+    """Return how many administrators can sign in."""
+    return int(
+        UserRow.select()
+        .where(UserRow.role == Role.ADMIN.value, UserRow.disabled_at.is_null())
+        .count()
+    )
+
+
+def change_user(user_id: int, **columns: Any) -> None:
+    """Write columns of a person."""
+    UserRow.update(columns).where(UserRow.id == user_id).execute()
+
+
+def add_reset(
+    user_id: int, token_hash: bytes, *, created_by: str, expires_at: datetime
+) -> None:
+    """Insert a link for a new password; those that the person had before end."""
+    end_resets(user_id)
+    PasswordResetRow.create(
+        user_id=user_id,
+        token_hash=token_hash,
+        created_by=created_by,
+        created_at=now(),
+        expires_at=expires_at,
+    )
+
+
+def find_reset(token_hash: bytes) -> User | None:
+    """Return whose link it is, if it works; nobody else uses it until the transaction ends."""
+    row = (
+        PasswordResetRow.select()
+        .where(
+            PasswordResetRow.token_hash == token_hash,
+            PasswordResetRow.used_at.is_null(),
+            PasswordResetRow.expires_at > now(),
+        )
+        .for_update()
+        .first()
+    )
+    found = get_user(row.user_id) if row else None
+    return found[0] if found and not found[0].disabled_at else None
+
+
+def end_resets(user_id: int) -> None:
+    """Let no link set a person's password any more."""
+    PasswordResetRow.update(used_at=now()).where(
+        PasswordResetRow.user_id == user_id, PasswordResetRow.used_at.is_null()
+    ).execute()
+
+
+def prune_resets(before: datetime) -> None:
+    """Remove links that ended before then."""
+    PasswordResetRow.delete().where(PasswordResetRow.expires_at < before).execute()
 
 
 # -- attempts

@@ -1,4 +1,4 @@
-"""People, sessions and keys as rows (migrations 0001 and 0033)."""
+"""People, sessions and keys as rows (migrations 0001, 0033, 0036 and 0038)."""
 
 from peewee import (
     BigAutoField,
@@ -67,6 +67,21 @@ class ApiKeyRow(Table):
 
     class Meta:
         table_name = "api_keys"
+
+
+class PasswordResetRow(Table):
+    """A link by which somebody sets a new password."""
+
+    id = BigAutoField()
+    user_id = BigIntegerField()
+    token_hash = BlobField()
+    created_by = TextField()
+    created_at = DateTimeTZField()
+    expires_at = DateTimeTZField()
+    used_at = DateTimeTZField(null=True)
+
+    class Meta:
+        table_name = "password_resets"
 
 
 class LoginAttemptRow(Table):

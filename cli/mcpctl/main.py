@@ -33,6 +33,7 @@ COMMANDS = {
     "verify": "mcpctl.commands.verify:verify",
     "audit": "mcpctl.commands.audit:audit",
     "jobs": "mcpctl.commands.jobs:jobs",
+    "users": "mcpctl.commands.users:users",
     "keys": "mcpctl.commands.keys:keys",
     "health": "mcpctl.commands.system:health",
     "version": "mcpctl.commands.system:version",

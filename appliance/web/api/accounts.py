@@ -31,6 +31,13 @@ class NewPassword(Input):
     new: SecretStr = Field(max_length=1024, description="At least 10 characters.")
 
 
+class ResetBody(Input):
+    """A new password, by link."""
+
+    token: SecretStr = Field(max_length=200, description="From the link.")
+    new: SecretStr = Field(max_length=1024, description="At least 10 characters.")
+
+
 class UserAnswer(BaseModel):
     """A person."""
 
@@ -39,6 +46,9 @@ class UserAnswer(BaseModel):
     role: Role
     created_at: datetime
     disabled_at: datetime | None
+    server_quota: int | None = Field(
+        description="How many servers of their own they may have; null: any number."
+    )
 
     @classmethod
     def of(cls, user: User) -> Self:
@@ -148,4 +158,18 @@ async def change_password(request: web.Request, *, body: NewPassword) -> None:
         principal_of(request),
         body.current.get_secret_value(),
         body.new.get_secret_value(),
+    )
+
+
+@routes.post(
+    "/api/password-resets",
+    summary="Set a password by link",
+    access=Access.PUBLIC,
+    status=HTTPStatus.NO_CONTENT,
+    errors=(HTTPStatus.TOO_MANY_REQUESTS,),
+)
+async def reset_password(request: web.Request, *, body: ResetBody) -> None:
+    """Set the password of whoever an administrator made the link for; it works once, and ends their sessions."""
+    await request.app[ACCOUNTS].resets.redeem(
+        body.token.get_secret_value(), body.new.get_secret_value()
     )

@@ -1,17 +1,22 @@
 """/api/users: people, for administrators."""
 
+from datetime import datetime, timedelta
 from http import HTTPStatus
+from urllib.parse import urlencode
 
 from aiohttp import web
 from pydantic import BaseModel, Field, SecretStr
 
-from appliance.accounts.model import Role
+from appliance.accounts.model import Role, UserChange
+from appliance.accounts.people import MAX_QUOTA
 from appliance.web.api.accounts import Credentials, UserAnswer
 from appliance.web.keys import ACCOUNTS
-from appliance.web.requests import Access, principal_of
+from appliance.web.parsing import Input
+from appliance.web.requests import Access, own_url, principal_of
 from appliance.web.routes import Routes
 
 routes = Routes("users")
+USER = "/api/users/{user_id:[0-9]{1,18}}"
 
 #: Told in the document; the service checks, in words that are better than a pattern's.
 EMAIL_PATTERN = '^[^@\\s,;<>"]+@[^@\\s,;<>"]+$'
@@ -27,6 +32,35 @@ class NewUserBody(Credentials):
         json_schema_extra={"minLength": 10},
     )
     role: Role = Field(Role.MEMBER, description="What they may do.")
+
+
+class UserChangeBody(Input):
+    """What shall be otherwise; what is absent stays."""
+
+    role: Role | None = Field(None, description="What they may do.")
+    disabled: bool | None = Field(
+        None,
+        description="true: they are signed out, and neither password, key nor token opens anything.",
+    )
+    server_quota: int | None = Field(
+        None,
+        ge=0,
+        le=MAX_QUOTA,
+        description="How many servers of their own they may have; null: any number.",
+    )
+
+
+class ResetLinkBody(Input):
+    """A link to make."""
+
+    hours: int = Field(24, ge=1, le=168, description="How long it works.")
+
+
+class ResetLinkAnswer(BaseModel):
+    """A link by which somebody sets a new password."""
+
+    url: str = Field(description="Shown this once; hand it over. It works once.")
+    expires_at: datetime
 
 
 class UserList(BaseModel):
@@ -55,3 +89,59 @@ async def create_user(request: web.Request, *, body: NewUserBody) -> UserAnswer:
         principal_of(request), body.email, body.password.get_secret_value(), body.role
     )
     return UserAnswer.of(user)
+
+
+@routes.get(USER, summary="Show a person", access=Access.ADMIN)
+async def show_user(request: web.Request) -> UserAnswer:
+    """One person; for administrators."""
+    user = await request.app[ACCOUNTS].people.get(
+        principal_of(request), _user_id(request)
+    )
+    return UserAnswer.of(user)
+
+
+@routes.patch(
+    USER,
+    summary="Change a person",
+    access=Access.ADMIN,
+    errors=(HTTPStatus.CONFLICT,),
+)
+async def change_user(request: web.Request, *, body: UserChangeBody) -> UserAnswer:
+    """Change somebody's role or quota, disable or enable them; for administrators, of whom one stays."""
+    change = UserChange(
+        role=body.role,
+        is_disabled=body.disabled,
+        sets_quota="server_quota" in body.model_fields_set,
+        server_quota=body.server_quota,
+    )
+    user = await request.app[ACCOUNTS].people.change(
+        principal_of(request), _user_id(request), change
+    )
+    return UserAnswer.of(user)
+
+
+@routes.post(
+    f"{USER}/reset-link",
+    summary="Make a link for a new password",
+    access=Access.ADMIN,
+    status=HTTPStatus.CREATED,
+)
+async def create_reset_link(
+    request: web.Request, *, body: ResetLinkBody
+) -> ResetLinkAnswer:
+    """Make a link by which somebody sets a new password, once; earlier links of theirs end. For administrators."""
+    link = await request.app[ACCOUNTS].resets.create(
+        principal_of(request), _user_id(request), lasts=timedelta(hours=body.hours)
+    )
+    return ResetLinkAnswer(
+        url=reset_url(request, link.token), expires_at=link.expires_at
+    )
+
+
+def reset_url(request: web.Request, token: str) -> str:
+    """Return where a password is set; the token stands in the query, which no log keeps."""
+    return f"{own_url(request)}/reset-password?{urlencode({'token': token})}"
+
+
+def _user_id(request: web.Request) -> int:
+    return int(request.match_info["user_id"])

@@ -27,6 +27,7 @@ from appliance.web.pages import (
     packages,
     palette,
     patterns,
+    people,
     registry,
     secrets,
     server_actions,
@@ -76,6 +77,7 @@ ROUTES = (
     health.routes,
     palette.routes,
     patterns.routes,
+    people.routes,
 )
 
 

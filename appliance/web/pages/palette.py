@@ -38,7 +38,7 @@ PAGES = (
     Item("Audit", "/activity/audit", "file-text", "page", for_admins=True),
     Item("API keys", "/settings/keys", "key-round", "page"),
     Item("Organisations", "/settings/orgs", "users", "page"),
-    Item("Sessions and password", "/settings/sessions", "laptop", "page"),
+    Item("Profile, sessions and password", "/settings/sessions", "laptop", "page"),
     Item("People", "/settings/people", "users", "page", for_admins=True),
     Item("Health", "/health", "heart-pulse", "page"),
     Item("Patterns", "/patterns", "layout-grid", "page", for_admins=True),

@@ -1,23 +1,17 @@
-"""A person's sessions and password, and for administrators the people."""
+"""A person's profile: who they are, their sessions and their password."""
 
 from typing import Any
 
 from aiohttp import web
 
-from appliance.accounts.model import Role
 from appliance.core.errors import DomainError, InvalidError, NotFoundError
 from appliance.web.keys import ACCOUNTS
-from appliance.web.pages.forms import member, read_form, refused, see_other
+from appliance.web.pages.forms import read_form, refused, see_other
 from appliance.web.render import page
-from appliance.web.requests import Access, access, principal_of
+from appliance.web.requests import principal_of
 
 routes = web.RouteTableDef()
 SESSIONS = "pages/settings/sessions.html"
-PEOPLE = "pages/settings/people.html"
-ROLES = tuple(
-    (role.value, role.value.capitalize())
-    for role in (Role.MEMBER, Role.READER, Role.ADMIN)
-)
 _EMPTY: dict[str, Any] = {"values": {}, "errors": {}, "problem": None}
 
 
@@ -68,39 +62,3 @@ def _named(error: DomainError) -> DomainError:
 
 async def _sessions(request: web.Request) -> dict[str, Any]:
     return {"sessions": await request.app[ACCOUNTS].sessions(principal_of(request))}
-
-
-@routes.get("/settings/people")
-@access(Access.ADMIN)
-async def people(request: web.Request) -> web.Response:
-    """Show everybody."""
-    return page(request, PEOPLE, {**await _people(request), **_EMPTY})
-
-
-@routes.post("/settings/people")
-@access(Access.ADMIN)
-async def add_person(request: web.Request) -> web.Response:
-    """Add somebody."""
-    form = await read_form(request)
-    try:
-        role = member(Role, form.get("role", ""))
-        if role is None:
-            raise InvalidError.field("role", "choose one of the list")
-        await request.app[ACCOUNTS].people.add(
-            principal_of(request),
-            form.get("email", ""),
-            form.get("password", ""),
-            role,
-        )
-    except DomainError as error:
-        return refused(
-            request, PEOPLE, error, form=form, context=await _people(request)
-        )
-    return see_other("/settings/people")
-
-
-async def _people(request: web.Request) -> dict[str, Any]:
-    return {
-        "users": await request.app[ACCOUNTS].people.list(principal_of(request)),
-        "roles": ROLES,
-    }
