@@ -9,10 +9,12 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 
+from appliance.bootstrap import issuer_check
 from appliance.infra.database import Database
 from appliance.infra.sealing import Sealer
 from appliance.oauth.issuers import OtherIssuer
 from appliance.oauth.keys import TokenKeys
+from appliance.web.health import DegradedError
 from tests.fakes.homemade_issuer import HomemadeIssuer
 
 
@@ -95,11 +97,18 @@ async def test_what_the_issuer_withdraws_is_gone_and_what_stays_is_not_touched(
 async def test_an_issuer_that_is_away_keeps_its_keys(
     database: Database, published: Published, issuer: OtherIssuer
 ) -> None:
+    tells = issuer_check(issuer)
+    with pytest.raises(DegradedError, match="not asked yet"):
+        await tells()
     published.publish(HomemadeIssuer("x"))
     await issuer.look()
+    assert published.url in await tells()
     published.documents.clear()
 
     await issuer.look()
+
+    with pytest.raises(DegradedError, match="404"):
+        await tells()
 
     state = await issuer.state()
     assert "404" in state.error
