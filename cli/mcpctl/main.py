@@ -35,6 +35,7 @@ COMMANDS = {
     "jobs": "mcpctl.commands.jobs:jobs",
     "users": "mcpctl.commands.users:users",
     "keys": "mcpctl.commands.keys:keys",
+    "oauth": "mcpctl.commands.oauth:oauth",
     "health": "mcpctl.commands.system:health",
     "version": "mcpctl.commands.system:version",
 }

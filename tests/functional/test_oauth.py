@@ -1,6 +1,7 @@
 """The authorization server as clients and browsers meet it: the way through, and the doors that must be shut."""
 
 import asyncio
+import re
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -572,3 +573,51 @@ async def test_what_one_granted_others_do_not_see_or_take_back(
     assert grant_id in {item["id"] for item in mine["items"]}
     assert theirs["items"] == []
     assert revoked.status == 404
+
+
+# -- for people
+
+
+async def test_a_person_sees_what_they_allowed_and_takes_it_back(
+    site: Site, client: Client
+) -> None:
+    carol = await site.hub.sign_in("dan@example.org", Role.MEMBER)
+    await site.hub.host(carol, "dans")
+    found = await client.tokens(resource=f"{GATEWAY}/servers/dans/mcp")
+    grant_id = claims_of(found["access_token"])["gid"]
+
+    before = await site.hub.page("/settings/apps")
+    revoked = await site.hub.post(f"/settings/apps/grants/{grant_id}/revoke")
+    after = await site.hub.page("/settings/apps")
+
+    assert "Test client" in before
+    assert "server dans" in before
+    assert revoked.status == 303
+    assert "Test client" not in after
+    assert grant_id in await site.revoked()
+
+
+async def test_the_secret_of_a_machine_client_is_shown_once_and_exchanged(
+    site: Site,
+) -> None:
+    made = await site.hub.post("/settings/apps/clients", name="nightly", scope="")
+    shown = await made.text()
+    secret = re.findall(r"mcpo_[\w-]{43}", shown)[0]
+    client_id = re.findall(r"machine-[0-9a-f]{16}", shown)[0]
+    machine = Client(site.hub, client_id, secret=secret)
+    asked = {
+        "grant_type": "client_credentials",
+        "resource": f"{GATEWAY}/servers/dans/mcp",
+    }
+
+    later = await site.hub.page("/settings/apps")
+    again = await site.hub.post(f"/settings/apps/clients/{client_id}/rotate")
+    new = re.findall(r"mcpo_[\w-]{43}", await again.text())[0]
+    old_status, _ = await machine.token(**asked)
+    machine.secret = new
+    new_status, _ = await machine.token(**asked)
+    nameless = await site.hub.post("/settings/apps/clients", name=" ")
+
+    assert secret not in later
+    assert (old_status, new_status) == (200, 200)
+    assert nameless.status == 422

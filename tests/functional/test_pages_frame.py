@@ -14,6 +14,7 @@ PAGES_OF_ANYBODY = [
     "/servers",
     "/servers/new",
     "/settings/keys",
+    "/settings/apps",
     "/settings/sessions",
     "/health",
 ]

@@ -58,6 +58,11 @@ PROOFS = (
         "ten ways of using clients of others, at three builds of a server: list, call, progress, cancel, ask back",
     ),
     Proof(
+        "oauth-clients",
+        3,
+        "four clients of others go through sign-in and consent in a browser, by document and by registration",
+    ),
+    Proof(
         "no-leaks",
         2,
         "1,000 clients vanish in the middle, workers and bridge are killed: all is back within 10 s",

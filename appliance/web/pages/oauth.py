@@ -116,6 +116,4 @@ def _leave(
 def _isolated(answer: web.Response) -> web.Response:
     """Leave alone the window that opened this one: clients that are pages wait there for what comes of it."""
     answer.headers["Cross-Origin-Opener-Policy"] = "unsafe-none"
-    # Where a code goes, no address of this page goes along.
-    answer.headers["Referrer-Policy"] = "no-referrer"
     return answer

@@ -39,6 +39,8 @@ PAGES = (
     Item("API keys", "/settings/keys", "key-round", "page"),
     Item("Organisations", "/settings/orgs", "users", "page"),
     Item("Profile, sessions and password", "/settings/sessions", "laptop", "page"),
+    Item("Connected apps", "/settings/apps", "plug", "page"),
+    Item("Sessions and password", "/settings/sessions", "laptop", "page"),
     Item("People", "/settings/people", "users", "page", for_admins=True),
     Item("Health", "/health", "heart-pulse", "page"),
     Item("Patterns", "/patterns", "layout-grid", "page", for_admins=True),
