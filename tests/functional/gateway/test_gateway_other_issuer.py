@@ -1,7 +1,9 @@
 """A real OpenID Connect provider in the place of the built-in authorization server, and the Python SDK between the two."""
 
 import asyncio
+import os
 import re
+import signal
 import subprocess
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -38,10 +40,14 @@ def provider() -> Iterator[str]:
         env=environment({}),
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
+        # Node is the child of what is started here.
+        start_new_session=True,
     ) as running:
-        wait_until(lambda: accepts(port), "the provider listens", within_s=60)
-        yield f"http://127.0.0.1:{port}"
-        running.kill()
+        try:
+            wait_until(lambda: accepts(port), "the provider listens", within_s=60)
+            yield f"http://127.0.0.1:{port}"
+        finally:
+            os.killpg(running.pid, signal.SIGKILL)
 
 
 class Kept:
