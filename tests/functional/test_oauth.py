@@ -300,6 +300,27 @@ async def test_a_refresh_token_that_comes_twice_ends_the_whole_grant(
     assert claims_of(second["access_token"])["gid"] in await site.revoked()
 
 
+async def test_a_code_of_one_issuer_is_worth_nothing_to_another(
+    site: Site, client: Client
+) -> None:
+    code = await client.code(**bobs())
+    form = {
+        "grant_type": "authorization_code",
+        "client_id": client.client_id,
+        "code": code,
+        "redirect_uri": client.redirect_uri,
+        "code_verifier": client.verifier,
+    }
+
+    # The same hub under another name is another issuer: a client that was mixed up must not get a token.
+    response = await site.hub.client.post(
+        "/oauth/token", data=form, headers={"Host": "other.example.org"}
+    )
+
+    assert response.status == 400
+    assert (await response.json())["error"] == "invalid_grant"
+
+
 async def test_a_code_is_worth_nothing_to_another_client(
     site: Site, client: Client
 ) -> None:
@@ -581,8 +602,8 @@ async def test_what_one_granted_others_do_not_see_or_take_back(
 async def test_a_person_sees_what_they_allowed_and_takes_it_back(
     site: Site, client: Client
 ) -> None:
-    carol = await site.hub.sign_in("dan@example.org", Role.MEMBER)
-    await site.hub.host(carol, "dans")
+    dan = await site.hub.sign_in("dan@example.org", Role.MEMBER)
+    await site.hub.host(dan, "dans")
     found = await client.tokens(resource=f"{GATEWAY}/servers/dans/mcp")
     grant_id = claims_of(found["access_token"])["gid"]
 
@@ -600,6 +621,8 @@ async def test_a_person_sees_what_they_allowed_and_takes_it_back(
 async def test_the_secret_of_a_machine_client_is_shown_once_and_exchanged(
     site: Site,
 ) -> None:
+    eve = await site.hub.sign_in("eve@example.org", Role.MEMBER)
+    await site.hub.host(eve, "eves")
     made = await site.hub.post("/settings/apps/clients", name="nightly", scope="")
     shown = await made.text()
     secret = re.findall(r"mcpo_[\w-]{43}", shown)[0]
@@ -607,7 +630,7 @@ async def test_the_secret_of_a_machine_client_is_shown_once_and_exchanged(
     machine = Client(site.hub, client_id, secret=secret)
     asked = {
         "grant_type": "client_credentials",
-        "resource": f"{GATEWAY}/servers/dans/mcp",
+        "resource": f"{GATEWAY}/servers/eves/mcp",
     }
 
     later = await site.hub.page("/settings/apps")

@@ -63,6 +63,11 @@ PROOFS = (
         "four clients of others go through sign-in and consent in a browser, by document and by registration",
     ),
     Proof(
+        "auth-conformance",
+        1,
+        "the official suite's scenarios for authorization servers, at every revision that it has them for",
+    ),
+    Proof(
         "no-leaks",
         2,
         "1,000 clients vanish in the middle, workers and bridge are killed: all is back within 10 s",

@@ -40,7 +40,7 @@ def prove() -> None:
         pem = certificate(Path(directory))
         with (
             _serving(pem) as served,
-            _server() as port,
+            conformance_server() as port,
             Appliance.temporary(
                 gw_workers=2,
                 remote_allow_private=True,
@@ -167,7 +167,7 @@ def _serving(pem: Path) -> Iterator[Documents]:
 
 
 @contextmanager
-def _server() -> Iterator[int]:
+def conformance_server() -> Iterator[int]:
     """Run a server that the appliance only passes on to."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))

@@ -3,14 +3,22 @@
 import secrets
 from collections.abc import Callable
 from datetime import timedelta
+from pathlib import Path
 
 import jwt
 import pytest
 
 from appliance.accounts.model import SYSTEM
+from appliance.accounts.service import AccountService
+from appliance.accounts.store import add_attempts
 from appliance.core.clock import now
 from appliance.infra.database import Database
 from appliance.infra.sealing import Sealer
+from appliance.oauth.client_store import prune
+from appliance.oauth.clients import PER_ADDRESS, Clients
+from appliance.oauth.errors import OAuthError, TooManyRegistrationsError
+from appliance.oauth.fetching import Fetcher
+from appliance.oauth.grant_store import add_grant, note_token, revoke
 from appliance.oauth.keys import TokenKeys
 from appliance.oauth.model import Claims
 from appliance.oauth.tokens import claims_of, sign
@@ -67,3 +75,92 @@ async def test_a_key_that_was_exchanged_signs_no_more_but_goes_on_checking(
     assert (await keys.signer()).kid == fresh != before.kid
     assert {row[1] for row in seen_by_gateway()} == {before.kid, fresh}
     assert [key["kid"] for key in (await keys.jwks())["keys"]] == [fresh, before.kid]
+
+
+async def test_a_key_that_cannot_be_opened_any_more_gives_way_to_a_new_one(
+    database: Database, keys: TokenKeys
+) -> None:
+    lost = await keys.signer()
+
+    found = await TokenKeys(database, Sealer(secrets.token_bytes(32))).signer()
+
+    assert found.kid != lost.kid
+    assert {key["kid"] for key in (await keys.jwks())["keys"]} == {lost.kid, found.kid}
+
+
+# -- clients
+
+
+def _clients(database: Database) -> Clients:
+    return Clients(database, Fetcher((), Path("/none")), registers=True)
+
+
+async def test_one_address_registers_only_so_many_clients(database: Database) -> None:
+    clients = _clients(database)
+    subject = ("oauth-register:192.0.2.1",)
+    for _ in range(PER_ADDRESS - 1):
+        await database.run(add_attempts, subject, succeeded=False)
+    wanted = {"redirect_uris": ["http://localhost/"]}
+
+    await clients.register(wanted, address="192.0.2.1")
+    with pytest.raises(TooManyRegistrationsError) as refusal:
+        await clients.register(wanted, address="192.0.2.1")
+    await clients.register(wanted, address="192.0.2.2")
+
+    assert 0 < refusal.value.retry_after_s <= 3600
+
+
+async def test_registration_may_be_closed(database: Database) -> None:
+    closed = Clients(database, Fetcher((), Path("/none")), registers=False)
+
+    with pytest.raises(OAuthError, match="metadata document"):
+        await closed.register({"redirect_uris": ["http://localhost/"]}, address="")
+
+
+async def test_a_client_that_nobody_granted_anything_is_forgotten(
+    database: Database,
+) -> None:
+    clients = _clients(database)
+    wanted = {"redirect_uris": ["http://localhost/"]}
+    idle, _ = await clients.register(wanted, address="")
+    used, _ = await clients.register(wanted, address="")
+    user = await AccountService(database).register("ada@example.org", "a long password")
+
+    def write() -> int:
+        add_grant(
+            user.id, used.client_id, issuer="i", resource="r", scope=("mcp:read",)
+        )
+        return prune(unused_before=now() + timedelta(hours=1))
+
+    assert await database.run(write) == 1
+    assert (await clients.find(used.client_id)).client_id == used.client_id
+    with pytest.raises(OAuthError):
+        await clients.find(idle.client_id)
+
+
+async def test_a_grant_that_ended_is_known_to_gateways_while_its_token_may_be_good(
+    database: Database,
+) -> None:
+    clients = _clients(database)
+    client, _ = await clients.register(
+        {"redirect_uris": ["http://localhost/"]}, address=""
+    )
+    user = await AccountService(database).register("ada@example.org", "a long password")
+
+    def write(*, minutes: int) -> int:
+        found = add_grant(
+            user.id, client.client_id, issuer="i", resource="r", scope=("mcp:read",)
+        )
+        note_token(found.id, now() + timedelta(minutes=minutes))
+        revoke(found.id, "for a test")
+        return found.id
+
+    alive = await database.run(write, minutes=5)
+    await database.run(write, minutes=-5)
+    rows = await database.run(
+        lambda: database.peewee.execute_sql(
+            "SELECT grant_id FROM gateway_revoked_grants"
+        ).fetchall()
+    )
+
+    assert rows == [(alive,)]
