@@ -15,8 +15,8 @@ from appliance.runtimes.ports import Executor
 from appliance.servers.service import RECONCILE, lane_of
 from appliance.servers.tasks import Sweep
 
-#: Every so many looks everybody is reconciled, whatever this rule misses.
-ALL_EVERY = 10
+#: In so many looks everybody has had a turn at being reconciled, whatever the rule of rest misses.
+LOOKS_FOR_ALL = 10
 
 _SERVERS = """
 SELECT s.id, s.desired_state, s.status,
@@ -33,10 +33,16 @@ States = Mapping[str, tuple[int, InstanceState]]
 
 
 class Glance:
-    """Asks for the reconciliation of every server that does not rest; of everybody now and then."""
+    """Asks for the reconciliation of every server that does not rest, and of a part of the others in turn.
+
+    Args:
+        database: Says what is wanted.
+        executor: Says what runs.
+        sweep: Asks for everybody's reconciliation: at the first look, and while the executor does not answer.
+    """
 
     def __init__(self, database: Database, executor: Executor, sweep: Sweep) -> None:
-        """Keep the collaborators; the first look is at everybody."""
+        """Keep the collaborators."""
         self._database = database
         self._executor = executor
         self._sweep = sweep
@@ -44,12 +50,13 @@ class Glance:
 
     async def __call__(self) -> None:
         """Look once."""
-        states = await self._states() if self._looks % ALL_EVERY else None
+        states = await self._states() if self._looks else None
+        turn = self._looks % LOOKS_FOR_ALL
         self._looks += 1
         if states is None:
             await self._sweep()
         else:
-            await self._database.run(_enqueue_restless, states)
+            await self._database.run(_enqueue_some, states, turn)
 
     async def _states(self) -> States | None:
         """Return what the engine has; ``None`` while it does not answer, which each server then says in its status."""
@@ -59,12 +66,13 @@ class Glance:
             return None
 
 
-def _enqueue_restless(states: States) -> None:
+def _enqueue_some(states: States, turn: int) -> None:
     of_server: dict[int, dict[str, InstanceState]] = {}
     for container_id, (server_id, state) in states.items():
         of_server.setdefault(server_id, {})[container_id] = state
     for server_id, *row in proxy.execute_sql(_SERVERS).fetchall():
-        if not rests(row, of_server.get(server_id, {})):
+        is_its_turn = server_id % LOOKS_FOR_ALL == turn
+        if is_its_turn or not rests(row, of_server.get(server_id, {})):
             enqueue(RECONCILE, {"server_id": server_id}, lane=lane_of(server_id))
 
 
