@@ -231,7 +231,11 @@ async def make_hub(  # noqa: PLR0915 - one object after another, which is the po
     metrics = Metrics()
     events = EventLog(database)
     audit = AuditTrail(database, keep_days=settings.audit_retention_days)
-    accounts = AccountService(database, open_registration=settings.open_registration)
+    accounts = AccountService(
+        database,
+        settings.jwt_secret.get_secret_value().encode(),
+        open_registration=settings.open_registration,
+    )
 
     ledger = LedgerService(
         database,
@@ -717,7 +721,7 @@ async def create_user(
     """
     await asyncio.to_thread(bring_schema_up, settings)
     database = Database(database_url(settings), size=2)
-    accounts = AccountService(database)
+    accounts = AccountService(database, settings.jwt_secret.get_secret_value().encode())
     chosen = password or secrets.token_urlsafe(15)
     try:
         role = Role.ADMIN if is_admin else Role.MEMBER

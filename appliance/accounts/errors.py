@@ -92,3 +92,32 @@ class ResetLinkError(InvalidError):
     """The link to set a password is not known, was used, or ran out."""
 
     code = "reset_link_unusable"
+
+
+class CodeRequiredError(UnauthenticatedError):
+    """The password is right; a code of the second factor is missing."""
+
+    code = "code_required"
+
+    def __init__(self, detail: str, *, ticket: str, hint: str = "") -> None:
+        """Keep what the browser carries to the second step; it is no part of the answer."""
+        super().__init__(detail, hint=hint)
+        self.ticket = ticket
+
+
+class WrongCodeError(UnauthenticatedError):
+    """The code of the second factor is not right, or was used."""
+
+    code = "wrong_code"
+
+
+class FactorIsOnError(ConflictError):
+    """A second factor is on already."""
+
+    code = "second_factor_on"
+
+
+class FactorNotFoundError(NotFoundError):
+    """There is no second factor."""
+
+    code = "no_second_factor"

@@ -4,11 +4,13 @@ import hmac
 import secrets
 from datetime import timedelta
 
-from appliance.accounts import attempts, store
+from appliance.accounts import attempts, store, tickets
 from appliance.accounts.attempts import MAX_EMAIL, Attempt
 from appliance.accounts.errors import (
+    CodeRequiredError,
     RegistrationClosedError,
     SessionNotFoundError,
+    WrongCodeError,
     WrongCredentialsError,
 )
 from appliance.accounts.key_scopes import require_whole
@@ -19,9 +21,11 @@ from appliance.accounts.passwords import Passwords, check_strength
 from appliance.accounts.people import PeopleService, add_person
 from appliance.accounts.persons import audit_user, check_email, person_of
 from appliance.accounts.resets import ResetService
+from appliance.accounts.second_factor import SecondFactor, is_on
 from appliance.core.clock import now
 from appliance.core.ids import key_hash
 from appliance.infra.database import Database
+from appliance.infra.sealing import Sealer
 from appliance.observability.audit import Outcome, record
 
 #: How long a session lasts after its last use.
@@ -33,18 +37,25 @@ KEPT = timedelta(days=30)
 
 
 class AccountService:
-    """Who somebody is who comes to the hub. ``keys``, ``people`` and ``resets`` are the rest of what is done with accounts.
+    """Who somebody is who comes to the hub.
+
+    ``keys``, ``people``, ``resets`` and ``factor`` are the rest of what is done with accounts.
 
     Args:
+        secret: JWT_SECRET; seals the secrets of second factors.
         open_registration: Whether anybody may register. The first person always may, and becomes administrator.
     """
 
-    def __init__(self, database: Database, *, open_registration: bool = False) -> None:
+    def __init__(
+        self, database: Database, secret: bytes, *, open_registration: bool = False
+    ) -> None:
         """Keep the database."""
         self._database = database
         self._passwords = Passwords()
         self.keys = KeyService(database)
         self.people = PeopleService(database, self._passwords)
+        self._sealer = Sealer(secret)
+        self.factor = SecondFactor(database, self._sealer)
         self.resets = ResetService(database, self._passwords)
         self._open_registration = open_registration
 
@@ -120,25 +131,79 @@ class AccountService:
     # -- signing in
 
     async def login(
-        self, email: str, password: str, *, address: str = "", user_agent: str = ""
+        self,
+        email: str,
+        password: str,
+        code: str = "",
+        *,
+        address: str = "",
+        user_agent: str = "",
     ) -> SignedIn:
         """Open a session.
 
         Raises:
             WrongCredentialsError: E-mail and password do not belong together.
+            CodeRequiredError: They do, and there is a second factor; no session is open yet.
+            WrongCodeError: The code of the second factor is not right.
             TooManyAttemptsError: Too many tries failed, for this e-mail or from this address.
         """
-        subject = attempts.email_subject(email)
-        attempt = await self._database.run(
-            attempts.begin, subject, f"address:{address}"
-        )
+        attempt = await self._begin(email, address)
         found = await self._database.run(store.find_user, email.strip())
         user, hashed = found or (None, None)
         matches = await self._passwords.verify(password, hashed)
-        if user is None or not matches or user.disabled_at:
+        if user is None or hashed is None or not matches or user.disabled_at:
             await self._database.run(_note_refusal, email)
             raise WrongCredentialsError("E-mail and password do not belong together.")
-        return await self._database.run(_open_session, user, attempt, user_agent)
+        if not code and await self._database.run(is_on, user.id):
+            # Taken back, and earlier failures not forgiven: else the password would buy any number of codes.
+            await self._database.run(store.forget_attempts, attempt.ids)
+            raise CodeRequiredError(
+                "A code of your second factor is needed.",
+                ticket=tickets.issue(self._sealer, user.id, hashed),
+                hint="Give the code of your app, or a recovery code, as code.",
+            )
+        return await self._open(user, attempt, code, user_agent)
+
+    async def login_with_code(
+        self, ticket: str, code: str, *, address: str = "", user_agent: str = ""
+    ) -> SignedIn:
+        """Open a session for whoever showed the right password a moment ago.
+
+        Args:
+            ticket: Of ``CodeRequiredError``.
+
+        Raises:
+            WrongCredentialsError: The ticket ran out, or is none.
+            WrongCodeError: The code is not right.
+            TooManyAttemptsError: Too many tries failed.
+        """
+        held = tickets.holder(self._sealer, ticket)
+        found = await self._database.run(store.get_user, held[0]) if held else None
+        if not held or not found or not tickets.fits(held[1], found[1]):
+            raise WrongCredentialsError("This took too long: sign in again.")
+        user = found[0]
+        attempt = await self._begin(user.email, address)
+        if user.disabled_at:
+            raise WrongCredentialsError("This took too long: sign in again.")
+        return await self._open(user, attempt, code, user_agent)
+
+    async def _begin(self, email: str, address: str) -> Attempt:
+        subject = attempts.email_subject(email)
+        return await self._database.run(attempts.begin, subject, f"address:{address}")
+
+    async def _open(
+        self, user: User, attempt: Attempt, code: str, user_agent: str
+    ) -> SignedIn:
+        def write() -> SignedIn:
+            if is_on(user.id):
+                self.factor.check(user.id, code)
+            return _open_session(user, attempt, user_agent)
+
+        try:
+            return await self._database.run(write)
+        except WrongCodeError:
+            await self._database.run(_note_refusal, user.email)
+            raise
 
     async def logout(self, principal: Principal) -> None:
         """End the session that the principal came with; a key stays as it is."""

@@ -1,4 +1,4 @@
-"""People, sessions and keys as rows (migrations 0001, 0033, 0036 and 0038)."""
+"""People, sessions and keys as rows (migrations 0001, 0033, 0036, 0038 and 0039)."""
 
 from peewee import (
     BigAutoField,
@@ -82,6 +82,31 @@ class PasswordResetRow(Table):
 
     class Meta:
         table_name = "password_resets"
+
+
+class TotpRow(Table):
+    """What a person's app was given."""
+
+    user_id = BigIntegerField(primary_key=True)
+    secret = BlobField()
+    created_at = DateTimeTZField()
+    confirmed_at = DateTimeTZField(null=True)
+    last_step = BigIntegerField(null=True)
+
+    class Meta:
+        table_name = "user_totp"
+
+
+class RecoveryCodeRow(Table):
+    """A code for when the app is gone."""
+
+    id = BigAutoField()
+    user_id = BigIntegerField()
+    code_hash = BlobField()
+    used_at = DateTimeTZField(null=True)
+
+    class Meta:
+        table_name = "recovery_codes"
 
 
 class LoginAttemptRow(Table):

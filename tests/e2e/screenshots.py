@@ -21,6 +21,7 @@ INSIDE = (
     "/activity/audit",
     "/settings/keys",
     "/settings/sessions",
+    "/settings/totp",
     "/settings/people",
     "/registry",
     "/health",

@@ -144,7 +144,11 @@ def services_for(
     )
     return Services(
         settings=settings,
-        accounts=AccountService(database, open_registration=settings.open_registration),
+        accounts=AccountService(
+            database,
+            settings.jwt_secret.get_secret_value().encode(),
+            open_registration=settings.open_registration,
+        ),
         orgs=OrgService(database, holds=holdings),
         invitations=InvitationService(database),
         transfers=ServerTransfers(database),

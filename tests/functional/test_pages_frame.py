@@ -16,6 +16,7 @@ PAGES_OF_ANYBODY = [
     "/settings/keys",
     "/settings/apps",
     "/settings/sessions",
+    "/settings/totp",
     "/health",
 ]
 PAGES_OF_ADMINS = [

@@ -10,7 +10,7 @@ from appliance.sources.model import Ecosystem, PackageSource
 
 async def ada(database: Database) -> User:
     """Return the first person of an installation."""
-    accounts = AccountService(database)
+    accounts = AccountService(database, b"s" * 32)
     user = await accounts.register("ada@example.org", "a long enough password")
     accounts.close()
     return user

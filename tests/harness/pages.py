@@ -188,7 +188,7 @@ async def hub(database: Database, **settings: Any) -> AsyncIterator[Hub]:
     builds = await asyncio.to_thread(
         BuildService, database, engine, chosen, owner=OWNER
     )
-    events, accounts = EventLog(database), AccountService(database)
+    events, accounts = EventLog(database), AccountService(database, b"s" * 32)
     checks: dict[str, Check] = {"database": _well}
     async with aiohttp.ClientSession() as session:
         keeper = SourceKeeper(database, chosen)

@@ -30,7 +30,7 @@ PASSWORD = "correct horse battery"
 
 @pytest.fixture
 def accounts(database: Database) -> Iterator[AccountService]:
-    service = AccountService(database)
+    service = AccountService(database, b"s" * 32)
     yield service
     service.close()
 
@@ -58,7 +58,7 @@ async def test_the_first_person_becomes_administrator_even_if_two_ask_at_once(
 
 
 async def test_open_registration_makes_maintainers(database: Database) -> None:
-    accounts = AccountService(database, open_registration=True)
+    accounts = AccountService(database, b"s" * 32, open_registration=True)
     await accounts.register(ADA, PASSWORD)
 
     second = await accounts.register("bob@example.org", PASSWORD)

@@ -31,7 +31,7 @@ LOOKS = Scope(frozenset({Action.SEE}))
 
 @pytest.fixture
 def accounts(database: Database) -> Iterator[AccountService]:
-    service = AccountService(database)
+    service = AccountService(database, b"s" * 32)
     yield service
     service.close()
 

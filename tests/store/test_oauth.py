@@ -124,7 +124,9 @@ async def test_a_client_that_nobody_granted_anything_is_forgotten(
     wanted = {"redirect_uris": ["http://localhost/"]}
     idle, _ = await clients.register(wanted, address="")
     used, _ = await clients.register(wanted, address="")
-    user = await AccountService(database).register("ada@example.org", "a long password")
+    user = await AccountService(database, b"s" * 32).register(
+        "ada@example.org", "a long password"
+    )
 
     def write() -> int:
         add_grant(
@@ -145,7 +147,9 @@ async def test_a_grant_that_ended_is_known_to_gateways_while_its_token_may_be_go
     client, _ = await clients.register(
         {"redirect_uris": ["http://localhost/"]}, address=""
     )
-    user = await AccountService(database).register("ada@example.org", "a long password")
+    user = await AccountService(database, b"s" * 32).register(
+        "ada@example.org", "a long password"
+    )
 
     def write(*, minutes: int) -> int:
         found = add_grant(

@@ -34,7 +34,7 @@ DISABLED = UserChange(is_disabled=True)
 
 @pytest.fixture
 def accounts(database: Database) -> Iterator[AccountService]:
-    service = AccountService(database)
+    service = AccountService(database, b"s" * 32)
     yield service
     service.close()
 

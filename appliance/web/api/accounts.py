@@ -24,6 +24,16 @@ class Credentials(Input):
     password: SecretStr = Field(max_length=1024, description="At least 10 characters.")
 
 
+class LoginBody(Credentials):
+    """Who somebody says they are, to sign in."""
+
+    code: str = Field(
+        "",
+        max_length=40,
+        description="Of the second factor: the app's six digits, or a recovery code. Without one, 401 `code_required`.",
+    )
+
+
 class NewPassword(Input):
     """A change of password."""
 
@@ -110,17 +120,18 @@ async def register(request: web.Request, *, body: Credentials) -> web.Response:
     answer=SignedInAnswer,
     errors=(HTTPStatus.UNAUTHORIZED, HTTPStatus.TOO_MANY_REQUESTS),
 )
-async def login(request: web.Request, *, body: Credentials) -> web.Response:
+async def login(request: web.Request, *, body: LoginBody) -> web.Response:
     """Begin a session: a cookie, and the token that writes must send back."""
-    return await _sign_in(request, body, HTTPStatus.OK)
+    return await _sign_in(request, body, HTTPStatus.OK, code=body.code)
 
 
 async def _sign_in(
-    request: web.Request, body: Credentials, status: HTTPStatus
+    request: web.Request, body: Credentials, status: HTTPStatus, *, code: str = ""
 ) -> web.Response:
     signed_in = await request.app[ACCOUNTS].login(
         body.email,
         body.password.get_secret_value(),
+        code,
         address=client_address(request),
         user_agent=request.headers.get(hdrs.USER_AGENT, ""),
     )

@@ -138,6 +138,17 @@ async def create_reset_link(
     )
 
 
+@routes.delete(
+    f"{USER}/totp",
+    summary="Reset somebody's second factor",
+    access=Access.ADMIN,
+    status=HTTPStatus.NO_CONTENT,
+)
+async def reset_totp(request: web.Request) -> None:
+    """Turn off the second factor of somebody who lost their app and their recovery codes; for administrators."""
+    await request.app[ACCOUNTS].factor.reset(principal_of(request), _user_id(request))
+
+
 def reset_url(request: web.Request, token: str) -> str:
     """Return where a password is set; the token stands in the query, which no log keeps."""
     return f"{own_url(request)}/reset-password?{urlencode({'token': token})}"

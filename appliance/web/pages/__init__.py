@@ -38,6 +38,7 @@ from appliance.web.pages import (
     settings,
     source_actions,
     tool_reviews,
+    totp,
     transfers,
     webhooks,
 )
@@ -80,6 +81,7 @@ ROUTES = (
     palette.routes,
     patterns.routes,
     people.routes,
+    totp.routes,
 )
 
 

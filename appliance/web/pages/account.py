@@ -4,6 +4,8 @@ from typing import Any
 
 from aiohttp import hdrs, web
 
+from appliance.accounts.errors import CodeRequiredError, WrongCodeError
+from appliance.accounts.model import SignedIn
 from appliance.core.errors import DomainError
 from appliance.web.keys import ACCOUNTS, PRINCIPAL
 from appliance.web.pages.forms import read_form, refused, see_other
@@ -13,6 +15,7 @@ from appliance.web.sessions import drop_session_cookie, set_session_cookie
 
 routes = web.RouteTableDef()
 LOGIN = "pages/account/login.html"
+CODE = "pages/account/code.html"
 REGISTER = "pages/account/register.html"
 HOME = "/servers"
 
@@ -51,9 +54,35 @@ async def login(request: web.Request) -> web.Response:
     wanted = own_path(form.get("next", ""))
     try:
         return await _open_session(request, form, wanted)
+    except CodeRequiredError as needed:
+        return page(
+            request, CODE, {"ticket": needed.ticket, "next": wanted, **_empty()}
+        )
     except DomainError as error:
         context = {**await _doors(request), "next": wanted}
         return refused(request, LOGIN, error, form=form, context=context)
+
+
+@routes.post("/login/code")
+@access(Access.PUBLIC)
+async def login_code(request: web.Request) -> web.Response:
+    """Take the code of the second factor, and go where the person wanted to go."""
+    form = await read_form(request)
+    wanted, ticket = own_path(form.get("next", "")), form.get("ticket", "")
+    try:
+        signed_in = await request.app[ACCOUNTS].login_with_code(
+            ticket,
+            form.get("code", ""),
+            address=client_address(request),
+            user_agent=request.headers.get(hdrs.USER_AGENT, "")[:400],
+        )
+    except WrongCodeError as error:
+        context = {"ticket": ticket, "next": wanted}
+        return refused(request, CODE, error, form={}, context=context)
+    except DomainError as error:
+        context = {**await _doors(request), "next": wanted}
+        return refused(request, LOGIN, error, form={}, context=context)
+    return _signed_in(request, signed_in, wanted)
 
 
 @routes.get("/register")
@@ -96,6 +125,10 @@ async def _open_session(
         address=client_address(request),
         user_agent=request.headers.get(hdrs.USER_AGENT, "")[:400],
     )
+    return _signed_in(request, signed_in, wanted)
+
+
+def _signed_in(request: web.Request, signed_in: SignedIn, wanted: str) -> web.Response:
     response = see_other(wanted)
     set_session_cookie(request, response, signed_in.token)
     return response

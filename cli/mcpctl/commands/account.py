@@ -45,7 +45,7 @@ def login(
 
 def _make_key(hub: Client, email: str, password: str) -> dict[str, Any]:
     """Return a new API key, made in a session that ends at once."""
-    answer = hub.send("POST", "/api/login", {"email": email, "password": password})
+    answer = _sign_in(hub, {"email": email, "password": password})
     session = {"Cookie": _cookies(answer), "X-CSRF-Token": answer.json()["csrf_token"]}
     try:
         name = f"mcpctl on {socket.gethostname()}"[:100]
@@ -56,6 +56,17 @@ def _make_key(hub: Client, email: str, password: str) -> dict[str, Any]:
     if not isinstance(made, dict):
         raise CommandError("The hub's answer holds no key.")
     return made
+
+
+def _sign_in(hub: Client, body: dict[str, str]) -> Answer:
+    """Sign in; who has a second factor is asked for a code."""
+    try:
+        return hub.send("POST", "/api/login", body)
+    except ApiError as error:
+        if error.problem.get("code") != "code_required":
+            raise
+    code = click.prompt("Code of your app, or a recovery code", err=True)
+    return hub.send("POST", "/api/login", {**body, "code": code})
 
 
 def _cookies(answer: Answer) -> str:

@@ -117,6 +117,19 @@ def reset_link(user: str, hours: int, *, as_json: bool) -> None:
         )
 
 
+@users.command("reset-totp")
+@click.argument("user")
+@json_option
+def reset_totp(user: str, *, as_json: bool) -> None:
+    """Turn off the second factor of somebody who lost app and recovery codes."""
+    number = _id(user)
+    client().delete(path_of("users", number, "totp"))
+    if as_json:
+        emit_json({"reset": number})
+    else:
+        click.echo("Their second factor is off.")
+
+
 def _change(user: str, body: dict[str, Any], *, as_json: bool) -> None:
     changed = client().send("PATCH", path_of("users", _id(user)), body).json()
     if as_json:
