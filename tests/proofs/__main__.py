@@ -48,6 +48,11 @@ PROOFS = (
         "hub, gateway with 2 workers and Postgres at rest: at most 220 MB PSS",
     ),
     Proof(
+        "access-matrix",
+        2,
+        "every route of the hub, asked by everybody who could: exactly the expected answer, no route without one",
+    ),
+    Proof(
         "conformance",
         2,
         "the official suite, both requirement sets, through the gateway before five builds of a server",

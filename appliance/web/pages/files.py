@@ -20,7 +20,7 @@ from appliance.files.service import cursor_of
 from appliance.runtimes.volume_model import Entry, EntryKind
 from appliance.web import words
 from appliance.web.file_addresses import folder_of
-from appliance.web.keys import FILES, REQUEST_ID
+from appliance.web.keys import FILES, REQUEST_ID, SERVERS
 from appliance.web.pages.forms import (
     read_file_form,
     read_form,
@@ -111,6 +111,7 @@ def _row(folder: Parts, entry: Entry) -> dict[str, Any]:
 async def checksum(request: web.Request) -> web.Response:
     """Read a file, and show its SHA-256."""
     move_time_limit(request, UPLOAD_TIMEOUT_S)
+    await request.app[SERVERS].get(principal_of(request), server_of(request))
     try:
         stored = await request.app[FILES].look(
             principal_of(request), server_of(request), folder_of(request)

@@ -9,7 +9,7 @@ from appliance.core.errors import DomainError, InvalidError
 from appliance.integrations.kinds.postgres import SSL_MODES
 from appliance.integrations.model import ServiceKind
 from appliance.web import words
-from appliance.web.keys import INTEGRATIONS
+from appliance.web.keys import INTEGRATIONS, SERVERS
 from appliance.web.pages.forms import member, read_form, refused, see_other
 from appliance.web.pages.servers import frame_of
 from appliance.web.render import blocks, page
@@ -91,6 +91,7 @@ async def remove(request: web.Request) -> web.Response:
 async def test(request: web.Request) -> web.Response:
     """Connect to the service, and show what came of it."""
     found: dict[str, Any] = {"outcome": None, "test_problem": ""}
+    await request.app[SERVERS].get(principal_of(request), server_of(request))
     try:
         found["outcome"] = await request.app[INTEGRATIONS].test(
             principal_of(request),
