@@ -138,6 +138,7 @@ from appliance.sources.keeper import SourceKeeper
 from appliance.web import pages
 from appliance.web.api.description import VERSION
 from appliance.web.app import Services, make_app
+from appliance.web.doors import exposure
 from appliance.web.health import DegradedError, Readiness
 
 log = structlog.get_logger("hub")
@@ -425,6 +426,7 @@ async def make_hub(  # noqa: PLR0915 - one object after another, which is the po
             "gateway": gateway_check(gateway, is_own=not settings.gateway_skip_start),
             "ledger": _ledger_check(ledger),
             "audit": _audit_check(audit),
+            "doors": doors_check(settings),
             "registry": registry_check(upkeep),
             "secrets": secrets_check(secret_service),
             "worker": _worker_check(worker),
@@ -570,6 +572,17 @@ def _audit_check(audit: AuditTrail) -> Callable[[], Awaitable[str]]:
             else "not checked yet"
         )
         return f"{state.end.seq - state.pruned.seq} lines, {checked}."
+
+    return check
+
+
+def doors_check(settings: Settings) -> Callable[[], Awaitable[str]]:
+    """Return what tells whether the hub is open to a network on which everybody can read along."""
+
+    async def check() -> str:
+        if told := exposure(settings):
+            raise DegradedError(f"Passwords and keys travel in clear. {told}")
+        return "The hub is reached through TLS, or from this box alone."
 
     return check
 

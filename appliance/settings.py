@@ -10,6 +10,7 @@ compose files write it.
 
 import json
 import os
+import re
 import tempfile
 from functools import cached_property
 from pathlib import Path
@@ -34,9 +35,11 @@ from pydantic_settings import (
 
 from appliance.core.oauth import SCOPES, is_issuer
 from appliance.core.platforms import platforms_of
+from appliance.core.proxies import networks_of
 from appliance.core.registry_names import split_registry
 
 MIN_SECRET_BYTES = 32
+_ORIGIN = re.compile(r"https?://[A-Za-z0-9._:\[\]-]+")
 
 Port = Annotated[int, Field(ge=1, le=65535)]
 LogLevel = Literal["debug", "info", "warning", "error"]
@@ -86,6 +89,26 @@ class Settings(BaseSettings):
     public_url: str | None = Field(
         None,
         description="Where browsers reach the hub, such as https://mcp.example.org. Unset: the address of the request.",
+    )
+    trusted_proxies: str = Field(
+        "",
+        description="Addresses and networks of the proxies before the hub and the gateway, with commas, such as "
+        "127.0.0.1,10.0.0.0/8. Their X-Forwarded-For, -Proto and -Host are believed, nobody else's.",
+    )
+    cors_origins: str = Field(
+        "",
+        description="Origins whose pages may call the API with a key, with commas, such as https://ops.example.org; *: all. "
+        "Cookies never count from elsewhere. Unset: none.",
+    )
+    account_writes_per_minute: int = Field(
+        1200,
+        ge=0,
+        description="Writes a minute that one account may make over API and pages; beyond, 429. 0: any number.",
+    )
+    anonymous_requests_per_minute: int = Field(
+        1200,
+        ge=0,
+        description="Requests a minute that one address may make without being signed in; beyond, 429. 0: any number.",
     )
     open_registration: bool = Field(
         False,
@@ -531,6 +554,22 @@ class Settings(BaseSettings):
             raise ValueError(
                 f"must be at least {MIN_SECRET_BYTES} bytes; make one with: openssl rand -base64 48"
             )
+        return value
+
+    @field_validator("trusted_proxies")
+    @classmethod
+    def _networks(cls, value: str) -> str:
+        networks_of(value)
+        return value
+
+    @field_validator("cors_origins")
+    @classmethod
+    def _origins(cls, value: str) -> str:
+        for item in value.replace(",", " ").split():
+            if item != "*" and not _ORIGIN.fullmatch(item):
+                raise ValueError(
+                    f"{item!r} is no origin; give such as https://ops.example.org, without a path, or *"
+                )
         return value
 
     @field_validator("oauth_issuer")

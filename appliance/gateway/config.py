@@ -93,6 +93,8 @@ class GatewayConfig:
     session_key: str
     #: Where values lie in memory that must not be shown; empty: nowhere.
     memory_root: str = ""
+    #: Whose word about those whom they ask for counts, as the setting says it.
+    trusted_proxies: str = ""
     oauth: OAuthConfig = OAuthConfig()
 
     def to_json(self) -> str:
@@ -121,6 +123,7 @@ def from_settings(settings: "Settings", database_url: str) -> GatewayConfig:
         port=url.port or DEFAULT_PORTS.get(url.scheme, DEFAULT_PORTS["http"]),
         gateway_url=settings.mcp_gateway_url,
         own_hosts=_own_hosts(settings),
+        trusted_proxies=settings.trusted_proxies,
         database=_DATABASE | connection_arguments(database_url),
         bridge_socket=str(settings.bridge_socket),
         docker_host=settings.docker_host,

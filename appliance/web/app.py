@@ -35,7 +35,7 @@ from appliance.servers.tool_reviews import ToolReviews
 from appliance.servers.transfers import ServerTransfers
 from appliance.servers.webhooks import WebhookService
 from appliance.settings import Settings
-from appliance.web import keys
+from appliance.web import doors, keys
 from appliance.web.api import ROUTES, discovery, oauth_protocol
 from appliance.web.health import Readiness
 from appliance.web.middleware import MIDDLEWARES, add_headers
@@ -128,6 +128,7 @@ def make_app(  # noqa: PLR0915 - one key after another
     app[keys.AUDIT] = services.audit
     app[keys.METRICS] = services.metrics
     app[keys.READINESS] = services.readiness
+    doors.set_up(app, services.settings)
     app[keys.STOPPING] = asyncio.Event()
     app[keys.HEARTBEAT_S] = services.heartbeat_s
     for routes in ROUTES:
@@ -135,6 +136,7 @@ def make_app(  # noqa: PLR0915 - one key after another
     for setup in setups:
         setup(app)
     app.on_response_prepare.append(add_headers)
+    app.on_response_prepare.append(doors.open_to_origins)
     app.on_response_prepare.append(discovery.open_to_every_page)
     app.on_response_prepare.append(oauth_protocol.open_to_every_page)
     app.on_shutdown.append(_end_streams)

@@ -10,6 +10,7 @@ from appliance.accounts.orgs.service import OrgService
 from appliance.accounts.service import AccountService
 from appliance.artifacts.service import LedgerService
 from appliance.bundles.service import BundleService
+from appliance.core.proxies import Caller, TrustedProxies
 from appliance.evidence.service import EvidenceService
 from appliance.files.service import FileService
 from appliance.integrations.service import IntegrationService
@@ -77,6 +78,9 @@ HEARTBEAT_S = web.AppKey("heartbeat_s", float)
 
 #: Ties the request, its jobs and its log lines together; every answer carries it.
 REQUEST_ID = web.RequestKey("request_id", str)
+PROXIES = web.AppKey("proxies", TrustedProxies)
+#: From where, and under which name they reached the hub.
+CALLER = web.RequestKey("caller", Caller)
 #: Who asks; absent when nobody is signed in.
 PRINCIPAL = web.RequestKey("principal", Principal)
 #: The running time limit; streams and long calls move it.

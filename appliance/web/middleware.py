@@ -18,6 +18,7 @@ from appliance.core.errors import DomainError
 from appliance.core.ids import request_id as new_request_id
 from appliance.web import keys
 from appliance.web.denials import SAFE_METHODS, denials
+from appliance.web.doors import cors, paces
 from appliance.web.parsing import refuse_unreadable
 from appliance.web.problems import (
     CrossSiteError,
@@ -33,6 +34,7 @@ from appliance.web.requests import (
     OWN_DOORS,
     Access,
     bearer_of,
+    caller_of,
     client_address,
     identify,
     is_https,
@@ -237,7 +239,7 @@ async def csrf(request: web.Request, handler: Handler) -> web.StreamResponse:
 def _refuse_other_sites(request: web.Request) -> None:
     site = request.headers.get("Sec-Fetch-Site", "none")
     origin = request.headers.get(hdrs.ORIGIN)
-    own = {request.host, urlsplit(own_url(request)).netloc}
+    own = {caller_of(request).host, urlsplit(own_url(request)).netloc}
     if site not in {"same-origin", "none"} or (
         origin and urlsplit(origin).netloc not in own
     ):
@@ -273,7 +275,9 @@ MIDDLEWARES = (
     access_log,
     problems,
     time_limit,
+    cors,
     denials,
     authentication,
+    paces,
     csrf,
 )

@@ -20,7 +20,8 @@ from appliance.core.clock import now
 from appliance.servers.pinning.invisible import visible
 from appliance.web import tabs, words
 from appliance.web.assets import Assets
-from appliance.web.keys import PRINCIPAL, REQUEST_ID
+from appliance.web.doors import exposure
+from appliance.web.keys import PRINCIPAL, REQUEST_ID, SETTINGS
 from appliance.web.requests import Access, access
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -144,6 +145,7 @@ def _framed(request: web.Request, context: Mapping[str, Any]) -> dict[str, Any]:
         "may_create": principal is not None and may_create(principal),
         # Every write of this session carries it; empty when nobody is signed in.
         "csrf": principal.csrf_token if principal else "",
+        "exposed": exposure(request.app[SETTINGS]),
         "path": request.path,
         "request_id": request.get(REQUEST_ID, ""),
         **context,

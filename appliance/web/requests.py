@@ -9,9 +9,12 @@ from aiohttp import hdrs, web
 
 from appliance.accounts.model import Principal
 from appliance.core.errors import UnauthenticatedError
+from appliance.core.proxies import Caller
 from appliance.web.keys import (
     ACCOUNTS,
+    CALLER,
     PRINCIPAL,
+    PROXIES,
     SESSION_COOKIE,
     SETTINGS,
     TIME_LIMIT,
@@ -90,24 +93,45 @@ def bearer_of(request: web.Request) -> str | None:
 
 def session_cookie(request: web.Request) -> str | None:
     """Return the session's secret that the browser sent."""
-    return request.cookies.get(SESSION_COOKIE)
+    return request.cookies.get(session_cookie_name(request))
+
+
+def session_cookie_name(request: web.Request) -> str:
+    """Return what the cookie is called: over https so that browsers take it from this very host alone, and never in clear."""
+    return f"__Host-{SESSION_COOKIE}" if is_https(request) else SESSION_COOKIE
+
+
+def caller_of(request: web.Request) -> Caller:
+    """Return who asks and under which name, as the proxies say that TRUSTED_PROXIES names."""
+    found: Caller | None = request.get(CALLER)
+    if found is None:
+        direct = Caller(request.remote or "", request.scheme, request.host)
+        headers = request.headers
+        found = request[CALLER] = request.app[PROXIES].caller(
+            direct,
+            addresses=headers.getall("X-Forwarded-For", ()),
+            schemes=headers.getall("X-Forwarded-Proto", ()),
+            hosts=headers.getall("X-Forwarded-Host", ()),
+        )
+    return found
 
 
 def client_address(request: web.Request) -> str:
-    """Return the address of the peer, for limits and the audit trail."""
-    return request.remote or ""
+    """Return the address of who asks, for limits and the audit trail."""
+    return caller_of(request).address
 
 
 def is_https(request: web.Request) -> bool:
-    """Return whether the browser speaks https to us, directly or through the proxy named by PUBLIC_URL."""
+    """Return whether the browser speaks https: to us, to a proxy that says so, or to the one named by PUBLIC_URL."""
     public_url = request.app[SETTINGS].public_url or ""
-    return request.secure or public_url.startswith("https://")
+    return public_url.startswith("https://") or caller_of(request).scheme == "https"
 
 
 def own_url(request: web.Request) -> str:
     """Return where clients reach the hub, without a slash at the end."""
     public_url = request.app[SETTINGS].public_url
-    return (public_url or f"{request.scheme}://{request.host}").rstrip("/")
+    caller = caller_of(request)
+    return (public_url or f"{caller.scheme}://{caller.host}").rstrip("/")
 
 
 def move_time_limit(request: web.Request, seconds: float | None) -> None:

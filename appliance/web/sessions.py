@@ -2,8 +2,7 @@
 
 from aiohttp import web
 
-from appliance.web.keys import SESSION_COOKIE
-from appliance.web.requests import is_https
+from appliance.web.requests import is_https, session_cookie_name
 
 #: Seconds that a browser keeps the cookie: as long as browsers keep any. When the session ends is decided by the hub, which
 #: puts the end off with every use.
@@ -15,7 +14,7 @@ def set_session_cookie(
 ) -> None:
     """Give the browser its session; no script can read it, and other sites send it only when a person follows a link."""
     response.set_cookie(
-        SESSION_COOKIE,
+        session_cookie_name(request),
         token,
         max_age=COOKIE_LASTS_S,
         path="/",
@@ -28,7 +27,7 @@ def set_session_cookie(
 def drop_session_cookie(request: web.Request, response: web.StreamResponse) -> None:
     """Take the session away from the browser."""
     response.del_cookie(
-        SESSION_COOKIE,
+        session_cookie_name(request),
         path="/",
         httponly=True,
         samesite="Lax",

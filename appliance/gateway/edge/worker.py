@@ -11,9 +11,11 @@ from functools import partial
 from http import HTTPStatus
 
 import msgspec
+from multidict import CIMultiDict
 
 from appliance.core.cards import CORS, Site
 from appliance.core.ids import key_hash
+from appliance.core.proxies import TrustedProxies, networks_of
 from appliance.gateway.announcements import Announcements
 from appliance.gateway.config import GatewayConfig, departures_directory
 from appliance.gateway.counters import CounterRow
@@ -100,14 +102,21 @@ class Worker:
             authority=Authority(config.oauth, _addresses(config)),
         )
         self._learner = Learner(table)
-        #: Heads of requests to a loopback address, and to any other: the guard tells them apart.
-        self._known: dict[bool, KnownHeads] = {True: KnownHeads(), False: KnownHeads()}
+        self._proxies = TrustedProxies(networks_of(config.trusted_proxies))
+        #: Heads of requests to a loopback address, and to any other, by proxies that are believed, and by others: what is
+        #: decided about the same head differs.
+        self._known = {
+            (is_local, is_believed): KnownHeads()
+            for is_local in (True, False)
+            for is_believed in (True, False)
+        }
 
     # -- the site
 
     def known(self, connection: Connection) -> KnownHeads:
         """Return where the heads of this connection's requests are remembered."""
-        return self._known[is_loopback(peer_address(connection, "sockname"))]
+        is_local = is_loopback(peer_address(connection, "sockname"))
+        return self._known[is_local, self._believes(connection)]
 
     def forget_heads(self) -> None:
         """Decide about every head anew: keys or routes have changed."""
@@ -119,6 +128,7 @@ class Worker:
         place = place_of(head.path)
         if place is None:
             return HandlerPlan(self._page, head, REFUSED_BODY_BYTES)
+        self._forget_hearsay(head.headers, connection)
         if self._is_foreign(head, connection):
             return self._refusal(HTTPStatus.FORBIDDEN, failures.foreign(), [])
         admission = self._desk.admit(head, place)
@@ -145,6 +155,20 @@ class Worker:
         return _RefusalPlan(
             self._desk, status, heads.head(status, shown, len(body)), body
         )
+
+    def _believes(self, connection: Connection) -> bool:
+        """Whether a proxy of ours is at the other end."""
+        if not self._proxies:
+            return False
+        return self._proxies.trusts(peer_address(connection, "peername"))
+
+    def _forget_hearsay(
+        self, headers: CIMultiDict[str], connection: Connection
+    ) -> None:
+        """Drop what nobody but a proxy of ours may say: for whom it asks, and under which name."""
+        if not self._believes(connection):
+            for name in _HEARSAY:
+                headers.popall(name, None)
 
     def _is_foreign(self, head: RequestHead, connection: Connection) -> bool:
         if self._guard.refuses_origin(head.headers.get("Origin")):
@@ -181,6 +205,7 @@ class Worker:
         if request.method not in _READING:
             allow = {"Allow": ", ".join(_READING)}
             return http.empty(HTTPStatus.METHOD_NOT_ALLOWED, CORS | allow)
+        self._forget_hearsay(request.headers, request.connection)
         found = self._desk.authority.document(
             request.path, request.headers, self._table.current
         )
@@ -294,6 +319,9 @@ def _addresses(config: GatewayConfig) -> Addresses:
         own_hosts=config.own_hosts,
         port=config.port,
     )
+
+
+_HEARSAY = ("X-Forwarded-For", "X-Forwarded-Proto", "X-Forwarded-Host")
 
 
 def _calls_to_live(config: GatewayConfig) -> int:

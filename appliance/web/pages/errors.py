@@ -7,9 +7,10 @@ from urllib.parse import quote
 from aiohttp import hdrs, web
 
 from appliance.core.errors import DomainError
-from appliance.web.keys import ACCOUNTS, PRINCIPAL, SESSION_COOKIE
+from appliance.web.keys import ACCOUNTS, PRINCIPAL
 from appliance.web.problems import Problem, problem_response
 from appliance.web.render import is_htmx, page
+from appliance.web.requests import session_cookie
 
 _HEADINGS = {
     HTTPStatus.FORBIDDEN: "You may not do this",
@@ -52,7 +53,7 @@ async def error_page(request: web.Request, problem: Problem) -> web.StreamRespon
 
 async def _recognise(request: web.Request) -> None:
     """Find out who asks for an address that leads nowhere, so that they stay in the frame they know."""
-    cookie = request.cookies.get(SESSION_COOKIE)
+    cookie = session_cookie(request)
     if cookie and PRINCIPAL not in request:
         with contextlib.suppress(
             DomainError

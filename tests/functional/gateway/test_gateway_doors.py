@@ -176,7 +176,9 @@ def test_a_server_without_an_instance_says_what_it_is_doing(box: Box) -> None:
         ({"Host": "evil.example"}, 403),
         ({"Host": "evil.example", "Origin": "http://evil.example"}, 403),
         ({"Host": "localhost:4444"}, 200),
-        ({"Host": "mcp.example.org", "X-Forwarded-For": "1.2.3.4"}, 200),
+        ({"Host": "mcp.example.org"}, 200),
+        # A page that made its name point here may add headers, too.
+        ({"Host": "evil.example", "X-Forwarded-For": "1.2.3.4"}, 403),
     ],
 )
 def test_browsers_call_only_from_our_own_pages(
@@ -186,6 +188,32 @@ def test_browsers_call_only_from_our_own_pages(
     box.host_http("web", f"{web_server}/mcp")
 
     assert box.post("web", CALL, key=box.key, headers=headers)[0] == status
+
+
+@pytest.mark.parametrize(
+    ("trusted", "scheme"), [("127.0.0.1", "https"), ("10.0.0.0/8", "http")]
+)
+def test_a_proxy_of_ours_alone_says_how_it_was_asked(
+    make_box: Callable[..., Box], trusted: str, scheme: str
+) -> None:
+    box = make_box(trusted_proxies=trusted)
+    asked = Request(
+        f"{box.url}/.well-known/oauth-protected-resource/servers/web/mcp",
+        headers={
+            "Host": "localhost:4444",
+            "X-Forwarded-For": "203.0.113.9",
+            "X-Forwarded-Proto": "https",
+        },
+    )
+
+    try:
+        with urlopen(asked, timeout=5) as response:
+            text = response.read().decode()
+    except HTTPError as refused:
+        text = refused.read().decode()
+        refused.close()
+
+    assert f"{scheme}://localhost:4444/servers/web/mcp" in text
 
 
 def test_a_body_over_the_limit_is_refused_however_it_comes(
