@@ -234,7 +234,7 @@ async def make_hub(  # noqa: PLR0915 - one object after another, which is the po
     audit = AuditTrail(database, keep_days=settings.audit_retention_days)
     accounts = AccountService(
         database,
-        settings.jwt_secret.get_secret_value().encode(),
+        *settings.jwt_secrets,
         open_registration=settings.open_registration,
     )
 
@@ -279,7 +279,7 @@ async def make_hub(  # noqa: PLR0915 - one object after another, which is the po
         referred=partial(database.run, deployments_referred),
     )
     secret = settings.jwt_secret.get_secret_value().encode()
-    signing = SigningKeys(database, Sealer(secret))
+    signing = SigningKeys(database, Sealer(*settings.jwt_secrets))
     evidence = EvidenceService(
         database,
         ledger=ledger,
@@ -307,7 +307,7 @@ async def make_hub(  # noqa: PLR0915 - one object after another, which is the po
         gateway_public_url=public_url,
     )
     sources = ServerSources(database, servers, source_keeper)
-    webhooks = WebhookService(database, secret)
+    webhooks = WebhookService(database, *settings.jwt_secrets)
     bundles = BundleService(database, mcp, gateway_public_url=public_url)
     deployments = DeploymentService(database, builds)
     steps = Steps(

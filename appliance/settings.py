@@ -86,6 +86,11 @@ class Settings(BaseSettings):
     jwt_secret: SecretStr = Field(
         description="Required, at least 32 bytes; signs what needs no look-up. Make one with: openssl rand -base64 48",
     )
+    jwt_secret_previous: SecretStr | None = Field(
+        None,
+        description="What JWT_SECRET was before, while it is changed: opens what was sealed with it, and checks tokens that it "
+        "signed. See docs/keys.md.",
+    )
     public_url: str | None = Field(
         None,
         description="Where browsers reach the hub, such as https://mcp.example.org. Unset: the address of the request.",
@@ -547,10 +552,19 @@ class Settings(BaseSettings):
         "json", description="JSON lines, or colours for a person."
     )
 
-    @field_validator("jwt_secret")
+    @property
+    def jwt_secrets(self) -> tuple[bytes, ...]:
+        """The secret that seals and signs, then the one before, if it is given."""
+        found = (self.jwt_secret, self.jwt_secret_previous)
+        return tuple(item.get_secret_value().encode() for item in found if item)
+
+    @field_validator("jwt_secret", "jwt_secret_previous")
     @classmethod
-    def _long_enough(cls, value: SecretStr) -> SecretStr:
-        if len(value.get_secret_value().encode()) < MIN_SECRET_BYTES:
+    def _long_enough(cls, value: SecretStr | None) -> SecretStr | None:
+        if (
+            value is not None
+            and len(value.get_secret_value().encode()) < MIN_SECRET_BYTES
+        ):
             raise ValueError(
                 f"must be at least {MIN_SECRET_BYTES} bytes; make one with: openssl rand -base64 48"
             )

@@ -70,6 +70,12 @@ class UnknownKeyError(UnauthenticatedError):
     code = "unknown_key"
 
 
+class UnknownTokenError(UnauthenticatedError):
+    """The token is not one of ours, ran out, or its person was disabled."""
+
+    code = "unknown_token"
+
+
 class KeyReplacedError(ConflictError):
     """Another key took its place already."""
 

@@ -22,6 +22,7 @@ from appliance.accounts.people import PeopleService, add_person
 from appliance.accounts.persons import audit_user, check_email, person_of
 from appliance.accounts.resets import ResetService
 from appliance.accounts.second_factor import SecondFactor, is_on
+from appliance.accounts.tokens import TokenService, is_token
 from appliance.core.clock import now
 from appliance.core.ids import key_hash
 from appliance.infra.database import Database
@@ -39,22 +40,28 @@ KEPT = timedelta(days=30)
 class AccountService:
     """Who somebody is who comes to the hub.
 
-    ``keys``, ``people``, ``resets`` and ``factor`` are the rest of what is done with accounts.
+    ``keys``, ``people``, ``resets``, ``factor`` and ``tokens`` are the rest of what is done with accounts.
 
     Args:
-        secret: JWT_SECRET; seals the secrets of second factors.
+        secret: JWT_SECRET; seals the secrets of second factors, and signs tokens.
+        previous: JWT_SECRET_PREVIOUS; what it sealed and signed is still good.
         open_registration: Whether anybody may register. The first person always may, and becomes administrator.
     """
 
     def __init__(
-        self, database: Database, secret: bytes, *, open_registration: bool = False
+        self,
+        database: Database,
+        secret: bytes,
+        *previous: bytes,
+        open_registration: bool = False,
     ) -> None:
         """Keep the database."""
         self._database = database
         self._passwords = Passwords()
         self.keys = KeyService(database)
         self.people = PeopleService(database, self._passwords)
-        self._sealer = Sealer(secret)
+        self._sealer = Sealer(secret, *previous)
+        self.tokens = TokenService(database, secret, *previous)
         self.factor = SecondFactor(database, self._sealer)
         self.resets = ResetService(database, self._passwords)
         self._open_registration = open_registration
@@ -209,6 +216,17 @@ class AccountService:
         """End the session that the principal came with; a key stays as it is."""
         if principal.via == "session" and principal.credential_id is not None:
             await self.revoke_session(principal, principal.credential_id)
+
+    async def authenticate(self, bearer: str) -> Principal:
+        """Return who a key or a token stands for.
+
+        Raises:
+            UnknownKeyError: The key is not one of ours, was revoked, or ran out.
+            UnknownTokenError: The token is not one of ours, ran out, or its person was disabled.
+        """
+        if is_token(bearer):
+            return await self.tokens.authenticate(bearer)
+        return await self.keys.authenticate(bearer)
 
     async def session(self, token: str) -> Principal | None:
         """Return who the cookie's value stands for, or ``None``."""

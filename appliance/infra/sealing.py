@@ -26,11 +26,13 @@ class Sealer:
 
     Args:
         secret: JWT_SECRET; at least 32 random bytes, so that no slow derivation is needed.
+        previous: JWT_SECRET_PREVIOUS; opens what it sealed, and seals nothing.
     """
 
-    def __init__(self, secret: bytes) -> None:
-        """Keep the secret."""
+    def __init__(self, secret: bytes, *previous: bytes) -> None:
+        """Keep the secrets."""
         self._secret = secret
+        self._previous = previous
 
     def seal(self, plain: bytes, purpose: str) -> bytes:
         """Return ``plain`` sealed; twice the same gives different bytes.
@@ -39,7 +41,7 @@ class Sealer:
             purpose: What it is and whose, such as ``webhook:17``: bytes that are moved to another row do not open there.
         """
         nonce = secrets.token_bytes(NONCE_BYTES)
-        sealed = AESGCM(self._key(purpose)).encrypt(nonce, plain, VERSION)
+        sealed = AESGCM(_key(self._secret, purpose)).encrypt(nonce, plain, VERSION)
         return VERSION + nonce + sealed
 
     def unseal(self, sealed: bytes, purpose: str) -> bytes:
@@ -49,22 +51,26 @@ class Sealer:
             UnsealError: It was sealed with another secret or for another purpose, or was changed.
         """
         version, rest = sealed[:1], sealed[1:]
-        try:
-            # The version takes part as associated data, so another one does not open either.
-            return AESGCM(self._key(purpose)).decrypt(
-                rest[:NONCE_BYTES], rest[NONCE_BYTES:], version
-            )
-        except (InvalidTag, ValueError) as error:
-            raise UnsealError(
-                "A stored secret cannot be read.",
-                hint="JWT_SECRET must be what it was when the secret was stored; else store the secret anew.",
-            ) from error
-
-    def _key(self, purpose: str) -> bytes:
-        derivation = HKDF(
-            algorithm=SHA256(),
-            length=KEY_BYTES,
-            salt=None,
-            info=f"mcp-host sealing {purpose}".encode(),
+        nonce, sealed_bytes = rest[:NONCE_BYTES], rest[NONCE_BYTES:]
+        for secret in (self._secret, *self._previous):
+            try:
+                # The version takes part as associated data, so another one does not open either.
+                return AESGCM(_key(secret, purpose)).decrypt(
+                    nonce, sealed_bytes, version
+                )
+            except (InvalidTag, ValueError):
+                continue
+        raise UnsealError(
+            "A stored secret cannot be read.",
+            hint="JWT_SECRET or JWT_SECRET_PREVIOUS must be what it was when the secret was stored; else store it anew.",
         )
-        return derivation.derive(self._secret)
+
+
+def _key(secret: bytes, purpose: str) -> bytes:
+    derivation = HKDF(
+        algorithm=SHA256(),
+        length=KEY_BYTES,
+        salt=None,
+        info=f"mcp-host sealing {purpose}".encode(),
+    )
+    return derivation.derive(secret)

@@ -31,7 +31,7 @@ def make_authorization_server(
     database: Database, settings: Settings
 ) -> AuthorizationServer:
     """Return the authorization server of this box."""
-    sealer = Sealer(settings.jwt_secret.get_secret_value().encode())
+    sealer = Sealer(*settings.jwt_secrets)
     keys = TokenKeys(database, sealer)
     fetcher = Fetcher(settings.private_client_hosts, settings.ca_bundle)
     clients = Clients(database, fetcher, registers=settings.oauth_registration)

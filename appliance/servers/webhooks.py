@@ -89,12 +89,13 @@ class WebhookService:
 
     Args:
         secret: JWT_SECRET.
+        previous: JWT_SECRET_PREVIOUS.
     """
 
-    def __init__(self, database: Database, secret: bytes) -> None:
+    def __init__(self, database: Database, secret: bytes, *previous: bytes) -> None:
         """Start; nobody has called yet."""
         self._database = database
-        self._sealer = Sealer(secret)
+        self._sealer = Sealer(secret, *previous)
         self._accepted = Pace(ACCEPTED_A_MINUTE, 60)
         self._refused = Pace(REFUSED_A_MINUTE, 60)
         self._traced = Pace(TRACED_A_MINUTE, 60)

@@ -20,8 +20,7 @@ class SourceKeeper:
     def __init__(self, database: Database, settings: Settings) -> None:
         """Keep the parts."""
         self._database = database
-        secret = settings.jwt_secret.get_secret_value().encode()
-        self._sealer = Sealer(secret)
+        self._sealer = Sealer(*settings.jwt_secrets)
         self.uploads = Uploads(database, settings)
 
     def check(self, source: Source, *, owner_id: int) -> None:

@@ -75,11 +75,12 @@ async def identify(request: web.Request) -> Principal | None:
 
     Raises:
         UnknownKeyError: The key is not one of ours, was revoked, or ran out.
+        UnknownTokenError: So with a token.
     """
     accounts = request.app[ACCOUNTS]
     key = bearer_of(request)
     if key is not None:
-        return await accounts.keys.authenticate(key)
+        return await accounts.authenticate(key)
     cookie = session_cookie(request)
     return await accounts.session(cookie) if cookie else None
 

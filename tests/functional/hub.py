@@ -146,7 +146,7 @@ def services_for(
         settings=settings,
         accounts=AccountService(
             database,
-            settings.jwt_secret.get_secret_value().encode(),
+            *settings.jwt_secrets,
             open_registration=settings.open_registration,
         ),
         orgs=OrgService(database, holds=holdings),

@@ -144,3 +144,21 @@ async def test_the_page_narrows_and_replaces_keys(site: Site) -> None:
     refused = await site.post("/settings/keys", name="ci", servers="nosuch")
     assert refused.status == 422
     assert "there is no server nosuch" in await refused.text()
+
+
+async def test_a_token_opens_the_api_for_a_while(
+    hub: Hub, maintainer: Client, terminal: Terminal
+) -> None:
+    made = await maintainer.post("/api/tokens", json={"role": "reader"})
+    token = (await made.json())["token"]
+    reads = await hub.client(token)
+    from_terminal = await terminal.run("keys", "token", "--minutes", "5")
+    other = await hub.client(from_terminal.out.strip())
+    nobody = await hub.client(token[:-4] + "AAAA")
+
+    assert (await (await reads.get("/api/me")).json())["via"] == "token"
+    assert (await reads.post("/api/servers", json=REMOTE)).status == 403
+    assert (await reads.post("/api/tokens", json={})).status == 403
+    assert (await other.get("/api/servers")).status == 200
+    refused = await nobody.get("/api/me")
+    assert (refused.status, (await refused.json())["code"]) == (401, "unknown_token")

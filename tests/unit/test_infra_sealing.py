@@ -43,3 +43,13 @@ def test_a_changed_byte_is_noticed_wherever_it_is(place: int) -> None:
 def test_bytes_that_were_never_sealed_are_refused(sealed: bytes) -> None:
     with pytest.raises(UnsealError):
         Sealer(SECRET).unseal(sealed, "p")
+
+
+def test_what_the_previous_secret_sealed_opens_and_new_things_need_it_not() -> None:
+    old = Sealer(SECRET).seal(b"token", "p")
+    both = Sealer(b"n" * 32, SECRET)
+
+    assert both.unseal(old, "p") == b"token"
+    assert Sealer(b"n" * 32).unseal(both.seal(b"newer", "p"), "p") == b"newer"
+    with pytest.raises(UnsealError):
+        Sealer(b"n" * 32).unseal(old, "p")

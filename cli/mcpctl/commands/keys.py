@@ -214,3 +214,24 @@ def revoke(key_id: int, *, as_json: bool) -> None:
         emit_json({"revoked": key_id})
     else:
         click.echo(f"Key {key_id} is revoked.")
+
+
+@keys.command()
+@click.option("--minutes", type=click.IntRange(1, 60), default=15, show_default=True)
+@scope_options
+@json_option
+def token(
+    *,
+    minutes: int,
+    role: str,
+    actions: tuple[str, ...],
+    servers: tuple[str, ...],
+    as_json: bool,
+) -> None:
+    """Make a token that ends by itself, for a script; it is kept nowhere and cannot be revoked."""
+    body = {"lifetime_seconds": minutes * 60, **narrowing(role, actions, servers)}
+    made = client().post("/api/tokens", body)
+    if as_json:
+        emit_json(made)
+    else:
+        click.echo(made["token"])
