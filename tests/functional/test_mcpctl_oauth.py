@@ -36,10 +36,14 @@ async def test_a_machine_client_is_made_listed_exchanged_and_deleted(
     assert gone.code != 0
 
 
-async def test_what_nobody_granted_is_an_empty_list(mine: Terminal) -> None:
+async def test_without_grants_the_list_is_empty_and_the_key_may_be_exchanged(
+    mine: Terminal,
+) -> None:
     grants = await mine.run("oauth", "grants", "--all")
     revoked = await mine.run("oauth", "revoke", "99")
+    rotated = await mine.run("oauth", "rotate-key")
 
-    assert grants.code == 0
+    assert (grants.code, rotated.code) == (0, 0)
+    assert "signs from now on" in rotated.out
     assert "No client" in grants.out + grants.err
     assert revoked.code != 0

@@ -121,3 +121,14 @@ def delete_client(client_id: str, *, as_json: bool) -> None:
         emit_json({"deleted": client_id})
     else:
         click.echo(f"{client_id} is deleted.")
+
+
+@oauth.command("rotate-key")
+@json_option
+def rotate_key(*, as_json: bool) -> None:
+    """Exchange the key that signs access tokens; those that are out stay good until they end. For administrators."""
+    made = client().post("/api/oauth/keys/rotate")
+    if as_json:
+        emit_json(made)
+    else:
+        click.echo(f"Key {made['kid']} signs from now on.")
