@@ -192,6 +192,13 @@ class Attack(RuleBasedStateMachine):
             seen = {view.server.org_id for view in servers}
             seen |= {view.bundle.org_id for view in bundles}
             assert self.victim_id not in seen | {view.org.id for view in orgs}
+            for asked in (
+                self._services.servers.get(who, self.victim),
+                self._services.bundles.get(who, self.victim),
+                self._services.orgs.get(who, self.victim),
+                self._services.orgs.members(who, self.victim),
+            ):
+                assert self._try(asked) is None
             (row,) = self._rows("SELECT org_ids FROM gateway_people WHERE user_id = %s", who.user_id)  # fmt: skip
             assert self.victim_id not in row[0]
         held = self._rows(

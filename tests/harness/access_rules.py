@@ -55,7 +55,7 @@ DEPLOYS = re.compile(
 CALLS = re.compile(r"/(invoke|call)$")
 #: About the caller alone: whoever is signed in.
 OWN = re.compile(
-    r"^(/api)?/(me|sessions|keys|logout|events|settings/(keys|sessions|password)|live/servers|palette|health(/dot)?|marketplace(/catalog)?"
+    r"^(/api)?/(me|sessions|keys|logout|events|tokens|settings/(keys|sessions|password|apps|totp)|live/servers|palette|health(/dot)?|marketplace(/catalog)?"
     r"|evidence/keys?|oauth/(grants|clients|consent)|invitations?|artifacts|servers|bundles|orgs|settings/orgs|sources/server-json)(/.*)?$"
 )
 #: Adding something: whoever may add it for themselves.
@@ -177,6 +177,7 @@ BODIES: dict[str, Any] = {
         "email": "dan@example.org",
         "role": "deployer",
     },
+    "POST /settings/people/{id}": {"role": "member"},
     "POST /settings/people": {
         "email": "n{n}@example.org",
         "password": "correct horse {n}",
@@ -206,6 +207,15 @@ ELSEWHERE = {
     "POST /servers/{server}/services/{service_id}/test": "tells a refusal beside the service",
     "POST /servers/{server}/settings": "takes a setting that is missing",
     "POST /servers/{server}/webhook/remove": "takes a webhook that is there",
+    "POST /api/tokens": "what it takes depends on who asks",
+    "POST /settings/apps/clients": "what it takes depends on who asks",
+    "POST /settings/totp": "a wrong password is answered 401, as a wrong caller",
+    "POST /api/me/totp/confirm": "takes a code",
+    "POST /api/me/totp/recovery-codes": "takes a code",
+    "POST /api/me/totp/off": "takes a code",
+    "POST /settings/totp/confirm": "takes a code",
+    "POST /settings/totp/recovery-codes": "takes a code",
+    "POST /settings/totp/off": "takes a code",
     "POST /settings/password": "a wrong password is answered 401, as a wrong caller",
     "POST /servers/{server}/transfer": "takes a target that differs by caller",
     "POST /bundles/{bundle}/transfer": "takes a target that differs by caller",
