@@ -1,5 +1,6 @@
 """The people of the box, on an administrator's word."""
 
+from functools import partial
 from typing import Any
 
 from appliance.accounts import store
@@ -126,15 +127,23 @@ def _columns(before: User, change: UserChange) -> dict[str, Any]:
 
 
 def _audit_change(principal: Principal, before: User, after: User) -> None:
+    was, became = _told(before), _told(after)
+    tell = partial(audit_user, principal, user_id=after.id, email=after.email)
     if before.role is not after.role:
-        details = {"before": before.role.value, "after": after.role.value}
-        audit_user(principal, "user.set_role", after.id, after.email, details=details)
+        tell("user.set_role", before=was, after=became)
     if before.disabled_at != after.disabled_at:
         action = "user.disable" if after.disabled_at else "user.enable"
-        audit_user(principal, action, after.id, after.email)
+        tell(action, before=was, after=became)
     if before.server_quota != after.server_quota:
-        quota = {"before": before.server_quota, "after": after.server_quota}
-        audit_user(principal, "user.set_quota", after.id, after.email, details=quota)
+        tell("user.set_quota", before=was, after=became)
+
+
+def _told(user: User) -> dict[str, Any]:
+    return {
+        "role": user.role.value,
+        "is_disabled": user.disabled_at is not None,
+        "server_quota": user.server_quota,
+    }
 
 
 def add_person(principal: Principal, email: str, hashed: str, role: Role) -> User:

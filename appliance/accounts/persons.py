@@ -49,7 +49,8 @@ def audit_user(
     user_id: int,
     email: str,
     *,
-    details: Mapping[str, Any] | None = None,
+    before: Mapping[str, Any] | None = None,
+    after: Mapping[str, Any] | None = None,
 ) -> None:
     """Write a line about a person; runs inside ``database.run``."""
     record(
@@ -58,5 +59,6 @@ def audit_user(
         object_type="user",
         object_id=user_id,
         object_name=email,
-        details=details,
+        before=before,
+        after=after,
     )

@@ -3,12 +3,15 @@
 from collections.abc import Mapping
 from typing import Any
 
+from pydantic import SecretStr
+
 from appliance.accounts.access import require
 from appliance.accounts.model import Action, Principal
 from appliance.observability import audit
 from appliance.servers import store
+from appliance.servers.config import config_as_dict
 from appliance.servers.errors import ServerDeletedError, ServerNotFoundError
-from appliance.servers.model import DesiredState, Server
+from appliance.servers.model import DesiredState, Server, ServerConfig
 
 
 def visible_server(principal: Principal, server: int | str) -> Server:
@@ -54,15 +57,27 @@ def _allowed(principal: Principal, server: int | str, action: Action) -> Server:
     return found
 
 
-def record_write(
+def record_write(  # noqa: PLR0913 - the columns of one line
     actor: audit.Actor,
     action: str,
     server: Server,
     details: Mapping[str, Any] | None = None,
     *,
     outcome: audit.Outcome = audit.Outcome.ALLOWED,
+    before: ServerConfig | None = None,
+    after: ServerConfig | None = None,
 ) -> None:
-    """Write into the trail what somebody did with a server, or was kept from doing."""
+    """Write into the trail what somebody did with a server, or was kept from doing.
+
+    Args:
+        actor: Who.
+        action: What.
+        server: With which.
+        details: What else belongs to it.
+        outcome: What became of it.
+        before: Its configuration as it was, where that changed.
+        after: The same as it is now.
+    """
     audit.record(
         actor,
         action,
@@ -71,4 +86,20 @@ def record_write(
         object_name=server.name,
         outcome=outcome,
         details=details,
+        before=_told(before) if before else None,
+        after=_told(after) if after else None,
     )
+
+
+def _told(config: ServerConfig) -> dict[str, Any]:
+    """Return a configuration for the trail: that a setting or the arguments changed shows, no value of them does.
+
+    They hold secrets at times, which somebody takes out later; the trail keeps what it was told.
+    """
+    found = config_as_dict(config)
+    environment = found.pop("environment", None) or {}
+    found["arguments"] = SecretStr(repr(found.get("arguments")))
+    return found | {
+        f"environment.{name}": SecretStr(str(value))
+        for name, value in environment.items()
+    }

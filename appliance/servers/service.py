@@ -384,7 +384,9 @@ class ServerService:
                     _read_again(found.id)
             changed = told(found.config.isolation, config.isolation)
             changed |= egress_rights.told(found.config.egress, config.egress)
-            record_write(principal, action, found, changed)
+            record_write(
+                principal, action, found, changed, before=found.config, after=config
+            )
             return self._view(store.get(found.id))
 
         return await self._database.run(write)
@@ -423,7 +425,14 @@ class ServerService:
             config = check_config(replace(found.config, environment=environment))
             _deploy_with(found, config, principal, Trigger.SETTINGS)
             told = {"settings": sorted(plain), "names": sorted(values)}
-            record_write(principal, "server.provide", found, told)
+            record_write(
+                principal,
+                "server.provide",
+                found,
+                told,
+                before=found.config,
+                after=config,
+            )
             return self._view(store.get(found.id))
 
         return await self._database.run(write)

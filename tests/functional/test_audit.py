@@ -77,6 +77,28 @@ async def test_a_write_says_why_when_its_request_does(admin: Client) -> None:
     ]
 
 
+async def test_a_changed_configuration_is_told_as_it_was_and_is_without_its_values(
+    admin: Client,
+) -> None:
+    given: dict[str, Any] = {"package": "pypi:mcp-server-time", "name": "clock"}
+    given |= {"environment": {"GREETING": "first-w0rd", "SAME": "kept-w0rd"}}
+    await admin.post("/api/servers", json=given)
+    changed = {"environment": {"GREETING": "next-w0rd", "SAME": "kept-w0rd"}}
+    response = await admin.put(
+        "/api/servers/clock/config", json={**changed, "trace_bodies": False}
+    )
+
+    assert response.status < 300, await response.text()
+    text = await (await admin.get("/api/audit?q=GREETING")).text()
+    (line,) = json.loads(text)["items"]
+    assert line["before"] == {
+        "environment.GREETING": "[redacted]",
+        "trace_bodies": True,
+    }
+    assert line["after"] == line["before"] | {"trace_bodies": False}
+    assert "w0rd" not in text
+
+
 async def test_readers_of_the_box_read_the_trail_and_members_do_not(
     reader: Client, maintainer: Client
 ) -> None:

@@ -170,7 +170,8 @@ class OrgService:
                 require_administer(principal)
             if columns:
                 store.change(found.id, **columns)
-                _audit(principal, "org.change", found, columns)
+                was = {name: getattr(found, name) for name in columns}
+                _audit(principal, "org.change", found, before=was, after=columns)
             return self._views(principal, [store.get(found.id)])[0]
 
         return await self._database.run(write)
@@ -363,7 +364,13 @@ def _keep_an_owner(org: Org, changed: Member, role: MemberRole | None) -> None:
 
 
 def _audit(
-    principal: Principal, action: str, org: Org, details: dict[str, Any] | None = None
+    principal: Principal,
+    action: str,
+    org: Org,
+    details: dict[str, Any] | None = None,
+    *,
+    before: dict[str, Any] | None = None,
+    after: dict[str, Any] | None = None,
 ) -> None:
     record(
         principal,
@@ -372,4 +379,6 @@ def _audit(
         object_id=org.id,
         object_name=org.name,
         details=details,
+        before=before,
+        after=after,
     )
