@@ -37,7 +37,7 @@ class BuildRequest:
     source: Source
     #: The deployment whose lock is kept while the package's version is the same.
     like: int | None = None
-    #: Who owns the server; builds take turns between owners.
+    #: Who owns the server: a person, or an organisation below zero. Builds take turns between owners and share no cache.
     owner_id: int = 0
     #: The log's first line; empty: none.
     note: str = ""

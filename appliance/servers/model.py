@@ -145,6 +145,14 @@ class Server:
     org_id: int | None = None
 
     @property
+    def builds_for(self) -> int:
+        """Whose builds its are: a person's number, or an organisation's below zero, so that nobody's cache is another's.
+
+        Not that of who brought it to an organisation: they may have left, and go on building for themselves.
+        """
+        return self.owner_id if self.org_id is None else -self.org_id
+
+    @property
     def thing(self) -> Thing:
         """What it is to whoever decides who may do what."""
         return Thing(Kind.SERVER, self.id, self.owner_id, self.org_id, self.id)

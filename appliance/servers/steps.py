@@ -172,7 +172,7 @@ class Steps:
             server.id,
             server.name,
             deployment.source,
-            owner_id=server.owner_id,
+            owner_id=server.builds_for,
             like=facts.live.id if facts.live else None,
             note=deployment.reason,
             dockerfile=deployment.config.dockerfile,

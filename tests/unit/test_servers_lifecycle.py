@@ -496,3 +496,11 @@ def test_the_status_follows_what_the_checks_found(
     step = next_step(facts(server, LIVE, **there, health=verdict))
 
     assert step == lifecycle.Settled(*settled)
+
+
+def test_builds_for_an_organisation_are_nobody_elses() -> None:
+    own, of_org = a_server(owner_id=7), a_server(owner_id=7, org_id=7)
+
+    assert own.builds_for == 7
+    assert of_org.builds_for != own.builds_for
+    assert of_org.builds_for == a_server(owner_id=8, org_id=7).builds_for
