@@ -43,12 +43,13 @@ def check_email(email: str) -> str:
     return normal
 
 
-def audit_user(
+def audit_user(  # noqa: PLR0913 - the columns of one line
     principal: Principal,
     action: str,
     user_id: int,
     email: str,
     *,
+    details: Mapping[str, Any] | None = None,
     before: Mapping[str, Any] | None = None,
     after: Mapping[str, Any] | None = None,
 ) -> None:
@@ -59,6 +60,7 @@ def audit_user(
         object_type="user",
         object_id=user_id,
         object_name=email,
+        details=details,
         before=before,
         after=after,
     )
