@@ -178,6 +178,11 @@ PROOFS = (
         "values given as secrets, to servers that print them wherever they can, are found nowhere, in any common form",
     ),
     Proof(
+        "doors-shut",
+        8,
+        "spraying, fixation, CSRF, timing, replay, framing, made-up headers, floods, OAuth tricks: shut; planted faults: seen",
+    ),
+    Proof(
         "compiled-servers",
         5,
         "a Rust and a Go server without Dockerfile, from git to a called tool; images below 16 MiB",
