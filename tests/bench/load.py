@@ -44,11 +44,12 @@ def wrk(url: str, clients: int, key: str, seconds: int) -> Figures:
 
 
 def cpu_s(pids: list[int]) -> float:
-    """Return the CPU seconds that processes have used, their threads included."""
+    """Return the CPU seconds that processes have used, their threads included; those that ended meanwhile count nothing."""
     total = 0
     for pid in pids:
-        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-        total += int(fields[11]) + int(fields[12])
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+            fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+            total += int(fields[11]) + int(fields[12])
     return total / TICKS
 
 
