@@ -352,7 +352,7 @@ async def test_a_fault_of_ours_is_a_page_with_its_request_id_and_nothing_else(
     site: Hub, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await site.sign_in()
-    monkeypatch.setattr("appliance.web.pages.settings.LIFETIMES", None)
+    monkeypatch.setattr("appliance.web.pages.keys.LIFETIMES", None)
 
     response = await site.get("/settings/keys")
     text = await response.text()
