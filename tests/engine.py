@@ -15,12 +15,15 @@ from appliance.builds.base_image import BaseImages
 from appliance.builds.buildx import Buildx
 from appliance.core import labels
 from appliance.infra.docker import Engine
+from appliance.runtimes.data_disks import DataDisks
 from appliance.runtimes.docker import DockerExecutor
 from appliance.settings import Settings, load_settings
 
 #: Away from the default range, so that tests beside a running appliance leave its
 #: networks alone.
 SUBNET_POOL = "10.222.0.0/18"
+#: Why the box cannot give a server's /data a size of its own, as the product says it; empty: it can.
+NO_DISKS = DataDisks(Path(), default_bytes=1).unavailable()
 
 
 def docker(*arguments: str, text: str | None = None) -> str:

@@ -1,6 +1,7 @@
 """The bridges of servers' networks on this box: which there are, whose packets they carry, and how each is held."""
 
 import contextlib
+import errno
 import ipaddress
 import os
 import socket
@@ -58,15 +59,17 @@ def _index(name: str) -> int:
 def hold(bridge: Bridge, *, is_open: bool) -> bool:
     """Put the containers' gateway on a bridge, and say whether the kernel forwards what comes from there.
 
-    What is not forwarded stays here whatever becomes of the firewall's rules.
+    What is not forwarded stays here whatever becomes of the firewall's rules; in a box whose kernel settings are read-only
+    (one that is a container itself) the rules alone hold it.
 
     Returns:
         Whether it was done: the bridge may go meanwhile.
     """
     try:
-        (_SETTINGS / bridge.name / "forwarding").write_text("1" if is_open else "0")
-    except OSError:
-        return False
+        _forwarding(bridge).write_text(str(int(is_open)))
+    except OSError as error:
+        if error.errno != errno.EROFS:
+            return False
     gateway = bridge.network.network_address + GATEWAY_OFFSET
     return not run("ip", "address", "replace", f"{gateway}/32", "dev", bridge.name)
 
@@ -78,8 +81,22 @@ def are_held(wanted: Iterable[tuple[Bridge, bool]]) -> set[tuple[Bridge, bool]]:
         (bridge, is_open)
         for bridge, is_open in wanted
         if f"-- {bridge.network.network_address + GATEWAY_OFFSET}\n" in local
-        and _read(_SETTINGS / bridge.name / "forwarding") == str(int(is_open))
+        and _forwards(bridge, wanted=is_open)
     }
+
+
+def settings_are_read_only() -> bool:
+    """Return whether the kernel cannot be told what to forward, so that the firewall's rules alone hold bridges."""
+    return bool(os.statvfs(_SETTINGS).f_flag & os.ST_RDONLY)
+
+
+def _forwarding(bridge: Bridge) -> Path:
+    return _SETTINGS / bridge.name / "forwarding"
+
+
+def _forwards(bridge: Bridge, *, wanted: bool) -> bool:
+    """Return whether the kernel forwards as is wanted, or cannot be told to."""
+    return _read(_forwarding(bridge)) == str(int(wanted)) or settings_are_read_only()
 
 
 def _read(path: Path) -> str:

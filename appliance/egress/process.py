@@ -85,7 +85,12 @@ class Egress:
         self._loop.every(LOOK_S, self._look)
         self._enforce()
         self._ledger.start()
-        log("egress_ready", tcp_port=self._connections.port, dns_port=self._names.port)
+        log(
+            "egress_ready",
+            tcp_port=self._connections.port,
+            dns_port=self._names.port,
+            rules_alone=links.settings_are_read_only(),
+        )
         self._loop.run()
         self._ledger.stop()
 

@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import os
 import subprocess
 from collections.abc import Iterator
 from dataclasses import replace
@@ -15,7 +14,7 @@ from appliance.runtimes.data_disks import DataDisks
 from appliance.runtimes.docker import DockerExecutor
 from appliance.runtimes.isolation import DataUse, Isolation
 from appliance.runtimes.model import InstanceSpec, InstanceState
-from tests.engine import SUBNET_POOL, Box, docker
+from tests.engine import NO_DISKS, SUBNET_POOL, Box, docker
 
 MIB = 1024**2
 FILL = (
@@ -34,9 +33,7 @@ print(json.dumps({'written': written, 'why': why, 'listed': sorted(os.listdir('/
 """,
 )
 
-pytestmark = pytest.mark.skipif(
-    os.geteuid() != 0, reason="disks are made by root alone"
-)
+pytestmark = pytest.mark.skipif(bool(NO_DISKS), reason=NO_DISKS)
 
 
 @pytest.fixture

@@ -19,7 +19,7 @@ from appliance.runtimes.errors import ImageMissingError, VolumeRefusedError
 from appliance.runtimes.model import InstanceSpec
 from appliance.runtimes.volume_model import Incoming, Refusal, VolumeOwner
 from appliance.runtimes.volumes import DockerVolumes
-from tests.engine import SUBNET_POOL, Box, docker, inspect
+from tests.engine import NO_DISKS, SUBNET_POOL, Box, docker, inspect
 
 ROOMY = Incoming(limit_bytes=1 << 30, overwrite=True, parents=True)
 #: Swaps /data/x between a folder and links that lead elsewhere, as fast as it can.
@@ -177,7 +177,7 @@ async def test_an_image_that_is_gone_is_said_to_be_gone(
     assert helpers(box) == []
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root attaches disks")
+@pytest.mark.skipif(bool(NO_DISKS), reason=NO_DISKS)
 async def test_a_volume_that_is_full_says_so_and_keeps_what_it_has(
     engine: Engine, box: Box, base_image: str, tmp_path: Path
 ) -> None:
