@@ -12,7 +12,7 @@ from tests.harness.escapes import (
     until_on_the_page,
 )
 
-#: What gets somewhere where /data has no size of its own, because the box has no disks to give (tests/contract/test_data_disks.py).
+#: What gets somewhere where the box has no disks to give, so that /data has no size of its own.
 UNBOUNDED = frozenset({"fill_disk", "claim_disk"}) if NO_DISKS else frozenset()
 
 
