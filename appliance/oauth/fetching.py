@@ -1,11 +1,7 @@
-"""Documents of clients, fetched from wherever a stranger says: of others only, small, in time, without detours.
-
-What is looked up is what is connected to, so no second answer of a name server can differ from the one that was checked.
-"""
+"""Documents of clients, fetched from wherever a stranger says: of others only, small, in time, without detours."""
 
 import asyncio
 import json
-import socket
 import ssl
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -15,11 +11,11 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import aiohttp
-from aiohttp.abc import ResolveResult
 
 from appliance.oauth.documents import checked_url
 from appliance.oauth.errors import ClientDocumentError
-from appliance.sources.reach import is_private, names_private
+from appliance.sources.reach import names_private
+from appliance.sources.resolving import PublicResolver
 
 MAX_BYTES = 64 * 1024
 TIMEOUT_S = 5.0
@@ -63,7 +59,7 @@ class Fetcher:
             raise ClientDocumentError(_PRIVATE)
         if self._tls is None:
             self._tls = await asyncio.to_thread(self._load)
-        resolver = aiohttp.ThreadedResolver() if is_trusted else _PublicResolver()
+        resolver = aiohttp.ThreadedResolver() if is_trusted else PublicResolver()
         try:
             async with self._turn, asyncio.timeout(TIMEOUT_S):
                 return await _get(url, resolver, self._tls)
@@ -82,18 +78,6 @@ class Fetcher:
 
 
 _PRIVATE = "The client's document is said to lie on this box or beside it."
-
-
-class _PublicResolver(aiohttp.ThreadedResolver):
-    """Resolves names of others only: one private address among many is refused as well."""
-
-    async def resolve(
-        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
-    ) -> list[ResolveResult]:
-        found = await super().resolve(host, port, family)
-        if any(is_private(item["host"]) for item in found):
-            raise OSError(f"{host} is an address of this box or its neighbours")
-        return found
 
 
 async def _get(

@@ -2,12 +2,10 @@
 
 import asyncio
 import json
-import socket
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 import aiohttp
-from aiohttp.abc import ResolveResult
 from pydantic import SecretStr
 
 from appliance.runtimes.model import Transport
@@ -15,7 +13,8 @@ from appliance.servers.errors import EntryUnreachableError
 from appliance.servers.model import ServerConfig
 from appliance.sources.entry import Entry, Option
 from appliance.sources.model import Source
-from appliance.sources.reach import is_private, names_private
+from appliance.sources.reach import names_private
+from appliance.sources.resolving import PublicResolver
 from appliance.sources.server_json import read_entry
 from appliance.sources.urls import checked_url
 
@@ -24,18 +23,6 @@ TIMEOUT_S = 15.0
 EXAMPLE = (
     "https://registry.example.org/v0.1/servers/org.example%2Fweather/versions/latest"
 )
-
-
-class _PublicResolver(aiohttp.ThreadedResolver):
-    """Resolves names of others only; what is looked up is what is connected to, so no second answer can differ."""
-
-    async def resolve(
-        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
-    ) -> list[ResolveResult]:
-        found = await super().resolve(host, port, family)
-        if any(is_private(item["host"]) for item in found):
-            raise OSError(f"{host} is an address of this box or its neighbours")
-        return found
 
 
 async def fetch_entry(url: str, *, allow_private: bool) -> Entry:
@@ -53,7 +40,7 @@ async def fetch_entry(url: str, *, allow_private: bool) -> Entry:
             "The registry's address is one of this box or its neighbours.",
             hint="If asking there is meant, set REMOTE_ALLOW_PRIVATE=true; or give the document itself.",
         )
-    resolver = aiohttp.ThreadedResolver() if allow_private else _PublicResolver()
+    resolver = aiohttp.ThreadedResolver() if allow_private else PublicResolver()
     connector = aiohttp.TCPConnector(resolver=resolver, limit=1)
     timeout = aiohttp.ClientTimeout(total=TIMEOUT_S)
     try:

@@ -23,9 +23,9 @@ from appliance.oauth.credentials import (
     checked_assertion,
 )
 from appliance.oauth.errors import OAuthError
-from appliance.oauth.fetching import _PublicResolver
 from appliance.oauth.keys import public_jwk
 from appliance.oauth.model import AuthMethod, Client, ClientKind
+from appliance.sources.resolving import PublicResolver
 
 NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
 ID = "https://client.example.org/app.json"
@@ -307,7 +307,7 @@ def test_documents_are_kept_as_their_server_says_within_bounds(
 
 
 async def test_a_name_that_leads_to_this_box_is_not_resolved() -> None:
-    resolver = _PublicResolver()
+    resolver = PublicResolver()
 
     with pytest.raises(OSError, match="neighbours"):
         await resolver.resolve("localhost", 443)
