@@ -5,6 +5,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
+from appliance.core.chain import Break
 from appliance.core.errors import InvalidError
 
 #: The job that makes evidence of a run: ``{"run_id": 12}``.
@@ -209,17 +210,6 @@ class Anchor:
 
 
 @dataclass(frozen=True)
-class ChainBreak:
-    """A place where the ledger is not what was written."""
-
-    #: The run at which it shows.
-    run_id: int
-    #: ``changed``, ``missing``, ``unlinked`` or ``unknown``.
-    what: str
-    message: str
-
-
-@dataclass(frozen=True)
 class ChainReport:
     """What comparing every run with its hash found."""
 
@@ -227,7 +217,7 @@ class ChainReport:
     runs: int
     #: ``row_hash`` of the last of them.
     head_hash: str
-    breaks: tuple[ChainBreak, ...]
+    breaks: tuple[Break, ...]
     checked_at: datetime
 
     @property

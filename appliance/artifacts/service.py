@@ -9,7 +9,6 @@ from appliance.accounts.access import BOX, Kind, Thing, actions, may, require, s
 from appliance.accounts.errors import NotAllowedError
 from appliance.accounts.model import SYSTEM, Action, Principal
 from appliance.artifacts import search, store
-from appliance.artifacts.chain import Walk
 from appliance.artifacts.errors import ArtifactNotFoundError
 from appliance.artifacts.model import (
     ATTEST,
@@ -24,6 +23,7 @@ from appliance.artifacts.model import (
 )
 from appliance.artifacts.records import record_of
 from appliance.builds.ports import FinishedRun
+from appliance.core.chain import Place, Walk
 from appliance.core.clock import now
 from appliance.infra.database import Database
 from appliance.jobs.queue import enqueue
@@ -195,12 +195,16 @@ class LedgerService:
                 hint="It holds everybody's builds; ask an administrator or a reader.",
             )
         end = await self._database.run(store.state)
-        walk = Walk(known)
+        walk = Walk(
+            "run",
+            " or one of its platforms",
+            known=Place(known.runs, known.head_hash) if known else None,
+        )
         while links := await self._database.run(
-            store.links, walk.last_id, end.runs, CHECK_ROWS
+            store.links, walk.last.seq, end.runs, CHECK_ROWS
         ):
             walk.over(links)
-        walk.end(end.runs, end.head_hash)
+        walk.end(Place(end.runs, end.head_hash))
         report = ChainReport(end.runs, end.head_hash, tuple(walk.breaks), now())
         problem = report.breaks[0].message if report.breaks else ""
         if known is None:  # else what was written down may be what is wrong

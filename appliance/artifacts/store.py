@@ -20,6 +20,7 @@ from appliance.artifacts.model import (
 from appliance.artifacts.records import search_text
 from appliance.artifacts.tables import CatalogRow, ChainRow, PlatformRow, RunRow
 from appliance.artifacts.tiers import rate
+from appliance.core.chain import Link
 from appliance.infra.database import proxy
 
 #: What a row's fields are called in the model, too.
@@ -192,7 +193,7 @@ def note_check(at: datetime, problem: str) -> None:
     ChainRow.update(checked_at=at, problem=problem).execute()
 
 
-def links(after: int, up_to: int, limit: int) -> list[chain.Link]:
+def links(after: int, up_to: int, limit: int) -> list[Link]:
     """Return the next rows of the chain with what their hashes should be."""
     rows = (
         RunRow.select()

@@ -8,10 +8,11 @@ from typing import Any, Protocol
 
 import structlog
 
+from appliance.core.chain import Place, Walk
 from appliance.core.clock import now
 from appliance.infra.database import Database
 from appliance.observability import audit_store
-from appliance.observability.audit_chain import ChainReport, Place, Walk
+from appliance.observability.audit_chain import ChainReport, link_of
 from appliance.observability.audit_store import ChainState
 from appliance.observability.denials import DenialMeter
 from appliance.observability.logs import current
@@ -213,7 +214,7 @@ class AuditTrail:
         if walk.breaks and (await self.chain_state()).pruned != state.pruned:
             state, walk = await self._walk(known)  # its beginning went meanwhile
         report = ChainReport(
-            walk.lines, state.end, state.pruned, tuple(walk.breaks), now()
+            walk.count, state.end, state.pruned, tuple(walk.breaks), now()
         )
         problem = report.breaks[0].message if report.breaks else ""
         if known is None:  # else what was written down may be what is wrong
@@ -225,7 +226,7 @@ class AuditTrail:
 
     async def _walk(self, known: Place | None) -> tuple[ChainState, Walk]:
         state = await self._database.run(audit_store.state)
-        walk = Walk(state.pruned, known)
+        walk = Walk("line", start=state.pruned, known=known)
         while found := await self._database.run(
             audit_store.in_order,
             EVERYTHING,
@@ -233,7 +234,7 @@ class AuditTrail:
             up_to=state.end.seq,
             limit=AT_ONCE,
         ):
-            walk.over(found)
+            walk.over(map(link_of, found))
         walk.end(state.end)
         return state, walk
 

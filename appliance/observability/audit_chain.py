@@ -7,60 +7,31 @@ its place ``seq``, and the hash of the line before as ``prev_hash``. It is what 
 import hashlib
 import json
 import re
-from collections.abc import Iterable
 from dataclasses import dataclass, fields
 from datetime import UTC, datetime
 from typing import Any
 
+from appliance.core.chain import Break, Link, Place
 from appliance.core.errors import InvalidError
 from appliance.observability.model import AuditEvent
 
-#: Before the first line.
-GENESIS = "0" * 64
-#: More than so many breaks tell nothing more.
-MAX_BREAKS = 20
 _CHAIN = frozenset({"seq", "prev_hash", "row_hash"})
 _OWN = tuple(item.name for item in fields(AuditEvent) if item.name not in _CHAIN)
 _PLACE = re.compile(r"([0-9]{1,18}):([0-9a-f]{64})")
 
 
-@dataclass(frozen=True)
-class Place:
-    """A place in the chain, and the hash of the line there."""
+def place_of(text: str) -> Place:
+    """Return the place that ``SEQ:HASH`` names.
 
-    seq: int
-    row_hash: str
-
-    @classmethod
-    def parse(cls, text: str) -> "Place":
-        """Return the place that ``SEQ:HASH`` names.
-
-        Raises:
-            InvalidError: It names none.
-        """
-        match = _PLACE.fullmatch(text)
-        if match is None:
-            raise InvalidError.field(
-                "known", "give what an earlier check printed, such as 17:9f86d0…"
-            )
-        return cls(int(match[1]), match[2])
-
-    def __str__(self) -> str:
-        return f"{self.seq}:{self.row_hash}"
-
-
-#: What an empty chain ends with, and one of which nothing was pruned begins after.
-START = Place(0, GENESIS)
-
-
-@dataclass(frozen=True)
-class Break:
-    """A place where the chain does not hold."""
-
-    seq: int
-    #: ``changed``, ``missing``, ``unlinked`` or ``unknown``.
-    what: str
-    message: str
+    Raises:
+        InvalidError: It names none.
+    """
+    match = _PLACE.fullmatch(text)
+    if match is None:
+        raise InvalidError.field(
+            "known", "give what an earlier check printed, such as 17:9f86d0…"
+        )
+    return Place(int(match[1]), match[2])
 
 
 @dataclass(frozen=True)
@@ -106,67 +77,8 @@ def line_hash(event: AuditEvent) -> str:
     return hashlib.sha256(canonical(as_json(event))).hexdigest()
 
 
-class Walk:
-    """Goes along the chain and notes every place where it does not hold.
-
-    Args:
-        start: The last line that is not kept any more.
-        known: A place that somebody wrote down, which must be on the way.
-    """
-
-    def __init__(self, start: Place = START, known: Place | None = None) -> None:
-        """Stand at the start."""
-        self.last = start
-        self.lines = 0
-        self.breaks: list[Break] = []
-        self._known = known
-        if known and known.seq == start.seq:
-            self._compare(known)
-
-    def over(self, events: Iterable[AuditEvent]) -> None:
-        """Go on over ``events``, in the order of their places."""
-        for event in events:
-            self._step(event)
-
-    def _step(self, event: AuditEvent) -> None:
-        seq = event.seq or 0
-        if seq != self.last.seq + 1:
-            self._missing(self.last.seq + 1, seq - 1)
-        elif event.prev_hash != self.last.row_hash:
-            self._note(
-                seq,
-                "unlinked",
-                f"Line {seq} does not follow what is before it: one of the two was written anew.",
-            )
-        if line_hash(event) != event.row_hash:
-            self._note(seq, "changed", f"Line {seq} is not what was written.")
-        self.last = Place(seq, event.row_hash or "")
-        self.lines += 1
-        if self._known and self._known.seq == seq:
-            self._compare(self._known)
-
-    def end(self, end: Place) -> None:
-        """Compare the end with what the chain says of it."""
-        if self.last.seq < end.seq:
-            self._missing(self.last.seq + 1, end.seq)
-        elif self.last != end:
-            message = f"Line {end.seq} is not the one that the chain ended with."
-            self._note(end.seq, "unlinked", message)
-        if self._known and self._known.seq > end.seq:
-            message = (
-                f"There are {end.seq} lines; line {self._known.seq} was written down."
-            )
-            self._note(end.seq, "missing", message)
-
-    def _compare(self, known: Place) -> None:
-        if self.last != known:
-            message = f"Line {known.seq} does not have the hash that was written down."
-            self._note(known.seq, "unknown", message)
-
-    def _missing(self, first: int, last: int) -> None:
-        which = f"Line {first} is" if first == last else f"Lines {first} to {last} are"
-        self._note(first, "missing", f"{which} missing.")
-
-    def _note(self, seq: int, what: str, message: str) -> None:
-        if len(self.breaks) < MAX_BREAKS:
-            self.breaks.append(Break(seq, what, message))
+def link_of(event: AuditEvent) -> Link:
+    """Return what is compared of a line that has its place."""
+    return Link(
+        event.seq or 0, event.prev_hash or "", event.row_hash or "", line_hash(event)
+    )

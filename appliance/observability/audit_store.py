@@ -7,8 +7,9 @@ from typing import Any
 
 from peewee import ModelSelect, fn
 
+from appliance.core.chain import Place
 from appliance.infra.database import proxy
-from appliance.observability.audit_chain import Place, line_hash
+from appliance.observability.audit_chain import line_hash
 from appliance.observability.model import AuditEvent, AuditFilter, Outcome
 from appliance.observability.tables import AuditChainRow, AuditEventRow
 

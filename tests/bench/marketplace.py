@@ -23,6 +23,7 @@ from appliance.artifacts.model import (
     RunStatus,
 )
 from appliance.artifacts.service import LedgerService
+from appliance.core.chain import GENESIS
 from appliance.infra.database import Database, connect, connection_arguments
 
 PLATFORMS = ("linux/amd64", "linux/arm64")
@@ -58,7 +59,7 @@ def seed(url: str, *, servers: int, runs: int) -> None:
     dice = random.Random(7)
     made: list[tuple[Any, ...]] = []
     platforms: list[tuple[Any, ...]] = []
-    before = chain.GENESIS
+    before = GENESIS
     for number in range(1, runs + 1):
         run = _run(number, dice, servers)
         own = chain.row_hash(number, before, run)

@@ -73,7 +73,7 @@ async def tamper(database: Database, *statements: str) -> None:
 
 async def breaks(ledger: LedgerService) -> list[tuple[int, str]]:
     report = await ledger.verify(SYSTEM)
-    return [(item.run_id, item.what) for item in report.breaks]
+    return [(item.seq, item.what) for item in report.breaks]
 
 
 async def test_a_run_comes_back_as_it_was_written(
@@ -205,7 +205,7 @@ async def test_a_ledger_made_anew_as_a_whole_shows_to_who_kept_its_end(
     with_what_was_kept = await ledger.verify(SYSTEM, Anchor(3, kept))
 
     assert by_itself.is_intact
-    assert [(item.run_id, item.what) for item in with_what_was_kept.breaks] == [
+    assert [(item.seq, item.what) for item in with_what_was_kept.breaks] == [
         (3, "unknown")
     ]
 

@@ -7,15 +7,9 @@ from typing import Any
 
 import pytest
 
-from appliance.artifacts.chain import (
-    GENESIS,
-    MAX_BREAKS,
-    Link,
-    Walk,
-    canonical,
-    row_hash,
-)
+from appliance.artifacts.chain import canonical, row_hash
 from appliance.artifacts.model import Anchor, RunRecord
+from appliance.core.chain import GENESIS, MAX_BREAKS, Link, Place, Walk
 from appliance.core.errors import InvalidError
 from tests.fakes.runs import record
 
@@ -31,12 +25,12 @@ def chain(count: int) -> list[Link]:
 
 
 def walk(
-    links: list[Link], *, runs: int = 5, known: Anchor | None = None
+    links: list[Link], *, runs: int = 5, known: Place | None = None
 ) -> list[tuple[int, str]]:
-    going = Walk(known)
+    going = Walk("run", known=known)
     going.over(links)
-    going.end(runs, chain(5)[-1].row_hash)
-    return [(item.run_id, item.what) for item in going.breaks]
+    going.end(Place(runs, chain(5)[-1].row_hash))
+    return [(item.seq, item.what) for item in going.breaks]
 
 
 def test_the_text_that_is_hashed_can_be_made_by_anybody_from_the_row() -> None:
@@ -122,9 +116,9 @@ def test_a_chain_that_was_made_anew_as_a_whole_shows_to_who_wrote_its_end_down()
 ):
     links = chain(5)
 
-    assert walk(links, known=Anchor(3, links[2].row_hash)) == []
-    assert walk(links, known=Anchor(3, "f" * 64)) == [(3, "unknown")]
-    assert walk(links, known=Anchor(9, "f" * 64)) == [(5, "missing")]
+    assert walk(links, known=Place(3, links[2].row_hash)) == []
+    assert walk(links, known=Place(3, "f" * 64)) == [(3, "unknown")]
+    assert walk(links, known=Place(9, "f" * 64)) == [(5, "missing")]
 
 
 def test_no_more_breaks_are_told_than_somebody_reads() -> None:

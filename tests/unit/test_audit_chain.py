@@ -8,15 +8,14 @@ from typing import Any
 
 import pytest
 
+from appliance.core.chain import GENESIS, START, Place, Walk
 from appliance.core.errors import InvalidError
 from appliance.observability.audit_chain import (
-    GENESIS,
-    START,
-    Place,
-    Walk,
     as_json,
     canonical,
     line_hash,
+    link_of,
+    place_of,
 )
 from appliance.observability.denials import (
     ADDRESSES,
@@ -66,8 +65,8 @@ def place(event: AuditEvent) -> Place:
 def walk(
     lines: list[AuditEvent], *, start: Place = START, known: Place | None = None
 ) -> list[tuple[int, str]]:
-    going = Walk(start, known)
-    going.over(lines)
+    going = Walk("line", start=start, known=known)
+    going.over(map(link_of, lines))
     going.end(place(chain(5)[-1]))
     return [(item.seq, item.what) for item in going.breaks]
 
@@ -143,7 +142,7 @@ def test_a_trail_that_was_made_anew_shows_to_who_wrote_its_end_down() -> None:
 @pytest.mark.parametrize("text", ["", "17", "17:", "x:" + "a" * 64, "17:" + "g" * 64])
 def test_what_is_no_place_in_the_trail_is_refused(text: str) -> None:
     with pytest.raises(InvalidError):
-        Place.parse(text)
+        place_of(text)
 
 
 # -- how many refused attempts become lines

@@ -187,7 +187,7 @@ class ChainAnswer(BaseModel):
             head_hash=report.head_hash,
             known=f"{report.runs}:{report.head_hash}",
             breaks=[
-                BreakAnswer.model_validate(item, from_attributes=True)
+                BreakAnswer(run_id=item.seq, what=item.what, message=item.message)
                 for item in report.breaks
             ],
             checked_at=report.checked_at,

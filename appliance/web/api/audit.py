@@ -10,7 +10,7 @@ from pydantic import AwareDatetime, BaseModel, Field
 
 from appliance.accounts.access import BOX, require_known
 from appliance.accounts.model import Action
-from appliance.observability.audit_chain import Place, as_json, canonical
+from appliance.observability.audit_chain import as_json, canonical, place_of
 from appliance.observability.model import AuditFilter, Outcome
 from appliance.web.keys import AUDIT
 from appliance.web.paging import one_page
@@ -165,7 +165,7 @@ async def index(request: web.Request, *, query: AuditQuery) -> AuditPage:
 async def chain(request: web.Request, *, query: AuditChainQuery) -> AuditChainAnswer:
     """Compare every line with its hash; for administrators and readers of the box."""
     require_known(principal_of(request), Action.SEE, BOX)
-    known = Place.parse(query.known) if query.known else None
+    known = place_of(query.known) if query.known else None
     move_time_limit(request, VERIFY_S)
     report = await request.app[AUDIT].verify(known)
     return AuditChainAnswer(

@@ -1,24 +1,18 @@
 """artifacts: the ledger of what was built."""
 
 from typing import Any
-from urllib.parse import urlencode
 
 import click
 
 from mcpctl.client import path_of
+from mcpctl.commands.chains import Chain, check, known_option
 from mcpctl.commands.common import client, json_option
 from mcpctl.commands.marketplace import built_for, short
-from mcpctl.errors import CommandError
 from mcpctl.output import age, emit_json, pairs, state, table
 
-#: Seconds; the hub reads the whole ledger for it.
-VERIFY_S = 600
-
-
-class ChainBrokenError(CommandError):
-    """The ledger is not what was written."""
-
-    exit_code = 1
+LEDGER = Chain(
+    "/api/artifacts/chain", whole="ledger", noun="row", count="runs", place="run_id"
+)
 
 
 @click.group()
@@ -97,34 +91,11 @@ def show(artifact_id: int, *, as_json: bool) -> None:
 
 
 @artifacts.command("verify-chain")
-@click.option(
-    "--known",
-    metavar="RUN:HASH",
-    help="What an earlier check printed as 'known': the chain must still go through there.",
-)
+@known_option("RUN")
 @json_option
 def verify_chain(known: str | None, *, as_json: bool) -> None:
     """Compare every row of the ledger with its hash; exits 1 if one was changed or removed."""
-    query = f"?{urlencode({'known': known})}" if known else ""
-    path = f"/api/artifacts/chain{query}"
-    found = client().send("GET", path, timeout_s=VERIFY_S).json()
-    if as_json:
-        emit_json(found)
-    elif found["is_intact"]:
-        click.echo(f"All {found['runs']} rows are as they were written.")
-        click.echo(f"known  {found['known']}")
-    if found["is_intact"]:
-        return
-    if not as_json:
-        table(
-            ("row", "what", "message"),
-            [
-                (item["run_id"], item["what"], item["message"])
-                for item in found["breaks"]
-            ],
-            empty="",
-        )
-    raise ChainBrokenError("The ledger is not what was written.")
+    check(LEDGER, known, as_json=as_json)
 
 
 @artifacts.command()

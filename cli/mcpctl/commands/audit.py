@@ -8,18 +8,14 @@ from urllib.parse import urlencode
 
 import click
 
+from mcpctl.commands.chains import Chain, check, known_option
 from mcpctl.commands.common import client, json_option, moment
 from mcpctl.errors import CommandError
 from mcpctl.output import age, emit_json, printable_lines, state, table
 
-#: Seconds; the hub reads the whole trail for it.
-VERIFY_S = 600
-
-
-class TrailBrokenError(CommandError):
-    """The trail is not what was written."""
-
-    exit_code = 1
+TRAIL = Chain(
+    "/api/audit/chain", whole="audit trail", noun="line", count="lines", place="seq"
+)
 
 
 @click.group()
@@ -100,28 +96,8 @@ def export(output: Path | None, **options: Any) -> None:
 
 
 @audit.command()
-@click.option(
-    "--known",
-    metavar="SEQ:HASH",
-    help="What an earlier check printed as 'known': the chain must still go through there.",
-)
+@known_option("SEQ")
 @json_option
 def verify(known: str | None, *, as_json: bool) -> None:
     """Compare every line of the trail with its hash; exits 1 if one was changed or removed."""
-    query = f"?{urlencode({'known': known})}" if known else ""
-    path = f"/api/audit/chain{query}"
-    found = client().send("GET", path, timeout_s=VERIFY_S).json()
-    if as_json:
-        emit_json(found)
-    elif found["is_intact"]:
-        click.echo(f"All {found['lines']} lines are as they were written.")
-        click.echo(f"known  {found['known']}")
-    if found["is_intact"]:
-        return
-    if not as_json:
-        table(
-            ("line", "what", "message"),
-            [(item["seq"], item["what"], item["message"]) for item in found["breaks"]],
-            empty="",
-        )
-    raise TrailBrokenError("The audit trail is not what was written.")
+    check(TRAIL, known, as_json=as_json)
