@@ -1,6 +1,7 @@
 """The only reader of the environment.
 
-A value comes from, in this order: the process's environment, ``.env`` in the working directory, the YAML file named by
+A value comes from, in this order: the process's environment, the file named by ``MCP_HOST_ENV_FILE`` or else ``.env`` in the
+working directory, the YAML file named by
 ``MCP_HOST_CONFIG``, the default. Keys that nothing here names are errors in ``.env`` and in the YAML file; the process's
 environment also carries other programs' variables, so there they are ignored. An empty value means unset, as
 compose files write it.
@@ -11,14 +12,17 @@ compose files write it.
 import json
 import os
 import re
+import socket
 import tempfile
 from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
+from urllib.parse import urlsplit
 
 import yaml
 from dotenv import dotenv_values
 from pydantic import (
+    AliasChoices,
     Field,
     SecretStr,
     ValidationError,
@@ -33,12 +37,20 @@ from pydantic_settings import (
     SettingsConfigDict,
 )
 
-from appliance.core.oauth import SCOPES, is_issuer
+from appliance.core.dns import addresses_of, resolvers_of
+from appliance.core.front_door import (
+    is_host_name,
+    is_one_address,
+    listen_addresses,
+)
+from appliance.core.groups import org_rules, role_rules
+from appliance.core.oauth import SCOPES, is_issuer, is_safe_issuer
 from appliance.core.platforms import platforms_of
-from appliance.core.proxies import networks_of
+from appliance.core.proxies import LOOPBACK, networks_of
 from appliance.core.registry_names import split_registry
 
 MIN_SECRET_BYTES = 32
+LETS_ENCRYPT_STAGING = "https://acme-staging-v02.api.letsencrypt.org/directory"
 _ORIGIN = re.compile(r"https?://[A-Za-z0-9._:\[\]-]+")
 
 Port = Annotated[int, Field(ge=1, le=65535)]
@@ -48,6 +60,16 @@ Seconds = Annotated[float, Field(gt=0)]
 
 class SettingsError(Exception):
     """The configuration is wrong; the text names each variable and says what would be right."""
+
+
+def _inside(values: dict[str, Any]) -> str:
+    # Where our own Nginx stands before it, nobody else has to reach it.
+    return "127.0.0.1" if values.get("proxy_enabled") else "0.0.0.0"  # noqa: S104 - documented default
+
+
+def _default_gateway_public_url(values: dict[str, Any]) -> str | None:
+    # Behind our own Nginx, the gateway's paths are found under the hub's name.
+    return values.get("public_url") if values.get("proxy_enabled") else None
 
 
 def _default_data_dir() -> Path:
@@ -77,10 +99,139 @@ class Settings(BaseSettings):
         hide_input_in_errors=True,  # a wrong value may be half a secret
     )
 
+    # -- the front door
+    proxy_enabled: bool = Field(
+        False,
+        description="Whether Nginx stands before the hub and the gateway: it takes 80 and 443, speaks TLS and knows the "
+        "domains of servers. See docs/front-door.md.",
+    )
+    proxy_http_port: Port = Field(
+        80,
+        description="Port of the front door that leads to https, and on which certificate authorities look.",
+    )
+    proxy_https_port: Port = Field(443, description="Its port with TLS.")
+    proxy_bind_addresses: str = Field(
+        "0.0.0.0,[::]",
+        description="Addresses that it listens on, with commas; IPv6 ones are left out where this box has none.",
+    )
+    proxy_user: str = Field(
+        "www-data",
+        pattern=r"^[a-z_][a-z0-9_-]{0,31}$",
+        description="User that Nginx works as, where it is started as root.",
+    )
+    proxy_requests_per_second: int = Field(
+        300,
+        ge=0,
+        le=1_000_000,
+        description="Requests a second that one address may make through the front door; beyond, and beyond "
+        "PROXY_REQUEST_BURST, 429. 0: any number.",
+    )
+    proxy_request_burst: int = Field(
+        1000,
+        ge=0,
+        le=1_000_000,
+        description="Requests of one address beyond PROXY_REQUESTS_PER_SECOND that are let in at once.",
+    )
+    proxy_connections_per_address: int = Field(
+        1000,
+        ge=0,
+        le=65535,
+        description="Requests, streams among them, that one address may have open at the front door at once; beyond, 429. "
+        "0: any number.",
+    )
+    proxy_hsts_seconds: int = Field(
+        31_536_000,
+        ge=0,
+        le=63_072_000,
+        description="Seconds for which browsers shall come by https only (Strict-Transport-Security). 0: nothing is said.",
+    )
+
+    # -- domains
+    base_domain: str | None = Field(
+        None,
+        description="A name, such as mcp.example.org, below which each server has one of its own: <server>.mcp.example.org. "
+        "Point it and *.mcp.example.org here. See docs/domains.md.",
+    )
+    public_addresses: str = Field(
+        "",
+        description="Addresses that domains have to point to, with commas. Unset: this box's own global ones; name them where "
+        "something else stands before it and has another.",
+    )
+    dns_resolvers: str = Field(
+        "",
+        description="Resolvers that are asked where domains point, with commas, such as 9.9.9.9 or 127.0.0.1:5353. Unset: "
+        "those of this box.",
+    )
+
+    # -- certificates
+    acme_email: str | None = Field(
+        None,
+        validation_alias=AliasChoices("acme_email", "certbot_email"),
+        pattern=r"^[^@\s]+@[^@\s]+\.[^@\s]+$",
+        description="Address that the certificate authority may write to, also as CERTBOT_EMAIL. Whoever sets it agrees to "
+        "the authority's terms. Unset: no certificates are ordered, and the box's own CA issues them.",
+    )
+    acme_directory_url: str = Field(
+        "https://acme-v02.api.letsencrypt.org/directory",
+        pattern=r"^https://[^\s]+$",
+        description="The certificate authority, by its ACME directory.",
+    )
+    acme_staging: bool = Field(
+        False,
+        description="Whether certificates are ordered at Let's Encrypt's staging, to try things out: browsers do not trust "
+        "them, and limits are wide.",
+    )
+    acme_ca_file: Path | None = Field(
+        None,
+        description="Certificates by which the directory itself is trusted, for an authority of your own. Unset: those of "
+        "the system.",
+    )
+    acme_eab_key_id: str | None = Field(
+        None,
+        description="Key id of the account at an authority that binds accounts to one made elsewhere (EAB).",
+    )
+    acme_eab_hmac_key: SecretStr | None = Field(
+        None, description="HMAC key of ACME_EAB_KEY_ID, base64url."
+    )
+    acme_challenge: Literal["auto", "http-01", "dns-01"] = Field(
+        "auto",
+        description="How the authority sees that a name is ours. auto: dns-01 for wildcards and for names of BASE_DOMAIN "
+        "where ACME_DNS_HOOK or ACME_DNS_SERVER is set, else http-01, for which port 80 of the name must lead here.",
+    )
+    acme_dns_hook: Annotated[tuple[str, ...] | None, NoDecode] = Field(
+        None,
+        description="Program that sets DNS records for dns-01, as a JSON list of its arguments; add or remove, the record's "
+        "name and its value follow them.",
+    )
+    acme_dns_server: str | None = Field(
+        None,
+        pattern=r"^(\[[0-9A-Fa-f:]+\]|[A-Za-z0-9.-]+)(:[0-9]{1,5})?$",
+        description="DNS server that takes updates for dns-01 (RFC 2136), as host or host:port.",
+    )
+    acme_dns_zone: str | None = Field(
+        None,
+        description="Zone that is updated there. Unset: found by asking that server.",
+    )
+    acme_dns_key_name: str | None = Field(
+        None, description="Name of the key by which updates are signed (TSIG)."
+    )
+    acme_dns_key_secret: SecretStr | None = Field(
+        None, description="The key of ACME_DNS_KEY_NAME, base64."
+    )
+    acme_dns_key_algorithm: Literal[
+        "hmac-sha256", "hmac-sha384", "hmac-sha512", "hmac-sha224", "hmac-sha1"
+    ] = Field("hmac-sha256", description="Algorithm of ACME_DNS_KEY_NAME.")
+    acme_dns_wait_seconds: float = Field(
+        10,
+        ge=0,
+        le=900,
+        description="Seconds that a DNS record is given to reach all servers of its zone before the authority is told to look.",
+    )
+
     # -- hub
     bind_address: str = Field(
-        "0.0.0.0",  # noqa: S104 - documented default
-        description="Address that the hub listens on.",
+        default_factory=_inside,
+        description="Address that the hub listens on. Default: 0.0.0.0, and 127.0.0.1 with PROXY_ENABLED.",
     )
     bind_port: Port = Field(3000, description="Port that the hub listens on.")
     jwt_secret: SecretStr = Field(
@@ -119,6 +270,21 @@ class Settings(BaseSettings):
         False,
         description="Whether anybody may register. The first user always may, and becomes administrator.",
     )
+    smtp_host: str | None = Field(
+        None,
+        description="Mail server that takes notifications, such as smtp.example.org. Unset: no e-mail is sent.",
+    )
+    smtp_port: Port = Field(587, description="Its port.")
+    smtp_tls: Literal["starttls", "tls", "none"] = Field(
+        "starttls",
+        description="How the way to the mail server is kept from others: starttls (587), tls (465) or none.",
+    )
+    smtp_username: str = Field("", description="Name there; unset: without.")
+    smtp_password: SecretStr | None = Field(None, description="Password there.")
+    smtp_from: str = Field(
+        "",
+        description="Sender of e-mails, such as mcp-host@example.org. Unset: mcp-host@ and SMTP_HOST.",
+    )
     hub_timeout: Seconds = Field(
         60, description="Seconds a request to the hub may take, streams excepted."
     )
@@ -140,6 +306,12 @@ class Settings(BaseSettings):
     run_dir: Path = Field(
         default_factory=_default_run_dir,
         description="Where unix sockets live; at most 80 bytes long. Default: /run/mcp-host as root.",
+    )
+    watchdog_patience: float = Field(
+        30,
+        ge=5,
+        description="Seconds without a sign of life after which a process of the appliance is ended and started again; "
+        "one that is busy has four times as long, and each time within an hour doubles them.",
     )
     database_url: SecretStr | None = Field(
         None,
@@ -223,6 +395,40 @@ class Settings(BaseSettings):
         ge=0,
         description="MiB free below which /readyz says that a disk is low: that of DATA_DIR, or that of the engine.",
     )
+    disk_full_within_hours: float = Field(
+        6,
+        ge=0,
+        description="Hours before a disk is full, as far as the last hour tells, from which on /readyz warns.",
+    )
+    memory_low_percent: float = Field(
+        5,
+        ge=0,
+        le=100,
+        description="Percent of memory that can be had below which /readyz warns; of the box, or of the hub's container.",
+    )
+    process_memory_high_mib: int = Field(
+        1024,
+        ge=1,
+        description="MiB of memory beyond which /readyz names a process of the appliance.",
+    )
+    used_high_percent: float = Field(
+        80,
+        ge=1,
+        le=100,
+        description="Percent of a process's descriptors, or of Postgres' connections, in use from which on /readyz warns.",
+    )
+    build_minutes_quota: int | None = Field(
+        None,
+        ge=0,
+        description="Minutes that the builds of one person or organisation may take in a calendar month, unless an "
+        "administrator says otherwise for them. Unset: any number.",
+    )
+    disk_quota_mib: int | None = Field(
+        None,
+        ge=0,
+        description="MiB that images, /data and uploads of one person or organisation may take together, unless an "
+        "administrator says otherwise for them. Unset: any number.",
+    )
     build_quota_mib: int = Field(
         0,
         ge=0,
@@ -258,6 +464,17 @@ class Settings(BaseSettings):
         ge=1,
         description="What may lie in a server's /data for more to be uploaded, unless its configuration gives it a size. "
         "Unset: SERVER_DATA_LIMIT_BYTES.",
+    )
+    evaluation_evidence_max_mib: int = Field(
+        16,
+        ge=1,
+        description="MiB that one file beside a certification may have; there are at most 20.",
+    )
+    evaluation_warning_days: int = Field(
+        7,
+        ge=0,
+        le=365,
+        description="Days before a certification ends on which it is warned of, unless the certification says otherwise.",
     )
     files_upload_max_bytes: int = Field(
         1024**3, ge=1, description="Bytes that one uploaded file may have."
@@ -348,12 +565,13 @@ class Settings(BaseSettings):
         description="Where the hub and its pages reach the gateway.",
     )
     gateway_public_url: str | None = Field(
-        None,
-        description="Where clients reach the gateway, such as https://mcp.example.org. Unset: MCP_GATEWAY_URL.",
+        default_factory=_default_gateway_public_url,
+        description="Where clients reach the gateway, such as https://mcp.example.org. Unset: MCP_GATEWAY_URL, and with "
+        "PROXY_ENABLED PUBLIC_URL.",
     )
     gateway_bind_address: str = Field(
-        "0.0.0.0",  # noqa: S104 - clients are elsewhere
-        description="Address that the gateway listens on.",
+        default_factory=_inside,
+        description="Address that the gateway listens on. Default: 0.0.0.0, and 127.0.0.1 with PROXY_ENABLED.",
     )
     gateway_skip_start: bool = Field(
         False,
@@ -546,6 +764,139 @@ class Settings(BaseSettings):
         "that their person may use.",
     )
 
+    # -- signing in
+    password_sign_in: bool = Field(
+        True,
+        description="Whether passwords sign people in. false: only the provider of OIDC_ISSUER does, but for one "
+        "administrator, who is the way in when it is away. See docs/people.md.",
+    )
+    oidc_issuer: str | None = Field(
+        None,
+        description="An OpenID Connect provider whose people may sign in, by its issuer exactly as its metadata spells it. "
+        "Unset: passwords only.",
+    )
+    oidc_client_id: str | None = Field(
+        None, description="What this box is called at the provider."
+    )
+    oidc_client_secret: SecretStr | None = Field(
+        None,
+        description="The client's secret at the provider. Unset: it is a public client, and PKCE alone shows it.",
+    )
+    oidc_scopes: str = Field(
+        "openid email profile",
+        description="Scopes that the provider is asked for; openid is one of them.",
+    )
+    oidc_name: str = Field(
+        "your organisation",
+        max_length=60,
+        description="What the sign-in page calls the provider: Sign in with ….",
+    )
+    oidc_create_people: bool = Field(
+        False,
+        description="Whether somebody who is not known here is added at their first sign-in. Their address must be verified.",
+    )
+    oidc_link_by_email: bool = Field(
+        False,
+        description="Whether somebody who is not known by the provider's number for them becomes the person here with the same "
+        "verified address. Only for a provider that gives no address to whoever asks for it.",
+    )
+    oidc_email_domains: str = Field(
+        "",
+        description="Domains, with commas, of one of which a verified address must be to sign in by the provider. Unset: any.",
+    )
+    oidc_email_claim: str = Field(
+        "email",
+        pattern=r"^[A-Za-z0-9_.:/-]{1,200}$",
+        description="Claim that holds the e-mail address.",
+    )
+    oidc_trust_email: bool = Field(
+        False,
+        description="Whether an address counts as verified where the provider does not say (email_verified). What it says is "
+        "not verified never does.",
+    )
+    oidc_default_role: Literal["member", "reader", "none"] = Field(
+        "member",
+        description="Role of those whom no group gives one; none: they are not let in.",
+    )
+    oidc_group_claim: str = Field(
+        "groups",
+        pattern=r"^[A-Za-z0-9_.:/-]{1,200}$",
+        description="Claim that holds a person's groups; dots lead into objects, such as realm_access.roles.",
+    )
+    oidc_roles: str = Field(
+        "",
+        description="Roles by group, such as ops=admin, devs=member, audit=reader; the first that fits counts, at every "
+        "sign-in anew. A JSON object where names hold commas. Unset: roles are given here.",
+    )
+    oidc_orgs: str = Field(
+        "",
+        description="Organisations by group, such as devs=acme:deployer; the highest counts, at every sign-in anew. Who was "
+        "taken in by hand stays.",
+    )
+    oidc_logout: bool = Field(
+        False,
+        description="Whether signing out here also signs out at the provider, where it offers that.",
+    )
+    oidc_private_hosts: str = Field(
+        "",
+        description="Hosts, with commas, beside the issuer's own, where the provider's addresses may lead although they lie on "
+        "this box or beside it.",
+    )
+
+    # -- backups
+    backup_target: str | None = Field(
+        None,
+        description="Where backups go: a directory, s3://bucket/prefix, or ssh://user@host/path (by rsync). Unset: the clock "
+        "makes none, and DATA_DIR/backups takes those made by hand.",
+    )
+    backup_passphrase_file: Path | None = Field(
+        None,
+        description="File whose first line is the passphrase of backups, at least 12 characters. Keep a copy elsewhere; "
+        "without it no backup opens.",
+    )
+    backup_every_hours: Annotated[float, Field(ge=0)] = Field(
+        24,
+        description="Hours between two backups to BACKUP_TARGET; 0: only when somebody asks.",
+    )
+    backup_keep_last: int = Field(
+        3, ge=1, description="Newest backups of the clock's that are kept."
+    )
+    backup_keep_daily: int = Field(
+        7, ge=0, description="Days of which the newest backup is kept."
+    )
+    backup_keep_weekly: int = Field(
+        4, ge=0, description="Weeks of which the newest backup is kept."
+    )
+    backup_images_max_mib: int = Field(
+        20_480,
+        ge=0,
+        description="MiB that images may take in a backup; beyond, none is in it, and servers are pulled or built anew when it "
+        "is brought back. 0: never any.",
+    )
+    backup_freeze_seconds: float = Field(
+        5,
+        ge=0,
+        le=60,
+        description="Seconds that one server's /data may be frozen while it is copied: writes wait meanwhile. 0: never.",
+    )
+    backup_s3_endpoint: str = Field(
+        "https://s3.amazonaws.com",
+        description="Address of the S3-compatible store that s3:// targets are in.",
+    )
+    backup_s3_region: str | None = Field(None, description="Region of the bucket.")
+    backup_s3_access_key: str | None = Field(None, description="Access key there.")
+    backup_s3_secret_key: SecretStr | None = Field(
+        None, description="Secret key there."
+    )
+    backup_ssh_key_file: Path | None = Field(
+        None,
+        description="Private key for ssh:// targets. Unset: those of the user that runs the hub.",
+    )
+    backup_ssh_known_hosts: Path | None = Field(
+        None,
+        description="File with the host keys of ssh:// targets. Unset: the user's own; an unknown host is refused either way.",
+    )
+
     # -- logs
     log_level: LogLevel = Field("info", description="What is logged.")
     log_format: Literal["json", "console"] = Field(
@@ -576,6 +927,32 @@ class Settings(BaseSettings):
         networks_of(value)
         return value
 
+    @field_validator("proxy_bind_addresses")
+    @classmethod
+    def _addresses(cls, value: str) -> str:
+        return ",".join(listen_addresses(value))
+
+    @field_validator("base_domain")
+    @classmethod
+    def _a_name(cls, value: str | None) -> str | None:
+        found = (value or "").strip().lower().rstrip(".")
+        if found and ("." not in found or not is_host_name(found)):
+            raise ValueError(
+                "must be a name of two labels or more, such as mcp.example.org; international ones as xn--…"
+            )
+        return found or None
+
+    @field_validator("public_addresses")
+    @classmethod
+    def _own_addresses(cls, value: str) -> str:
+        return ",".join(addresses_of(value))
+
+    @field_validator("dns_resolvers")
+    @classmethod
+    def _resolvers(cls, value: str) -> str:
+        resolvers_of(value)
+        return value
+
     @field_validator("cors_origins")
     @classmethod
     def _origins(cls, value: str) -> str:
@@ -593,6 +970,34 @@ class Settings(BaseSettings):
             raise ValueError(
                 "must be a URL without a query, such as https://login.example.org/realms/team"
             )
+        return value
+
+    @field_validator("oidc_issuer")
+    @classmethod
+    def _a_provider(cls, value: str | None) -> str | None:
+        if value is not None and not is_safe_issuer(value):
+            raise ValueError(
+                "must be an https URL without a query, such as https://login.example.org/realms/team"
+            )
+        return value
+
+    @field_validator("oidc_scopes")
+    @classmethod
+    def _with_openid(cls, value: str) -> str:
+        if "openid" not in value.split():
+            raise ValueError("must hold openid, such as 'openid email profile'")
+        return value
+
+    @field_validator("oidc_roles")
+    @classmethod
+    def _roles_by_group(cls, value: str) -> str:
+        role_rules(value)
+        return value
+
+    @field_validator("oidc_orgs")
+    @classmethod
+    def _orgs_by_group(cls, value: str) -> str:
+        org_rules(value)
         return value
 
     @field_validator("oauth_scopes")
@@ -621,7 +1026,7 @@ class Settings(BaseSettings):
     def _lower(cls, value: object) -> object:
         return value.lower() if isinstance(value, str) else value
 
-    @field_validator("registry_auth_refresh_command", mode="before")
+    @field_validator("registry_auth_refresh_command", "acme_dns_hook", mode="before")
     @classmethod
     def _argv(cls, value: object) -> object:
         if value is None:
@@ -654,6 +1059,72 @@ class Settings(BaseSettings):
                 "VAULT_ADDR needs VAULT_TOKEN, or VAULT_ROLE_ID and VAULT_SECRET_ID"
             )
         return self
+
+    @model_validator(mode="after")
+    def _an_order(self) -> Self:
+        if bool(self.acme_eab_key_id) != bool(self.acme_eab_hmac_key):
+            raise ValueError("ACME_EAB_KEY_ID and ACME_EAB_HMAC_KEY need each other")
+        if bool(self.acme_dns_key_name) != bool(self.acme_dns_key_secret):
+            raise ValueError(
+                "ACME_DNS_KEY_NAME and ACME_DNS_KEY_SECRET need each other"
+            )
+        if self.acme_challenge == "dns-01" and not self.can_set_records:
+            raise ValueError(
+                "ACME_CHALLENGE=dns-01 needs ACME_DNS_HOOK or ACME_DNS_SERVER"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _a_way_in(self) -> Self:
+        if self.oidc_issuer and not self.oidc_client_id:
+            raise ValueError("OIDC_ISSUER needs OIDC_CLIENT_ID")
+        if not (self.password_sign_in or self.oidc_issuer):
+            raise ValueError(
+                "PASSWORD_SIGN_IN=false needs OIDC_ISSUER: nobody could sign in"
+            )
+        return self
+
+    @property
+    def can_set_records(self) -> bool:
+        """Whether dns-01 can be answered."""
+        return bool(self.acme_dns_hook or self.acme_dns_server)
+
+    @property
+    def acme_directory(self) -> str:
+        """The authority at which certificates are ordered."""
+        if self.acme_staging:
+            return LETS_ENCRYPT_STAGING
+        return self.acme_directory_url
+
+    @cached_property
+    def believed_proxies(self) -> str:
+        """Whose word counts about those whom they ask for: TRUSTED_PROXIES, and our own Nginx."""
+        if not self.proxy_enabled:
+            return self.trusted_proxies
+        # Whoever asks a process that listens on one address of the box comes from that address.
+        own = [LOOPBACK, self.bind_address, self.gateway_bind_address]
+        found = [item for item in own if item == LOOPBACK or is_one_address(item)]
+        return ",".join(dict.fromkeys(filter(None, (self.trusted_proxies, *found))))
+
+    @cached_property
+    def proxy_dir(self) -> Path:
+        """What the front door serves from: its configuration, certificates and answers to challenges."""
+        return self.data_dir / "proxy"
+
+    @cached_property
+    def box_names(self) -> tuple[str, ...]:
+        """Names under which the hub is reached, lower case, the first the one that is told; no addresses."""
+        name = urlsplit(self.public_url or "").hostname
+        # What the kernel calls the box: to ask DNS for more could take seconds.
+        found = (name or socket.gethostname()).lower().rstrip(".")
+        return (found,) if is_host_name(found) else ("localhost",)
+
+    @cached_property
+    def gateway_names(self) -> tuple[str, ...]:
+        """Names of the box itself that lead to the gateway alone: that of GATEWAY_PUBLIC_URL, where it is another."""
+        name = urlsplit(self.gateway_public_url or "").hostname or ""
+        is_other = is_host_name(name) and name not in self.box_names
+        return (name,) if is_other and self.proxy_enabled else ()
 
     @cached_property
     def master_key_file(self) -> Path:
@@ -707,12 +1178,18 @@ class Settings(BaseSettings):
         return (init_settings, env_settings, *files)
 
 
+def env_file() -> Path:
+    """Return where the settings file is, whether it is there or not."""
+    return Path(os.environ.get("MCP_HOST_ENV_FILE") or ".env")
+
+
 def _file_values() -> list[dict[str, Any]]:
     """Return what ``.env`` and the YAML file say, keys in lower case, the stronger first."""
     found: list[dict[str, Any]] = []
-    if Path(".env").is_file():
+    place = env_file()
+    if place.is_file():
         # A dollar sign in a password is a dollar sign.
-        values = dotenv_values(".env", interpolate=False)
+        values = dotenv_values(place, interpolate=False)
         found.append({key.lower(): value for key, value in values.items() if value})
     if config := os.environ.get("MCP_HOST_CONFIG"):
         found.append(_yaml_values(Path(config)))
@@ -752,7 +1229,12 @@ def load_settings(**overrides: Any) -> Settings:
         return Settings(**overrides)
     except ValidationError as error:
         raise SettingsError(
-            "\n".join(_sentence(dict(item)) for item in error.errors())
+            "\n".join(
+                _sentence(dict(item))
+                for item in error.errors()
+                # A default that hangs on others is not made while one of them is wrong, and is not wrong itself.
+                if item["type"] != "default_factory_not_called"
+            )
         ) from error
 
 
@@ -765,4 +1247,6 @@ def _sentence(item: dict[str, Any]) -> str:
         )
     if item["type"] == "extra_forbidden":
         return f"{name} is not a setting of MCP Host. docs/configuration.md lists them; remove it or mend the name."
-    return f"{name}: {str(item['msg']).removeprefix('Value error, ')}."
+    told = f"{str(item['msg']).removeprefix('Value error, ')}."
+    # What several variables have to do with each other names them itself.
+    return f"{name}: {told}" if name else told

@@ -66,6 +66,8 @@ class Listing:
     manifest: Mapping[str, Any] = field(default_factory=dict)
     #: ``servers`` or ``bundles``: where its endpoint is.
     kind: str = "servers"
+    #: Its endpoint under a name of its own; empty: it has none.
+    url: str = ""
 
 
 def site(public_url: str | None, gateway_url: str) -> Site:
@@ -82,7 +84,7 @@ def site(public_url: str | None, gateway_url: str) -> Site:
 
 def endpoint(at: Site, listing: Listing) -> str:
     """Return the URL that clients use."""
-    return f"{at.gateway_url}/{listing.kind}/{listing.name}/mcp"
+    return listing.url or f"{at.gateway_url}/{listing.kind}/{listing.name}/mcp"
 
 
 def full_name(at: Site, listing: Listing) -> str:

@@ -13,6 +13,9 @@ INSTANCE = "mcp-host.instance"
 TRANSPORT = "mcp-host.transport"
 PORT = "mcp-host.port"
 PATH = "mcp-host.path"
+#: By which decision of the policy it was started, and whether only to be looked at.
+DECISION = "mcp-host.decision"
+PURPOSE = "mcp-host.purpose"
 #: On base images and whatever is made from them: the base's recipe hash.
 BASE = "mcp-host.base"
 #: On containers that only exist to look into an image or a volume, or to prepare one.

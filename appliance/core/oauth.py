@@ -28,15 +28,17 @@ PROTECTED_RESOURCE: Final = "/.well-known/oauth-protected-resource"
 AUTHORIZATION_SERVER: Final = "/.well-known/oauth-authorization-server"
 OPENID_CONFIGURATION: Final = "/.well-known/openid-configuration"
 
-Kind = Literal["servers", "bundles"]
+#: ``domains``: a name of its own, which stands for the server that it leads to.
+Kind = Literal["servers", "bundles", "domains"]
 _ENDPOINT = re.compile(r"/(servers|bundles)/([a-z0-9-]{1,63})/(?:mcp/?|sse)")
+_DOMAIN_ENDPOINT = re.compile(r"/(?:mcp/?|sse)")
 _PORTS: Final = {"http": 80, "https": 443}
 _MAX_URL = 2048
 
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """A server or a bundle, as clients name it: all its doors are one resource."""
+    """A server or a bundle, as clients name it, or a domain: all its doors are one resource."""
 
     kind: Kind
     name: str
@@ -60,6 +62,16 @@ def endpoint_of(path: str) -> Endpoint | None:
     return Endpoint("bundles" if match[1] == "bundles" else "servers", match[2])
 
 
+def is_domain_endpoint(path: str) -> bool:
+    """Whether ``path`` is where the one server of a domain is reached."""
+    return _DOMAIN_ENDPOINT.fullmatch(path) is not None
+
+
+def domain_of(origin: str) -> str:
+    """Return the host of an origin, in the form in which domains are kept."""
+    return (urlsplit(origin).hostname or "").lower()
+
+
 def resource_of(url: str) -> Resource | None:
     """Return what a ``resource`` parameter or an audience means; ``None``: it is no endpoint of any gateway.
 
@@ -72,6 +84,8 @@ def resource_of(url: str) -> Resource | None:
     ):
         return None
     origin, path = _split(url)
+    if origin.startswith("https:") and is_domain_endpoint(path):
+        return Resource(origin, Endpoint("domains", domain_of(origin)))
     match = re.search(r"/(?:servers|bundles)/[^/]*/[^/]*/?$", path)
     endpoint = endpoint_of(match[0]) if match else None
     if not origin or endpoint is None or match is None:
@@ -89,6 +103,13 @@ def is_issuer(url: str) -> bool:
     """Whether ``url`` may name an issuer (RFC 8414): no query, no fragment, nobody's name in it."""
     is_plain = url.isascii() and url.isprintable() and len(url) <= _MAX_URL
     return is_plain and not any(sign in url for sign in "?#@ ") and bool(_split(url)[0])
+
+
+def is_safe_issuer(url: str) -> bool:
+    """Whether ``url`` may name an issuer whose word on people is taken: over TLS, or on this very box."""
+    host = urlsplit(url).hostname if is_issuer(url) else None
+    is_here = host in {"localhost", "127.0.0.1", "::1"}
+    return host is not None and (is_here or url.lower().startswith("https:"))
 
 
 def issuer_of(public_url: str | None, scheme: str, host: str, hub_port: int) -> str:

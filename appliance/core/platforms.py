@@ -1,5 +1,7 @@
 """Platforms, as buildx names them: what there is, and how lists of them are read. Pure."""
 
+import platform as box
+
 #: Platform to the architecture as Debian calls it.
 KNOWN = {
     "linux/amd64": "amd64",
@@ -62,3 +64,11 @@ def dashed(platform: str) -> str:
     'linux-arm-v7'
     """
     return platform.replace("/", "-")
+
+
+def own_platform() -> str:
+    """Return the platform of this box; one that images are not built for, as the kernel calls it."""
+    try:
+        return platform_of(box.machine())
+    except ValueError:
+        return f"linux/{box.machine()}"

@@ -11,6 +11,8 @@ Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 #: A host's name or address, perhaps with a port; what else may stand there makes URLs that lead elsewhere.
 _HOST = re.compile(r"(?:[A-Za-z0-9._-]{1,253}|\[[0-9A-Fa-f:.]{2,45}\])(?::[0-9]{1,5})?")
 _SCHEMES = frozenset({"http", "https"})
+#: Where our own Nginx asks from.
+LOOPBACK = "127.0.0.0/8,::1"
 #: More proxies in a row than anybody has.
 _MAX_HOPS = 20
 

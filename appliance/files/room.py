@@ -19,9 +19,10 @@ class Files:
         base_image: Returns an image with Python in it, after making it if it is not there.
         seen: Finds a server that a principal may see.
         changed: Finds a server that a principal may change.
+        filled: The same, where something is brought.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - each is what the room does not know
         self,
         database: Database,
         settings: Settings,
@@ -30,6 +31,7 @@ class Files:
         base_image: Callable[[], Awaitable[str]],
         seen: Find,
         changed: Find,
+        filled: Find,
     ) -> None:
         """Build the room; nothing is opened yet."""
         self._image = HelperImage(base_image)
@@ -39,6 +41,7 @@ class Files:
             self._volumes,
             seen=seen,
             changed=changed,
+            filled=filled,
             quota_bytes=settings.files_quota,
             upload_bytes=settings.files_upload_max_bytes,
         )

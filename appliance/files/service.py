@@ -55,11 +55,12 @@ class FileService:
         volumes: Opens servers' volumes.
         seen: Finds a server that the principal may see.
         changed: Finds a server that the principal may change.
+        filled: The same, where something is brought; refuses also where nothing more may be kept.
         quota_bytes: What may lie in a server's ``/data`` if its own configuration does not say.
         upload_bytes: What one file may have.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - each is what the room does not know
         self,
         database: Database,
         volumes: Volumes,
@@ -68,12 +69,14 @@ class FileService:
         changed: Find,
         quota_bytes: int,
         upload_bytes: int,
+        filled: Find | None = None,
     ) -> None:
         """Keep the parts."""
         self._database = database
         self._volumes = volumes
         self._seen = seen
         self._changed = changed
+        self._filled = filled or changed
         self._quota_bytes = quota_bytes
         self._upload_bytes = upload_bytes
         self._arrivals: dict[int, _Arrivals] = defaultdict(_Arrivals)
@@ -153,7 +156,7 @@ class FileService:
             FilesFullError: There is no room for it; says how much there is.
             ChecksumError: Something else came; nothing was stored.
         """
-        place = await self._database.run(self._changed, principal, server)
+        place = await self._database.run(self._filled, principal, server)
         check_new(path)
         async with (
             self._open(place, path) as volume,

@@ -13,6 +13,15 @@ class ForeignDirectoryError(ConflictError):
     code = "foreign_directory"
 
 
+def settle(directory: Path) -> None:
+    """Return once the names in ``directory`` would outlive a power cut. Blocking."""
+    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
 def own_directory(
     path: Path, *, mode: int, uid: int | None = None, gid: int = -1
 ) -> None:

@@ -9,6 +9,14 @@ _FILE = "installation-id"
 _SHAPE = re.compile(r"[0-9a-f]{12}")
 
 
+def known_installation_id(data_dir: Path) -> str:
+    """Return the id of the installation whose data are there; empty: there is none. Blocking."""
+    try:
+        return (data_dir / _FILE).read_text().strip()
+    except FileNotFoundError:
+        return ""
+
+
 def installation_id(data_dir: Path) -> str:
     """Return the 12 hex digits that name this installation, made at the first call. Blocking.
 

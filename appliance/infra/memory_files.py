@@ -2,6 +2,7 @@
 
     ROOT/known/7              values that are hidden wherever server 7 prints them, as a JSON list
     ROOT/given/mcp-time-12/   files that one container sees, and nothing else
+    ROOT/tokens/7.user-5      with what a remote server is called for a person, read by the gateway
 
 The root is ours alone, so what lies below may belong to whoever a container runs as.
 """
@@ -184,6 +185,43 @@ class MemoryFiles:
         """Remove the directory of one container. Unknown: nothing to do."""
         if self._root is not None:
             _remove(self._root / "given" / name)
+
+    # -- what processes hand each other
+
+    def hand(self, kind: str, name: str, content: bytes) -> None:
+        """Put one file where another process finds it, whole or not at all.
+
+        Raises:
+            NoMemoryError: There is no memory for it.
+        """
+        directory = self._below(kind)
+        fresh = directory / f".{name}.{secrets.token_hex(4)}"
+        _write(fresh, content, 0o600)
+        fresh.replace(directory / name)
+
+    def handed(self, kind: str, name: str) -> bytes | None:
+        """Return what lies there; ``None``: nothing does."""
+        if self._root is None:
+            return None
+        try:
+            return (self._root / kind / name).read_bytes()
+        except FileNotFoundError:
+            return None
+
+    def take_back(self, kind: str, name: str) -> None:
+        """Remove it. Unknown: nothing to do."""
+        if self._root is not None:
+            (self._root / kind / name).unlink(missing_ok=True)
+
+    def all_handed(self, kind: str) -> list[str]:
+        """Return the names of all that lies there."""
+        if self._root is None:
+            return []
+        return [
+            path.name
+            for path in _children(self._root / kind)
+            if not path.name.startswith(".")
+        ]
 
     def sweep(self, *, names: Collection[str], server_ids: Collection[int]) -> None:
         """Remove what is of no container and of no server any more."""

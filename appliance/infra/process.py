@@ -20,6 +20,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from appliance.core.errors import UnavailableError
+from appliance.infra.waiting import set_within
 
 #: What a program may see of this process's environment: where things are and how to get
 #: out, never a secret of ours.
@@ -199,8 +200,7 @@ async def _to_the_end(
             await watch.exited.wait()
             # A child that went its own way may hold the pipe open for ever; what was
             # written before the exit is read.
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(watch.closed.wait(), DRAIN_S)
+            await set_within(watch.closed, DRAIN_S)
     except TimeoutError as error:
         raise ProgramTimeoutError(
             f"{argv[0]} took longer than {timeout_s:g} seconds and was stopped."
@@ -288,8 +288,7 @@ async def _end(group: int, watch: _Watch) -> None:
     try:
         if not watch.exited.is_set():
             _signal_group(group, signal.SIGINT)
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(watch.exited.wait(), GRACE_S)
+            await set_within(watch.exited, GRACE_S)
     finally:
         # The number stays taken for as long as anything of the group lives, so this
         # cannot meet a stranger.

@@ -4,7 +4,6 @@ import contextlib
 import fcntl
 import os
 import shutil
-import socket
 import subprocess
 import sys
 import time
@@ -20,6 +19,8 @@ from supervisor.xmlrpc import SupervisorTransport
 from appliance.core.errors import UnavailableError
 from appliance.infra.directories import own_directory
 from appliance.infra.errors import PortInUseError
+from appliance.infra.ports import obstacle
+from appliance.infra.releases import own_command
 from appliance.infra.supervisor_config import Layout, Program, render
 from appliance.settings import Settings
 
@@ -45,6 +46,8 @@ class ProcessState:
     state: str
     #: Such as ``pid 123, uptime 0:01:02``, or why it does not run.
     description: str
+    #: 0: it does not run.
+    pid: int = 0
 
 
 def programs(settings: Settings) -> list[Program]:
@@ -60,16 +63,21 @@ def programs(settings: Settings) -> list[Program]:
         found.append(Program("egress", _own("egress"), "TERM", _MARGIN_S))
     wait_s = round(settings.hub_graceful_timeout) + _MARGIN_S
     found.append(Program("hub", _own("serve"), "TERM", wait_s))
+    if settings.proxy_enabled:
+        found.append(Program("proxy", _own("proxy"), "TERM", _MARGIN_S))
+        # Last in, first out: it takes nothing new, and what is open may end as long as the gateway would let it.
+        wait_s = round(settings.gw_graceful_timeout) + _MARGIN_S
+        found.append(Program("nginx", _own("nginx"), "QUIT", wait_s))
     return found
 
 
 def _own(command: str) -> list[str]:
     """Return the argv of one of our commands; it ends with supervisord, even when that is killed.
 
-    So a new supervisord never meets processes of the old one. ``-P`` keeps the working directory out of the import path.
+    So a new supervisord never meets processes of the old one.
     """
     dying = ["setpriv", "--pdeathsig=TERM", "--"] if shutil.which("setpriv") else []
-    return [*dying, sys.executable, "-P", "-m", "appliance", command]
+    return [*dying, *own_command(command)]
 
 
 def layout(settings: Settings) -> Layout:
@@ -141,6 +149,59 @@ def status(settings: Settings) -> list[ProcessState] | None:
     return _states(layout(settings))
 
 
+def restart(settings: Settings, name: str) -> None:
+    """Stop one process in order and start it again; it runs for a second when this returns. Blocking.
+
+    Raises:
+        SupervisorError: It does not stay up, or there is no such process.
+    """
+    door = _door(layout(settings))
+    try:
+        with contextlib.suppress(xmlrpc.client.Fault):  # it was not running
+            door.stopProcess(name)
+        door.startProcess(name)
+    except (OSError, xmlrpc.client.Error) as error:
+        raise SupervisorError(f"{name} could not be restarted: {error}") from error
+
+
+def send(settings: Settings, name: str, signal_name: str) -> None:
+    """Send a signal, named without the SIG, to one process.
+
+    Raises:
+        SupervisorError: It does not run.
+    """
+    try:
+        _door(layout(settings)).signalProcess(name, signal_name)
+    except (OSError, xmlrpc.client.Error) as error:
+        raise SupervisorError(f"{name} could not be told: {error}") from error
+
+
+def refresh(settings: Settings) -> list[str]:
+    """Have a running supervisord know the programs that these settings ask for, and return which were added or taken away.
+
+    One that is started differently now is told so at its own next start; it runs on as it is.
+
+    Raises:
+        SupervisorError: Supervisord does not run, or refuses.
+    """
+    place = layout(settings)
+    with _prepared(settings, place):
+        door = _door(place)
+        try:
+            ((added, _changed, removed),) = door.reloadConfig()
+            for name in removed:
+                with contextlib.suppress(xmlrpc.client.Fault):
+                    door.stopProcessGroup(name)
+                door.removeProcessGroup(name)
+            for name in added:
+                door.addProcessGroup(name)
+        except (OSError, xmlrpc.client.Error) as error:
+            raise SupervisorError(
+                f"supervisord refused its programs: {error}"
+            ) from error
+    return [*added, *removed]
+
+
 def refuse_taken_ports(settings: Settings) -> None:
     """Check that our ports are free, so that a taken one is told here and not in a log.
 
@@ -151,17 +212,26 @@ def refuse_taken_ports(settings: Settings) -> None:
     if not settings.gateway_skip_start:
         port = urlsplit(settings.mcp_gateway_url).port or 80
         wanted.append(("MCP_GATEWAY_URL", settings.gateway_bind_address, port))
+    if settings.proxy_enabled:
+        wanted += _front_door_ports(settings)
     for name, address, port in wanted:
-        family = socket.AF_INET6 if ":" in address else socket.AF_INET
-        with socket.socket(family) as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
-                probe.bind((address, port))
-            except OSError as error:
-                raise PortInUseError(
-                    f"{address} port {port} cannot be listened on: {error.strerror}.",
-                    hint=f"Stop what uses it, or set {name} to another.",
-                ) from error
+        if problem := obstacle(address, port):
+            raise PortInUseError(
+                f"{address} port {port} cannot be listened on: {problem}.",
+                hint=f"Stop what uses it, or set {name} to another.",
+            )
+
+
+def _front_door_ports(settings: Settings) -> list[tuple[str, str, int]]:
+    # What cannot be listened on because there is no IPv6 is left out by Nginx, too.
+    addresses = [
+        item for item in settings.proxy_bind_addresses.split(",") if "[" not in item
+    ]
+    ports = {
+        "PROXY_HTTP_PORT": settings.proxy_http_port,
+        "PROXY_HTTPS_PORT": settings.proxy_https_port,
+    }
+    return [(name, item, port) for name, port in ports.items() for item in addresses]
 
 
 def _supervisord(place: Layout) -> list[str]:
@@ -185,7 +255,9 @@ def _prepared(settings: Settings, place: Layout) -> Iterator[None]:
     own_directory(place.log_dir, mode=0o700)
     with (place.run_dir / ".lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        place.config.write_text(render(place, programs(settings)))
+        place.config.write_text(
+            render(place, programs(settings), patience_s=settings.watchdog_patience)
+        )
         yield
 
 
@@ -199,11 +271,16 @@ def _door(place: Layout) -> Any:
 
 def _states(place: Layout) -> list[ProcessState] | None:
     try:
-        found: list[dict[str, str]] = _door(place).getAllProcessInfo()
+        found: list[dict[str, Any]] = _door(place).getAllProcessInfo()
     except (OSError, xmlrpc.client.Error):
         return None
     return [
-        ProcessState(item["name"], item["statename"], item["description"])
+        ProcessState(
+            str(item["name"]),
+            str(item["statename"]),
+            str(item["description"]),
+            int(item["pid"]),
+        )
         for item in found
     ]
 

@@ -53,8 +53,15 @@ class Layout:
         return self.log_dir / "supervisord.log"
 
 
-def render(layout: Layout, programs: Sequence[Program]) -> str:
+def render(
+    layout: Layout, programs: Sequence[Program], *, patience_s: float = 30
+) -> str:
     """Return supervisord.conf; programs start in the given order and stop in the reverse.
+
+    Args:
+        layout: Where its things are.
+        programs: What runs.
+        patience_s: Seconds without a sign of life from which on something is wrong with one of them.
 
     Raises:
         InvalidError: A path holds what this kind of file cannot say.
@@ -66,6 +73,14 @@ def render(layout: Layout, programs: Sequence[Program]) -> str:
             "rpcinterface:supervisor",
             {
                 "supervisor.rpcinterface_factory": "supervisor.rpcinterface:make_main_rpcinterface"
+            },
+        ),
+        _section(
+            "rpcinterface:watch",
+            {
+                "supervisor.rpcinterface_factory": "appliance.infra.supervisor_watch:make",
+                "run_dir": layout.run_dir,
+                "patience_s": patience_s,
             },
         ),
         _section("supervisorctl", {"serverurl": f"unix://{layout.socket}"}),

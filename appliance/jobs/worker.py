@@ -5,7 +5,6 @@ came of them is written when it is back.
 """
 
 import asyncio
-import contextlib
 import time
 from collections import Counter
 from collections.abc import Mapping
@@ -15,6 +14,7 @@ from peewee import IntegrityError
 
 from appliance.infra.database import Database, DatabaseUnavailableError
 from appliance.infra.unbroken import unbroken
+from appliance.infra.waiting import set_within
 from appliance.jobs import leases, store
 from appliance.jobs.identity import is_gone, worker_name
 from appliance.jobs.model import Handler, Job
@@ -109,9 +109,7 @@ class JobWorker:
         while True:
             self._wake.clear()
             wait_s = await self._look()
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(wait_s):
-                    await self._wake.wait()
+            await set_within(self._wake, wait_s)
 
     async def _look(self) -> float:
         """Start what is due and return after how many seconds to look again."""

@@ -1,6 +1,7 @@
 """Counters and gauges of the hub, for Prometheus."""
 
 from collections.abc import Mapping
+from datetime import datetime
 
 from prometheus_client import (
     CollectorRegistry,
@@ -75,6 +76,17 @@ class Metrics:
             registry=self.registry,
         )
 
+        self._backup_at = Gauge(
+            "mcp_host_backup_last_success_timestamp_seconds",
+            "When the last good backup was whole; 0: there is none.",
+            registry=self.registry,
+        )
+        self._backup_problem = Gauge(
+            "mcp_host_backup_problem",
+            "1 where a backup of the clock's failed or is overdue.",
+            registry=self.registry,
+        )
+
         self._server_cpu = Gauge(
             "mcp_host_server_cpu_cores",
             "Cores that a server's containers used in the last ten seconds.",
@@ -87,6 +99,30 @@ class Metrics:
             ("server_id",),
             registry=self.registry,
         )
+
+        self._certificates = Gauge(
+            "mcp_host_certificates",
+            "Certificates, by how far they are.",
+            ("status",),
+            registry=self.registry,
+        )
+        self._certificate_days = Gauge(
+            "mcp_host_certificate_days_left",
+            "Days until a certificate ends; below 0 after its end.",
+            ("certificate_id", "name"),
+            registry=self.registry,
+        )
+
+    def certificates_now(
+        self, counts: Mapping[str, int], days_left: Mapping[tuple[int, str], float]
+    ) -> None:
+        """Set how certificates are: status to a number, and number and first name to the days that are left."""
+        self._certificates.clear()
+        self._certificate_days.clear()
+        for status, count in counts.items():
+            self._certificates.labels(status).set(count)
+        for (certificate_id, name), days in days_left.items():
+            self._certificate_days.labels(str(certificate_id), name).set(days)
 
     def servers_now(self, used: Mapping[int, tuple[float, int]]) -> None:
         """Set what running servers use: number to cores and bytes; what is not named does not run."""
@@ -125,6 +161,11 @@ class Metrics:
     def clock_missed(self, name: str) -> None:
         """Count one periodic run that was due and did not start."""
         self._clock_missed.labels(name).inc()
+
+    def backups(self, *, good_at: datetime | None, has_problem: bool) -> None:
+        """Tell of the last good backup, and whether something is wrong with those of the clock's."""
+        self._backup_at.set(good_at.timestamp() if good_at else 0)
+        self._backup_problem.set(int(has_problem))
 
     def clock_leads(self, *, leads: bool) -> None:
         """Say whether this process leads the clock."""

@@ -16,7 +16,7 @@ _SECRET_NAME = re.compile(
     re.IGNORECASE,
 )
 _SECRET_TEXT = re.compile(
-    r"(?P<kept>\bmcp[hsi]_)[A-Za-z0-9_-]{8,}"
+    r"(?P<kept>\bmcp[a-z]_)[A-Za-z0-9_-]{8,}"
     r"|(?P<scheme>\b(?:bearer|basic)\s+)[A-Za-z0-9._~+/=-]{8,}"
     r"|(?P<user>://[^\s/:@]*:)[^\s/@]+(?=@)",
     re.IGNORECASE,

@@ -1,6 +1,7 @@
 """The one door to Postgres."""
 
 import asyncio
+import contextlib
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any
@@ -9,6 +10,7 @@ import peewee
 import pytest
 from structlog.contextvars import bound_contextvars
 
+from appliance.infra import database as module
 from appliance.infra.database import Database, DatabaseUnavailableError
 from appliance.observability.logs import current
 from tests.cluster import ThrowAwayCluster, throw_away_cluster
@@ -56,6 +58,32 @@ async def test_more_calls_than_connections_wait_for_their_turn(
     ]
 
     assert await asyncio.gather(*calls) == [""] * 20
+
+
+async def test_a_connection_that_comes_back_soon_is_waited_for(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "PATIENCE_S", 5)
+
+    used = await asyncio.gather(
+        *(database.run(query, database, "SELECT pg_backend_pid()") for _ in range(4))
+    )
+
+    assert len(set(used)) == 1
+
+
+async def test_nobody_waits_for_a_transaction_that_takes_long(
+    database: Database,
+) -> None:
+    long = asyncio.create_task(
+        database.run(database.peewee.execute_sql, "SELECT pg_sleep(2)")
+    )
+    await asyncio.sleep(0.1)
+
+    await database.run(query, database, "SELECT 1")
+
+    assert not long.done()
+    await long
 
 
 async def test_transactions_that_wait_for_each_other_both_succeed(
@@ -111,6 +139,11 @@ async def test_a_postgres_that_is_away_is_told_and_forgotten_when_it_is_back(
 ) -> None:
     await own_database.ping()
     await asyncio.to_thread(own_cluster.kill)
+    # Backends notice the end of their postmaster a moment later.
+    async with asyncio.timeout(PATIENCE_S):
+        with contextlib.suppress(DatabaseUnavailableError):
+            while True:
+                await own_database.ping()
     for _ in range(3):
         with pytest.raises(DatabaseUnavailableError, match="Postgres does not answer"):
             await own_database.ping()

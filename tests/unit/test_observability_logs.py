@@ -102,6 +102,7 @@ def test_secrets_are_hidden_by_name_by_type_and_by_look(output: Output) -> None:
         wrapped=SecretStr("s3cr3t"),
         text="sent Authorization: Bearer abcdef123456 to postgres://app:pa55@db/x",
         key_of_ours="mcph_" + "a" * 43,
+        said="the link mcpv_" + "b" * 43 + " was used",
     )
 
     (line,) = output.lines()
@@ -115,6 +116,7 @@ def test_secrets_are_hidden_by_name_by_type_and_by_look(output: Output) -> None:
         "sent Authorization: Bearer [redacted] to postgres://app:[redacted]@db/x"
     )
     assert line["key_of_ours"] == "mcph_[redacted]"
+    assert line["said"] == "the link mcpv_[redacted] was used"
 
 
 @pytest.mark.parametrize(

@@ -189,3 +189,24 @@ def test_a_command_that_is_no_list_of_texts_is_refused(
     monkeypatch.setenv("REGISTRY_AUTH_REFRESH_COMMAND", value)
 
     assert problem().startswith("REGISTRY_AUTH_REFRESH_COMMAND: must be a JSON list")
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"OIDC_ISSUER": "https://i.example"}, "OIDC_ISSUER needs OIDC_CLIENT_ID."),
+        ({"OIDC_ISSUER": "http://i.example"}, "OIDC_ISSUER: must be an https URL"),
+        ({"OIDC_SCOPES": "email"}, "OIDC_SCOPES: must hold openid"),
+        ({"OIDC_ROLES": "ops=king"}, "OIDC_ROLES: ops gives 'king'; the roles are"),
+        ({"OIDC_ORGS": "ops=acme"}, "OIDC_ORGS: ops gives 'acme'; give ORGANISATION"),
+        ({"PASSWORD_SIGN_IN": "false"}, "PASSWORD_SIGN_IN=false needs OIDC_ISSUER"),
+    ],
+)
+def test_a_way_in_that_cannot_work_is_told(
+    monkeypatch: pytest.MonkeyPatch, given: dict[str, str], said: str
+) -> None:
+    monkeypatch.setenv("JWT_SECRET", SECRET)
+    for name, value in given.items():
+        monkeypatch.setenv(name, value)
+
+    assert problem().startswith(said)

@@ -91,3 +91,10 @@ def test_each_program_has_longer_to_stop_than_it_gives_its_work() -> None:
 
     assert waits["gateway"] > 40
     assert waits["hub"] > 20
+
+
+def test_supervisord_carries_the_watch_with_its_patience() -> None:
+    found = _parsed(render(_layout(), [], patience_s=12))["rpcinterface:watch"]
+
+    assert found["supervisor.rpcinterface_factory"] == "appliance.infra.supervisor_watch:make"  # fmt: skip
+    assert (found["run_dir"], found["patience_s"]) == ("/run/app", "12")
