@@ -1,9 +1,12 @@
 """The real container engine for tests: what they make carries an installation id of its own and is removed afterwards."""
 
 import asyncio
+import fcntl
 import json
+import os
 import secrets
 import subprocess
+import tempfile
 import time
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
@@ -122,17 +125,20 @@ def base_image(tmp_path_factory: pytest.TempPathFactory) -> str:
         jwt_secret=secrets.token_hex(32), data_dir=tmp_path_factory.mktemp("base")
     )
 
+    # Whoever begins ends what is left of its owner's work: the processes of one run must not share an owner.
+    owner = f"tests-{os.getpid()}"
+
     async def ensure() -> str:
         engine = Engine()
         buildx = Buildx(engine, timeout_s=settings.build_timeout)
         try:
-            return await BaseImages(engine, buildx, settings, owner="tests").ensure(
-                print
-            )
+            return await BaseImages(engine, buildx, settings, owner=owner).ensure(print)
         finally:
             await engine.close()
 
-    return asyncio.run(ensure())
+    with (Path(tempfile.gettempdir()) / "mcp-host-test-base.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # the others wait, and find it made
+        return asyncio.run(ensure())
 
 
 @pytest.fixture(scope="session")

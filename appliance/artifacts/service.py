@@ -159,7 +159,7 @@ class LedgerService:
             missing = ArtifactNotFoundError(f"There is no artifact {run_id}.")
             if found is None:
                 raise missing
-            require(principal, action, _thing(found), missing)
+            require(principal, action, thing_of(found), missing)
             return found
 
         return await self._database.run(read)
@@ -168,7 +168,7 @@ class LedgerService:
         self, principal: Principal, artifact: Artifact
     ) -> frozenset[Action]:
         """Return all that the principal may do with a run."""
-        return actions(principal, await self._database.run(_thing, artifact))
+        return actions(principal, await self._database.run(thing_of, artifact))
 
     async def is_hosted(self, artifact: Artifact) -> bool:
         """Return whether the server that the run was built for is still hosted."""
@@ -232,8 +232,11 @@ class LedgerService:
         return await self._database.run(search.is_indexed)
 
 
-def _thing(artifact: Artifact) -> Thing:
-    """Return what a run is to whoever decides who may do what: as its server is now, or was at its end."""
+def thing_of(artifact: Artifact) -> Thing:
+    """Return what a run is to whoever decides who may do what: as its server is now, or was at its end.
+
+    Runs inside ``database.run``.
+    """
     run = artifact.run
     owner_id, org_id = store.belongs_to(run.server_id, run.owner_id)
     return Thing(Kind.ARTIFACT, artifact.id, owner_id, org_id, run.server_id)

@@ -1,7 +1,7 @@
 """The ledger's rows; every function runs inside ``database.run``."""
 
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
 
@@ -10,6 +10,7 @@ import msgspec
 from appliance.accounts import sights
 from appliance.accounts.access import Sight
 from appliance.artifacts import chain
+from appliance.artifacts.identity import digest_of_run
 from appliance.artifacts.model import (
     Artifact,
     ArtifactPlatform,
@@ -22,10 +23,10 @@ from appliance.artifacts.tables import CatalogRow, ChainRow, PlatformRow, RunRow
 from appliance.artifacts.tiers import rate
 from appliance.core.chain import Link
 from appliance.infra.database import proxy
+from appliance.infra.questions import Question, ask
 
 #: What a row's fields are called in the model, too.
 _OWN = tuple(name for name in RunRecord.__dataclass_fields__ if name != "platforms")
-_PLATFORM = tuple(ArtifactPlatform.__dataclass_fields__)
 
 
 def append(run: RunRecord) -> tuple[Artifact, bool]:
@@ -143,6 +144,56 @@ def get(run_id: int) -> Artifact | None:
     """Return one run, if there is such a one."""
     row = RunRow.get_or_none(RunRow.id == run_id)
     return _artifacts([row])[0] if row else None
+
+
+# Asked before every launch: peewee takes longer to write such a question than Postgres to answer it.
+_MADE_FOR = """
+SELECT r.id, r.prev_hash, r.row_hash, to_jsonb(r) || jsonb_build_object('platforms', (
+    SELECT coalesce(jsonb_agg(p ORDER BY p.platform), '[]') FROM build_artifact_platforms p WHERE p.run_id = r.id)) AS run
+FROM build_artifact_runs r
+WHERE r.server_id = %s AND r.deployment_id = %s AND r.status = 'succeeded' ORDER BY r.id DESC LIMIT 1
+"""
+
+
+@dataclass(frozen=True)
+class Made:
+    """A run as it is read together with other answers."""
+
+    id: int
+    prev_hash: str
+    row_hash: str
+    run: RunRecord
+
+    def artifact(self) -> Artifact:
+        """Return it with what it is worth. Pure."""
+        return Artifact(
+            self.id, self.prev_hash, self.row_hash, self.run, rate(self.run)
+        )
+
+
+def question_made_for(server_id: int, deployment_id: int | None) -> Question[Made]:
+    """Ask for the newest run that made a deployment's image; there may be none."""
+    return Question(_MADE_FOR, (server_id, deployment_id), Made)
+
+
+def made_for(server_id: int, deployment_id: int) -> Artifact | None:
+    """Return the newest run that made a deployment's image, if there is one."""
+    (found,) = ask(question_made_for(server_id, deployment_id))
+    return found[0].artifact() if found else None
+
+
+def with_digest(digest: str, limit: int = 20) -> list[Artifact]:
+    """Return up to ``limit`` runs that are known by this digest, newest first: pushed under it, or images of this id."""
+    local = PlatformRow.select(PlatformRow.run_id).where(PlatformRow.image_id == digest)
+    rows = (
+        RunRow.select()
+        .where((RunRow.manifest_digest == digest) | RunRow.id.in_(local))
+        .order_by(RunRow.id.desc())
+        .limit(limit)
+    )
+    return [
+        item for item in _artifacts(list(rows)) if digest_of_run(item.run) == digest
+    ]
 
 
 def of_server(

@@ -3,6 +3,7 @@
 import asyncio
 import errno
 from dataclasses import dataclass
+from datetime import datetime
 
 from appliance.builds import board, images, store
 from appliance.builds.board import Board
@@ -15,7 +16,7 @@ from appliance.builds.log import BuildLog
 from appliance.builds.makers import Makers
 from appliance.builds.model import BuildRequest, BuildState, Stage, StageListener
 from appliance.builds.platforms import in_order, tag_of
-from appliance.builds.ports import FinishedRun, Publisher, PublishRequest
+from appliance.builds.ports import FinishedRun, Meter, Publisher, PublishRequest
 from appliance.builds.slots import Slots
 from appliance.core.clock import now
 from appliance.core.errors import DomainError
@@ -42,6 +43,8 @@ class Parts:
     owner: str
     #: Platforms that somebody asked for; ``None``: the box's own will do.
     targets: tuple[str, ...] | None
+    #: ``None``: nobody counts.
+    meter: Meter | None = None
 
 
 class Attempt:
@@ -52,7 +55,8 @@ class Attempt:
         self._parts = parts
         self._request = request
         self._begun = begun
-        self._started_at = now()
+        #: When it had its turn; ``None``: it waits, which is not counted.
+        self._began_at: datetime | None = None
         self._findings = Findings()
         self._published: Published | None = None
         self._shortcomings: tuple[str, ...] = ()
@@ -150,6 +154,7 @@ class Attempt:
             job.say("Waiting for other builds to end.")
         async with slots.slot(owner):
             try:
+                await self._begin(job)
                 if job.tags:
                     await self._parts.disk.ensure_room(owner)
                 made = await self._parts.makers.make(job)
@@ -161,6 +166,19 @@ class Attempt:
                 ) from error
             await self._publish(job, made)
             return made
+
+    async def _begin(self, job: Job) -> None:
+        """Have the clock run, if the owner's quota allows it."""
+        began_at, meter, view = now(), self._parts.meter, self.view
+        # A remote server is only asked whether it is there.
+        if meter is not None and job.tags:
+            owner = self._request.owner_id
+            warning = await self._parts.database.run(
+                meter.begin, owner, view.id, view.attempt, began_at
+            )
+            if warning:
+                job.say(warning)
+        self._began_at = began_at
 
     async def _publish(self, job: Job, made: Made) -> None:
         publisher = self._parts.publisher
@@ -191,6 +209,7 @@ class Attempt:
         self, status: BuildState, *, error: str = "", made: Made | None = None
     ) -> FinishedRun:
         """Return what the ledger is told."""
+        completed_at = now()
         return FinishedRun(
             build_id=self.view.id,
             attempt=self.view.attempt,
@@ -204,7 +223,7 @@ class Attempt:
             local_image=(made.tag or "") if made else "",
             images=self._findings.images,
             published=self._published,
-            started_at=self._started_at,
-            completed_at=now(),
+            started_at=self._began_at or completed_at,
+            completed_at=completed_at,
             shortcomings=self._shortcomings,
         )

@@ -42,20 +42,21 @@ def unneeded(
     ]
 
 
-def bytes_of_own(found: Iterable[dict[str, Any]], *, person: int, owner: str) -> int:
-    """Return what one person's images take, what they share with others left out. Pure.
+def bytes_by_person(found: Iterable[dict[str, Any]], *, owner: str) -> dict[int, int]:
+    """Return what everybody's images take, what they share with others left out. Pure.
 
     Args:
         found: Images as the engine counts their space.
-        person: Who owns the servers.
         owner: This installation's id.
     """
-    wanted = {labels.OWNER: owner, labels.PERSON: str(person)}
-    return sum(
-        max(0, int(image.get("Size", 0)) - max(0, int(image.get("SharedSize", 0))))
-        for image in found
-        if wanted.items() <= (image.get("Labels") or {}).items()
-    )
+    taken: dict[int, int] = {}
+    for image in found:
+        marks = image.get("Labels") or {}
+        person = str(marks.get(labels.PERSON, ""))
+        if marks.get(labels.OWNER) == owner and person.lstrip("-").isdecimal():
+            own = max(0, int(image.get("Size", 0)) - max(0, int(image.get("SharedSize", 0))))  # fmt: skip
+            taken[int(person)] = taken.get(int(person), 0) + own
+    return taken
 
 
 class Disk:
@@ -115,16 +116,22 @@ class Disk:
             )
 
     async def _ensure_quota(self, person: int) -> None:
-        async with self._engine.stream("system/df", {"type": "image"}) as body:
-            found = json.loads(await body.read())
-        taken = bytes_of_own(
-            found.get("Images") or [], person=person, owner=self._owner
-        )
+        taken = (await self.taken()).get(person, 0)
         if taken >= self._quota_mib * MIB:
             raise ImageQuotaError(
                 f"The images of this server's owner take {taken // MIB} MiB, and {self._quota_mib} MiB are allowed.",
                 hint="Delete servers that are not needed; an administrator can raise BUILD_QUOTA_MIB.",
             )
+
+    async def taken(self) -> dict[int, int]:
+        """Return what everybody's images take, by whose builds they are.
+
+        Raises:
+            EngineUnavailableError: The engine does not answer.
+        """
+        async with self._engine.stream("system/df", {"type": "image"}) as body:
+            found = json.loads(await body.read())
+        return bytes_by_person(found.get("Images") or [], owner=self._owner)
 
     async def prune_images(self) -> int:
         """Remove the images that no deployment refers to; return how many names went."""

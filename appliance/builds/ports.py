@@ -77,3 +77,19 @@ class Ledger(Protocol):
     def record(self, run: FinishedRun) -> int:
         """Write the run's row inside the caller's transaction, once for each attempt at a build, and return its id."""
         ...
+
+
+class Meter(Protocol):
+    """Counts what builds take of their owner's quota; every method runs inside the caller's transaction."""
+
+    def begin(self, owner: int, build_id: int, attempt: int, at: datetime) -> str:
+        """Write that an attempt has its turn, and return a warning for its log; empty: there is none.
+
+        Raises:
+            DomainError: The owner's quota is used up; says how much is, and what to do.
+        """
+        ...
+
+    def end(self, build_id: int, attempt: int, at: datetime) -> None:
+        """Write that an attempt is over; nothing if it never had its turn."""
+        ...

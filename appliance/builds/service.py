@@ -1,7 +1,7 @@
 """Builds as the rest of the hub sees them: ask for an image, get it once, read the log meanwhile."""
 
 import asyncio
-from collections.abc import Collection, Coroutine
+from collections.abc import Collection, Coroutine, Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -26,7 +26,7 @@ from appliance.builds.model import (
     StageListener,
 )
 from appliance.builds.platforms import in_order
-from appliance.builds.ports import FinishedRun, Ledger, Publisher
+from appliance.builds.ports import FinishedRun, Ledger, Meter, Publisher
 from appliance.builds.slots import Slots
 from appliance.builds.trees import Trees
 from appliance.core.errors import DomainError
@@ -62,11 +62,13 @@ class BuildService:
         publisher: Publisher | None = None,
         ledger: Ledger | None = None,
         referred: Referred | None = None,
+        meter: Meter | None = None,
     ) -> None:
         """Keep the parts; nothing is looked for yet."""
         self._database = database
         self._engine = engine
         self._ledger = ledger
+        self._meter = meter
         self._targets = settings.arch_targets
         self._keep_bytes = settings.build_cache_gib * GIB
         self._driver = Driver(engine, settings.buildx_builder)
@@ -88,6 +90,7 @@ class BuildService:
             publisher=publisher,
             owner=owner,
             targets=self._targets,
+            meter=meter,
         )
 
     async def places(self) -> list[Path]:
@@ -153,6 +156,7 @@ class BuildService:
                 attempt.view, tag=made.tag, built=made.image, platforms=platforms
             ):
                 self._record(run)
+            self._stop_counting(run)
 
         await persist(self._database, write)
         log.info(
@@ -168,6 +172,7 @@ class BuildService:
         def write() -> None:
             if store.end(attempt.view, state, reason):
                 self._record(run)
+            self._stop_counting(run)
 
         await persist(self._database, write)
         log.info(
@@ -181,6 +186,19 @@ class BuildService:
         # A remote server has no artifact.
         if self._ledger is not None and not isinstance(run.source, RemoteSource):
             self._ledger.record(run)
+
+    def _stop_counting(self, run: FinishedRun) -> None:
+        # Also where the build's own row is gone with its server: what was begun is paid for.
+        if self._meter is not None:
+            self._meter.end(run.build_id, run.attempt, run.completed_at)
+
+    async def image_bytes(self) -> Mapping[int, int]:
+        """Return what everybody's images take, by whose builds they are.
+
+        Raises:
+            EngineUnavailableError: The engine does not answer.
+        """
+        return await self._disk.taken()
 
     async def check(self) -> str:
         """Return in words what the builder can do.

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Self
 from urllib.parse import urlsplit
 
 from appliance.core.egress import bridge_prefix
+from appliance.infra.heartbeat import heartbeat_file
 
 if TYPE_CHECKING:  # the lean process never loads the settings' libraries
     from appliance.settings import Settings
@@ -36,6 +37,8 @@ class EgressConfig:
     state_file: str
     #: For names and for connections; 0: any free one.
     port: int = 0
+    #: Where it shows that it is alive; empty: nobody watches.
+    beat_file: str = ""
 
     def to_json(self) -> str:
         """Return it as one JSON object."""
@@ -66,5 +69,6 @@ def from_settings(
         pool=settings.server_subnet_pool,
         own_ports=tuple(sorted(ports)),
         state_file=str(settings.run_dir.absolute() / "egress.json"),
+        beat_file=str(heartbeat_file(settings.run_dir, "egress")),
         port=settings.egress_port,
     )

@@ -6,6 +6,10 @@ from appliance.egress.errors import NoRightsError
 from appliance.egress.nflog import PacketLog
 from appliance.egress.policies import Board
 
+#: nft 1.0.6 can die of a signal where others change their tables meanwhile; the kernel has taken all or nothing then.
+_CRASHED = "nft ended with -"
+_TRIES = 3
+
 
 class Firewall:
     """Our table: made, kept, taken away.
@@ -25,7 +29,7 @@ class Firewall:
                 )
         if not links.has_rights():
             raise NoRightsError(
-                "The appliance does not run as root, so it cannot set the firewall's rules."
+                "The appliance neither runs as root nor has the capability NET_ADMIN, so it cannot set the firewall's rules."
             )
         self.log = PacketLog()
         self._board = board
@@ -78,7 +82,11 @@ class Firewall:
         )
 
     def _load(self, text: str) -> None:
-        if complaint := command.run("nft", "-f", "-", text=text):
+        complaint = _CRASHED
+        for _ in range(_TRIES):
+            if complaint.startswith(_CRASHED):
+                complaint = command.run("nft", "-f", "-", text=text)
+        if complaint:
             raise NoRightsError(
                 f"The kernel refused the firewall's rules: {complaint.splitlines()[0][:300]}"
             )

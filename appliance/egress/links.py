@@ -4,6 +4,7 @@ import contextlib
 import errno
 import ipaddress
 import os
+import re
 import socket
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -18,6 +19,9 @@ _ROUTES = Path("/proc/net/route")
 _LOCAL = Path("/proc/net/fib_trie")
 _DEVICES = Path("/sys/class/net")
 _SETTINGS = Path("/proc/sys/net/ipv4/conf")
+_STATUS = Path("/proc/self/status")
+#: The capability's number.
+_NET_ADMIN = 12
 
 
 @dataclass(frozen=True)
@@ -109,13 +113,17 @@ def separate(bridge: Bridge) -> None:
     """Keep the containers on a bridge from seeing each other: each may be a client's own."""
     with contextlib.suppress(OSError):
         for port in (_DEVICES / bridge.name / "brif").iterdir():
-            _set(port / "isolated")
+            if _read(port / "isolated") != "1":
+                _isolate(port)
 
 
-def _set(path: Path) -> None:
-    if _read(path) != "1":
-        with contextlib.suppress(OSError):
-            path.write_text("1")
+def _isolate(port: Path) -> None:
+    try:
+        (port / "isolated").write_text("1")
+    except OSError as error:
+        # In a box that is a container itself these files cannot be written; the kernel is told by its other way in.
+        if error.errno == errno.EROFS:
+            run("bridge", "link", "set", "dev", port.name, "isolated", "on")
 
 
 def is_local(address: str) -> bool:
@@ -144,5 +152,11 @@ def interface_name(index: int) -> str:
 
 
 def has_rights() -> bool:
-    """Return whether this process may change the network's settings."""
-    return os.geteuid() == 0
+    """Return whether this process may change the network's settings: as root, or with the capability alone."""
+    return may_administer(_STATUS.read_text())
+
+
+def may_administer(status: str) -> bool:
+    """Return whether CAP_NET_ADMIN is in effect, as the kernel tells it of a process."""
+    found = re.search(r"^CapEff:\s*([0-9a-f]+)$", status, re.MULTILINE)
+    return bool(found and int(found[1], 16) >> _NET_ADMIN & 1)

@@ -25,6 +25,8 @@ from appliance.egress.names import NameServer
 from appliance.egress.nflog import Denied
 from appliance.egress.policies import Board, Policy, Rule
 from appliance.egress.records import Attempt, Records
+from appliance.infra.heartbeat import EVERY_S as BEAT_S
+from appliance.infra.heartbeat import Heartbeat
 
 #: Between looks at what may have changed without a word, and at connections.
 LOOK_S = 30.0
@@ -83,6 +85,8 @@ class Egress:
         self._loop.watch(self._rules, READ, lambda _: self._rules_changed())
         self._loop.every(TICK_S, self._tick)
         self._loop.every(LOOK_S, self._look)
+        if self._config.beat_file:
+            self._loop.every(BEAT_S, Heartbeat(Path(self._config.beat_file)).beat)
         self._enforce()
         self._ledger.start()
         log(
@@ -182,7 +186,9 @@ class Egress:
 
     def _rules_changed(self) -> None:
         self._rules.drain()
-        self._must_look_at = time.monotonic() + SETTLE_S
+        if self._must_look_at is None:
+            # Later changes do not put it off: on a box where somebody changes rules all the time it would never come.
+            self._must_look_at = time.monotonic() + SETTLE_S
 
     def _look(self) -> None:
         if self._firewall is None or not self._firewall.is_there():

@@ -50,6 +50,9 @@ class Ground:
 def skeleton(ground: Ground, allowed: str, opened: str) -> str:
     """Return the whole table; loading it replaces what was there, in one step.
 
+    What the box itself sends to our ports is left to the process, which knows no such servers: the table outlives it, and the
+    kernel may have given its ports to other programs by then.
+
     Args:
         allowed: Elements as ``elements`` gives them.
         opened: Elements as ``bridges`` gives them.
@@ -84,6 +87,7 @@ table inet {ground.table} {{
   }}
   chain strangers {{
     type filter hook input priority filter; policy accept;
+    iifname "lo" accept
     iifname != {ours} tcp dport {ground.tcp_port} reject with tcp reset
     iifname != {ours} udp dport {ground.dns_port} drop
   }}

@@ -30,10 +30,14 @@ def run(settings: "Settings") -> NoReturn:
     os.execv(sys.executable, arguments)  # noqa: S606 - our own interpreter
 
 
-def remove(settings: "Settings") -> None:
-    """Take this installation's rules out of the firewall; nothing else is touched.
+def remove(settings: "Settings", owner: str = "") -> None:
+    """Take an installation's rules out of the firewall; nothing else is touched.
 
     Servers that still run then reach nothing: only a running egress process lets them out.
+
+    Args:
+        settings: Of this one.
+        owner: Its id, if it is another than this one.
 
     Raises:
         NoRightsError: The box's tool refused.
@@ -41,7 +45,7 @@ def remove(settings: "Settings") -> None:
     from appliance.egress import command, rules  # noqa: PLC0415 - not for who only starts
     from appliance.infra.identity import installation_id  # noqa: PLC0415 - as above
 
-    prefix = bridge_prefix(installation_id(settings.data_dir))
+    prefix = bridge_prefix(owner or installation_id(settings.data_dir))
     ground = rules.Ground(prefix, settings.server_subnet_pool, 0, 0, 0)
     if complaint := command.run("nft", "-f", "-", text=rules.removal(ground)):
         raise NoRightsError(f"The rules could not be removed: {complaint}")

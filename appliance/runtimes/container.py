@@ -144,7 +144,10 @@ def data_mount(volume: str, *, is_ready: bool) -> dict[str, Any]:
 
 def container_labels(spec: InstanceSpec, *, owner: str) -> dict[str, str]:
     """Return the labels by which a restarted hub knows the container again."""
-    return {
+    decision = (
+        {} if spec.decision_id is None else {labels.DECISION: str(spec.decision_id)}
+    )
+    return decision | {
         labels.OWNER: owner,
         labels.SERVER: str(spec.server_id),
         labels.DEPLOYMENT: str(spec.deployment_id),
@@ -152,6 +155,7 @@ def container_labels(spec: InstanceSpec, *, owner: str) -> dict[str, str]:
         labels.TRANSPORT: spec.transport.value,
         labels.PORT: str(spec.port),
         labels.PATH: spec.path,
+        labels.PURPOSE: spec.purpose,
     }
 
 

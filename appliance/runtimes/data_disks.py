@@ -10,6 +10,7 @@ This takes root and an engine on the same box. Elsewhere volumes stay directorie
 
 import asyncio
 import contextlib
+import errno
 import os
 import shutil
 from collections.abc import Iterable, Sequence
@@ -30,9 +31,14 @@ _SBIN = "/usr/sbin:/sbin"
 MIN_FREE_BYTES = 512 * 1024**2
 TIMEOUT_S = 120.0
 _LOOP_MAJOR = "7"
+#: What the kernel counts a file's room in, whatever the file system's blocks are.
+_BLOCK = 512
 _NO_LOST_AND_FOUND = "rmdir lost+found"
 #: How e2fsck ends when all was well, and when it mended something.
 _MENDED = frozenset({0, 1})
+#: How often it is looked whether a disk that is not mounted here can be had alone.
+_LOOKS = 20
+_LOOK_AGAIN_S = 0.25
 
 
 class DataDisks:
@@ -106,14 +112,14 @@ class DataDisks:
 
     async def _resize(self, image: Path, device: str, size: int, wanted: int) -> None:
         """Make the disk larger or smaller, as far as that can be done now."""
-        is_mounted = device in await asyncio.to_thread(_mount_points)
+        is_mounted = not await _is_free(device)
         if is_mounted and wanted < size:
             log.info("data_disk_shrinks_later", image=image.name)
             return
         if not is_mounted:
             await _do("e2fsck", "-f", "-p", device, fine=_MENDED)
         if wanted > size:
-            await asyncio.to_thread(os.truncate, image, wanted)
+            await asyncio.to_thread(_stretch, image, wanted)
             await _do("losetup", "--set-capacity", device)
         done = await _run("resize2fs", device, f"{wanted // 1024}K")
         if not is_mounted:
@@ -153,6 +159,11 @@ class DataDisks:
                 found[name] = DataUse(size, size - free)
         return found
 
+    def taken(self, name: str) -> int | None:
+        """Return what the disk of volume ``name`` takes of the box, mostly less than its size; ``None``: none. Blocking."""
+        image = self._image(name)
+        return image.stat().st_blocks * _BLOCK if image.exists() else None
+
     def size(self, name: str) -> int | None:
         """Return how large the disk of volume ``name`` is; ``None``: it has none. Blocking."""
         image = self._image(name)
@@ -182,6 +193,30 @@ async def _do(
     return done.lines
 
 
+async def _is_free(device: str) -> bool:
+    """Tell whether nobody has it mounted.
+
+    A container that is being made has a copy of all mounts for a moment, also of one that has just ended here.
+    """
+    for _ in range(_LOOKS):
+        if device in await asyncio.to_thread(_mount_points):
+            return False
+        if await asyncio.to_thread(_opens_alone, device):
+            return True
+        await asyncio.sleep(_LOOK_AGAIN_S)
+    return False
+
+
+def _opens_alone(device: str) -> bool:
+    try:
+        os.close(os.open(device, os.O_RDONLY | os.O_EXCL | os.O_CLOEXEC))
+    except OSError as error:
+        if error.errno != errno.EBUSY:
+            raise
+        return False
+    return True
+
+
 async def _attach(image: Path) -> str:
     lines = await _do("losetup", "--find", "--show", str(image))
     return lines[-1].strip()
@@ -202,7 +237,22 @@ def _prepare(directory: Path) -> None:
 def _sparse(path: Path, size_bytes: int) -> None:
     path.unlink(missing_ok=True)
     with os.fdopen(os.open(path, os.O_CREAT | os.O_WRONLY | os.O_EXCL, 0o600)):
+        _stretch(path, size_bytes)
+
+
+def _stretch(path: Path, size_bytes: int) -> None:
+    """Make the file that large; nothing of it is taken yet.
+
+    Raises:
+        StartFailedError: No file of the box's disk may be.
+    """
+    try:
         os.truncate(path, size_bytes)
+    except OSError as error:
+        raise StartFailedError(
+            f"The disk for /data cannot be {size_bytes:,} bytes large: {error.strerror}.",
+            hint="Give the server a smaller data_bytes.",
+        ) from error
 
 
 def _point(link: Path, device: str) -> None:

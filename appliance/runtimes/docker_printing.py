@@ -13,13 +13,15 @@ import structlog
 from appliance.core import labels
 from appliance.infra.docker import Engine, is_missing
 from appliance.runtimes.errors import EngineUnavailableError
-from appliance.runtimes.frames import FrameReader
+from appliance.runtimes.frames import ENGINE, FrameReader
 from appliance.runtimes.model import Transport
 from appliance.runtimes.printing import Output, Printer
 
 log = structlog.get_logger(__name__)
 
 RECONNECT_AFTER_S = 1.0
+#: How often the engine may say in a row that it cannot read on, without anything in between.
+_FRUITLESS = 3
 _SECOND_NS = 1_000_000_000
 #: ``2026-11-21T14:20:00``
 _SECONDS_DIGITS = 19
@@ -78,7 +80,33 @@ class DockerPrinters:
     async def read(
         self, printer: Printer, *, since_ns: int = 0
     ) -> AsyncGenerator[list[Output]]:
-        """Yield what was printed from a moment on, in lists of what came together."""
+        """Yield what was printed from a moment on, in lists of what came together.
+
+        Where the engine cannot read on, as happens when it turns its file meanwhile, it is asked again from there. It may tell,
+        or just end, so it has said everything only when it has nothing newer.
+        """
+        moments, fruitless = Moments(), 0
+        while fruitless < _FRUITLESS:
+            reader, before_ns = _Reader(moments), since_ns
+            async with aclosing(self._read_once(printer, since_ns, reader)) as lists:
+                async for found in lists:
+                    since_ns = max(since_ns, found[-1].at_ns)
+                    yield found
+            is_new = since_ns > before_ns
+            fruitless = 0 if is_new else fruitless + 1
+            if reader.complaint:
+                log.warning(
+                    "printer_lost",
+                    container=printer.container_id[:12],
+                    reason=reader.complaint,
+                )
+                await asyncio.sleep(RECONNECT_AFTER_S)
+            elif not is_new:
+                return
+
+    async def _read_once(
+        self, printer: Printer, since_ns: int, reader: "_Reader"
+    ) -> AsyncGenerator[list[Output]]:
         seconds, rest = divmod(since_ns, _SECOND_NS)
         params = {
             # What is not asked for does not even leave the engine.
@@ -88,17 +116,12 @@ class DockerPrinters:
             "follow": "1",
             "since": f"{seconds}.{rest:09}",
         }
-        reader, moments = FrameReader(), Moments()
         try:
             async with self._engine.stream(
                 f"containers/{printer.container_id}/logs", params
             ) as body:
                 async for chunk in body.iter_any():
-                    found = [
-                        moments.split(payload, is_stderr=stream == "stderr")
-                        for stream, payload in reader.frames(chunk)
-                    ]
-                    if found:
+                    if found := reader.feed(chunk):
                         yield found
         except aiodocker.DockerError as error:
             if not is_missing(error):
@@ -117,6 +140,27 @@ def printer(
         speaks_on_stdout=own[labels.TRANSPORT] == Transport.STDIO.value,
         is_running=is_running,
     )
+
+
+class _Reader:
+    """Reads one answer of the engine."""
+
+    def __init__(self, moments: "Moments") -> None:
+        """Have read nothing yet."""
+        self._frames, self._moments = FrameReader(), moments
+        #: Why the engine cannot read on, in its words.
+        self.complaint = ""
+
+    def feed(self, chunk: bytes) -> list[Output]:
+        """Return what ``chunk`` completes."""
+        found = []
+        for stream, payload in self._frames.frames(chunk):
+            if stream == ENGINE:
+                self.complaint = payload.decode(errors="replace").strip()
+            else:
+                is_stderr = stream == "stderr"
+                found.append(self._moments.split(payload, is_stderr=is_stderr))
+        return found
 
 
 class Moments:

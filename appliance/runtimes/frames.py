@@ -1,7 +1,8 @@
 """The engine's log stream, cut into lines. Pure.
 
 A frame is ``stream(1) 0 0 0 length(4, big endian) payload``; with timestamps asked for,
-a payload is one line (or a part of up to 16 KiB of a longer one) behind its moment.
+a payload is one line (or a part of up to 16 KiB of a longer one) behind its moment. The third stream is the engine's own: it
+says there why it cannot read on (``Systemerr`` in github.com/moby/moby, pkg/stdcopy).
 """
 
 import struct
@@ -11,7 +12,8 @@ from datetime import UTC, datetime
 from appliance.runtimes.model import LogLine
 
 _HEADER = struct.Struct(">BxxxL")
-_STREAMS = {1: "stdout", 2: "stderr"}
+ENGINE = "engine"
+_STREAMS = {1: "stdout", 2: "stderr", 3: ENGINE}
 EPOCH = datetime.fromtimestamp(0, UTC)
 
 
@@ -23,9 +25,10 @@ class FrameReader:
         self._buffer = bytearray()
 
     def feed(self, chunk: bytes) -> Iterator[LogLine]:
-        """Yield the lines that ``chunk`` completes."""
+        """Yield the lines that ``chunk`` completes, but not the engine's own."""
         for stream, payload in self.frames(chunk):
-            yield parse_line(stream, payload)
+            if stream != ENGINE:
+                yield parse_line(stream, payload)
 
     def frames(self, chunk: bytes) -> Iterator[tuple[str, bytes]]:
         """Yield stream and payload of every frame that ``chunk`` completes."""

@@ -6,7 +6,24 @@ from typing import Any
 
 from appliance.core import labels
 from appliance.runtimes.frames import parse_moment
-from appliance.runtimes.model import ExecutorEvent, Instance, InstanceState, Transport
+from appliance.runtimes.hardening import GVISOR_RUNTIMES
+from appliance.runtimes.isolation import Tier
+from appliance.runtimes.model import (
+    SERVE,
+    Attestation,
+    ExecutorEvent,
+    Instance,
+    InstanceState,
+    Transport,
+)
+
+#: Runtimes that are the kernel's own namespaces and nothing more.
+_PLAIN = {"runc", "crun", "youki", "io.containerd.runc.v2"}
+UNKNOWN = "unknown"
+NOT_ATTESTED = Attestation(
+    "unsupported",
+    "A container engine vouches for nothing: no hardware measures what its containers run.",
+)
 
 _STATES = {
     "created": InstanceState.CREATED,
@@ -21,6 +38,7 @@ def instance(found: Mapping[str, Any]) -> Instance:
     own = found["Config"]["Labels"]
     state = _STATES.get(found["State"]["Status"], InstanceState.EXITED)
     has_ended = state is InstanceState.EXITED
+    runtime = str((found.get("HostConfig") or {}).get("Runtime") or "")
     return Instance(
         name=own[labels.INSTANCE],
         container_id=found["Id"],
@@ -33,7 +51,22 @@ def instance(found: Mapping[str, Any]) -> Instance:
         started_at=parse_moment(found["State"].get("StartedAt", "")),
         image_id=str(found.get("Image", "")),
         is_paused=bool(found["State"].get("Paused")),
+        purpose=own.get(labels.PURPOSE, SERVE),
+        decision_id=int(own[labels.DECISION]) if labels.DECISION in own else None,
+        isolation_tier=_tier(runtime),
+        runtime=runtime,
+        attestation=NOT_ATTESTED,
     )
+
+
+def _tier(runtime: str) -> str:
+    """Return how far a runtime of the engine keeps a container apart, by what it is called."""
+    name = runtime.rpartition("/")[2].lower()
+    if name in GVISOR_RUNTIMES or "runsc" in name:
+        return Tier.SANDBOXED.value
+    if "kata" in name:
+        return Tier.VM.value
+    return Tier.STANDARD.value if name in _PLAIN else UNKNOWN
 
 
 def state(listed: Any) -> tuple[str, tuple[int, InstanceState]]:

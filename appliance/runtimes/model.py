@@ -35,6 +35,19 @@ class SecretValue:
     in_environment: bool = True
 
 
+#: What an instance is for: clients are sent there, or it is only looked at.
+SERVE, CANDIDATE = "serve", "candidate"
+
+
+@dataclass(frozen=True)
+class Attestation:
+    """Whether anybody vouches for what an instance runs in."""
+
+    #: ``unsupported``, ``pending``, ``trusted`` or ``untrusted``.
+    status: str = "unsupported"
+    detail: str = ""
+
+
 @dataclass(frozen=True)
 class InstanceSpec:
     """One instance, wholly described; equal specs run equal containers."""
@@ -53,6 +66,10 @@ class InstanceSpec:
     limits: Limits = Limits()
     isolation: Isolation = Isolation()
     secrets: tuple[SecretValue, ...] = ()
+    #: ``serve`` or ``candidate``.
+    purpose: str = SERVE
+    #: By which it may start; ``None``: nobody was asked.
+    decision_id: int | None = None
 
     @property
     def name(self) -> str:
@@ -91,6 +108,14 @@ class Instance:
     is_paused: bool = False
     #: It ended because its executor went away, and not by itself.
     ended_with_engine: bool = False
+    #: As it was started: ``serve`` or ``candidate``, and by which decision.
+    purpose: str = SERVE
+    decision_id: int | None = None
+    #: What stands between it and the kernel, as the executor says: ``standard``, ``sandboxed``, ``vm`` or ``unknown``.
+    isolation_tier: str = "unknown"
+    #: What the executor calls that: ``runc``, ``runsc``, …; empty: it does not say.
+    runtime: str = ""
+    attestation: Attestation = Attestation()
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,6 @@
 """Values sealed and opened, for those who are in a transaction already. Everything here runs inside ``database.run``."""
 
-from appliance.secrets import envelope, store
+from appliance.secrets import envelope, sealed_store, store
 from appliance.secrets.errors import SecretInvalidError, VaultValueMissingError
 from appliance.secrets.master import MasterKeys
 from appliance.secrets.model import (
@@ -94,6 +94,42 @@ class SecretKeeper:
         if kept.sealed is None:
             raise VaultValueMissingError(f"{kept.place.name} is not kept here.")
         return envelope.unseal(self._keys.ring(), kept.sealed, kept.place).decode()
+
+    # -- values that are nobody's environment
+
+    def seal_away(
+        self, place: envelope.Place, value: str, *, user_id: int | None
+    ) -> None:
+        """Keep a value that no container gets, in place of the one that was there; it goes with its server and its person.
+
+        Args:
+            place: Its name has a space, so that no secret has the same.
+            value: Of any length.
+            user_id: Whose it is; ``None``: the server's.
+
+        Raises:
+            MasterKeyError: The master key is not to be had.
+        """
+        store.lock_keys(alone=False)
+        sealed = envelope.seal(self._keys.ring(), value.encode(), place)
+        sealed_store.put(place, sealed, user_id=user_id)
+
+    def sealed_away(self, server_id: int, name: str) -> str | None:
+        """Return such a value; ``None``: there is none.
+
+        Raises:
+            MasterKeyError: Its master key is not to be had.
+            SealBrokenError: It was changed.
+        """
+        found = sealed_store.get(server_id, name)
+        if found is None:
+            return None
+        place, sealed = found
+        return envelope.unseal(self._keys.ring(), sealed, place).decode()
+
+    def forget_sealed(self, server_id: int, name: str) -> None:
+        """Forget such a value. Unknown: nothing to do."""
+        sealed_store.remove(server_id, name)
 
     def _seal(self, value: str, place: envelope.Place) -> envelope.Envelope:
         raw = check_value(value)

@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from appliance.infra.directories import settle
 from appliance.secrets.envelope import KEY_BYTES, KeyRing, new_key
 from appliance.secrets.errors import MasterKeyError
 
@@ -92,11 +93,11 @@ class MasterKeys:
             pass
         finally:
             fresh.unlink()
-        _sync(self._path.parent)
+        settle(self._path.parent)
 
     def _replace(self, ring: KeyRing) -> None:
         self._written(ring).replace(self._path)
-        _sync(self._path.parent)
+        settle(self._path.parent)
         self._known = None
 
     def _written(self, ring: KeyRing) -> Path:
@@ -110,14 +111,6 @@ class MasterKeys:
             file.flush()
             os.fsync(file.fileno())
         return fresh
-
-
-def _sync(directory: Path) -> None:
-    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _ring(path: Path) -> KeyRing:

@@ -4,6 +4,7 @@ Each step may be cut off at any line. The key file changes as a whole; what a va
 goes only while nobody can be about to use it.
 """
 
+from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
@@ -13,7 +14,7 @@ from appliance.infra.database import Database
 from appliance.jobs.model import JobContext
 from appliance.jobs.queue import enqueue
 from appliance.observability import audit
-from appliance.secrets import envelope, store
+from appliance.secrets import envelope, sealed_store, store
 from appliance.secrets.errors import SealBrokenError
 from appliance.secrets.master import MasterKeys
 from appliance.secrets.model import MasterKeyState
@@ -43,7 +44,7 @@ class MasterKeyRotation:
         return await self._database.run(self._state)
 
     def _state(self) -> MasterKeyState:
-        in_use = store.keys_in_use()
+        in_use = _in_use()
         ring = self._keys.ring()
         missing = tuple(sorted(in_use.keys() - ring.keys.keys()))
         return MasterKeyState(ring.current, in_use, missing)
@@ -90,6 +91,11 @@ class MasterKeyRotation:
             last, moved = found
             done += moved
             await context.progress(done, max(total, done), "values")
+        last = 0
+        while (found := await self._database.run(self._move_sealed, last)) is not None:
+            last, moved = found
+            done += moved
+            await context.progress(done, max(total, done), "values")
         gone = await self._database.run(self._forget_keys)
         log.info("master_key_rotated", values=done, keys_forgotten=gone)
 
@@ -110,6 +116,29 @@ class MasterKeyRotation:
                 log.warning("secret_seal_broken", reason=error.reason)
         return (found[-1][0], moved) if found else None
 
+    def _move_sealed(self, after: int) -> tuple[int, int] | None:
+        """Do the same to values that are no secrets of a server's own."""
+        ring = self._keys.ring()
+        older = ring.keys.keys() - {ring.current}
+        found = (
+            sealed_store.under_keys(older, after=after, limit=BATCH) if older else []
+        )
+        moved = 0
+        for row_id, place, sealed in found:
+            try:
+                sealed_store.set_wrapping(row_id, envelope.rewrap(ring, sealed, place))
+                moved += 1
+            except SealBrokenError as error:
+                log.warning("secret_seal_broken", reason=error.reason)
+        return (found[-1][0], moved) if found else None
+
     def _forget_keys(self) -> list[str]:
         store.lock_keys(alone=True)
-        return self._keys.keep_only(set(store.keys_in_use()))
+        return self._keys.keep_only(set(_in_use()))
+
+
+def _in_use() -> dict[str, int]:
+    """Return how many values of any kind are sealed under each master key."""
+    counts = Counter(store.keys_in_use())
+    counts.update(sealed_store.keys_in_use())
+    return dict(counts)

@@ -49,3 +49,19 @@ class SecretVersionRow(Table):
 
     class Meta:
         table_name = "secret_versions"
+
+
+class SealedValueRow(Table):
+    """A value that nothing delivers to a server (migration 0052)."""
+
+    id = BigAutoField()
+    server_id = BigIntegerField()
+    user_id = BigIntegerField(null=True)
+    name = TextField()
+    version = IntegerField()
+    key_id = TextField()
+    wrapped_key = BlobField()
+    value = BlobField()
+
+    class Meta:
+        table_name = "sealed_values"

@@ -2,6 +2,7 @@
 
 from collections.abc import Collection
 from datetime import datetime
+from typing import Any
 
 from peewee import fn
 
@@ -33,6 +34,16 @@ def uploaded_bytes(owner_id: int) -> int:
         .where(UploadRow.owner_id == owner_id)
         .scalar()
     )
+
+
+def uploaded_by_everybody() -> dict[int, int]:
+    """Return how much each person brought, all in all."""
+    rows: Any = (
+        UploadRow.select(UploadRow.owner_id, fn.SUM(UploadRow.size_bytes))
+        .group_by(UploadRow.owner_id)
+        .tuples()
+    )
+    return {owner_id: int(size) for owner_id, size in rows}
 
 
 def forget_uploads(*, before: datetime, kept: Collection[str]) -> set[str]:

@@ -12,6 +12,7 @@ import pytest
 from appliance.infra.docker import Engine
 from appliance.runtimes.data_disks import DataDisks
 from appliance.runtimes.docker import DockerExecutor
+from appliance.runtimes.errors import StartFailedError
 from appliance.runtimes.isolation import DataUse, Isolation
 from appliance.runtimes.model import InstanceSpec, InstanceState
 from tests.engine import NO_DISKS, SUBNET_POOL, Box, docker
@@ -95,6 +96,9 @@ async def test_who_fills_data_fills_what_is_theirs_and_no_more(
     assert 20 * MIB < seen["written"] < 32 * MIB
     assert seen["listed"] == ["fill"]
     assert len(attached(tmp_path)) == 1
+    ((server, taken),) = (await executor.data_sizes()).items()
+    assert server == spec.server_id
+    assert 20 * MIB < taken <= 32 * MIB
 
     await executor.remove_server(1)
 
@@ -129,6 +133,40 @@ async def test_a_disk_takes_another_size_when_nobody_uses_it(
     assert first.size_bytes < 32 * MIB < larger.size_bytes < 64 * MIB
     assert while_used.size_bytes == larger.size_bytes
     assert smaller.size_bytes < 16 * MIB
+
+
+async def test_a_disk_waits_for_who_still_has_its_mount_for_a_moment(
+    executor: DockerExecutor, spec: InstanceSpec
+) -> None:
+    """As a container does that is being made."""
+    wait = ("python3", "-c", "import signal; signal.pause()")
+    first = replace(spec, arguments=wait, isolation=Isolation(data_bytes=32 * MIB))
+    await executor.start(first)
+    other = await asyncio.create_subprocess_exec(
+        *("unshare", "--mount", "--propagation", "private", "sh", "-c"),
+        "echo held; exec sleep 2",
+        stdout=asyncio.subprocess.PIPE,
+    )
+    assert other.stdout is not None
+    await other.stdout.readline()
+    await executor.remove(first.name)
+
+    smaller = replace(first, deployment_id=2, isolation=Isolation(data_bytes=16 * MIB))
+    await executor.start(smaller)
+
+    assert (await executor.data_uses([1]))[1].size_bytes < 16 * MIB
+    await other.wait()
+
+
+async def test_a_disk_larger_than_a_file_may_be_is_refused_by_name(
+    executor: DockerExecutor, spec: InstanceSpec, tmp_path: Path
+) -> None:
+    spec = replace(spec, isolation=Isolation(data_bytes=2**62))
+
+    with pytest.raises(StartFailedError, match="cannot be 4,611,686"):
+        await executor.start(spec)
+
+    assert attached(tmp_path) == []
 
 
 async def test_what_is_on_a_disk_stays_when_the_box_numbers_its_devices_anew(

@@ -2,8 +2,10 @@
 
 import asyncio
 import json
+import re
 import secrets
 import shutil
+import socket
 import subprocess
 from collections.abc import AsyncIterator, Iterator
 from contextlib import closing
@@ -368,3 +370,26 @@ async def test_without_the_process_it_stays_closed_and_without_postgres_it_knows
     assert "got out" not in away.values(), away
     assert back["allowed"] == "got out", json.dumps(back)
     assert back["raw"] != "got out"
+
+
+def ports_taken(lab: Lab) -> list[int]:
+    """Return the ports which the rules keep for the process, of TCP and of UDP."""
+    shown = subprocess.run(
+        ["nft", "list", "chain", "inet", lab.process.table, "strangers"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return [int(port) for port in re.findall(r"dport (\d+)", shown.stdout)]
+
+
+async def test_a_port_that_it_had_is_any_programs_when_it_is_gone(lab: Lab) -> None:
+    """Its rules stay, and the kernel gives its port to whoever asks next."""
+    port, _ = ports_taken(lab)
+
+    await asyncio.to_thread(lab.process.stop)
+    with socket.create_server(("127.0.0.1", port)) as other:
+        with socket.create_connection(("127.0.0.1", port), timeout=5):
+            taken, _ = other.accept()
+        taken.close()
+    await asyncio.to_thread(lab.process.start)

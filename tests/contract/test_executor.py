@@ -480,7 +480,12 @@ async def test_instances_can_be_asked_for_one_server(
 async def test_the_tail_tells_streams_and_moments_apart(
     executor: Executor, spec: InstanceSpec
 ) -> None:
-    talk = "import sys\nprint('out', flush=True); print('err', file=sys.stderr, flush=True); print('é' * 3)"
+    # It waits at both ends: the engine notes the start after the program began, and may note the end before it read all.
+    talk = (
+        "import sys, time\ntime.sleep(0.5)\n"
+        "print('out', flush=True); print('err', file=sys.stderr, flush=True); print('é' * 3, flush=True)\n"
+        "time.sleep(0.3)"
+    )
     started = await executor.start(replace(spec, arguments=("python3", "-c", talk)))
     await ended(executor, spec.name)
 

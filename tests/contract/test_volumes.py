@@ -90,6 +90,7 @@ async def test_a_file_is_the_server_s_own_whether_it_runs_or_not(
     assert seen.splitlines()[1].startswith(digest)
     assert stored.size_bytes == len(content)
     assert (names, read) == (["own"], b"written\n")
+    assert await docker_executor.data_sizes() == {spec.server_id: len(read)}
 
 
 async def test_a_server_that_swaps_its_folders_leads_nobody_out(

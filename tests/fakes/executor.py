@@ -42,7 +42,9 @@ class IdleExecutor:
     name = "idle"
 
     async def describe(self) -> ExecutorDescriptor:
-        return ExecutorDescriptor(self.name, frozenset(), frozenset({Tier.STANDARD}))
+        return ExecutorDescriptor(
+            self.name, frozenset({"image-build"}), frozenset({Tier.STANDARD})
+        )
 
     async def states(self) -> Mapping[str, tuple[int, InstanceState]]:
         return {}

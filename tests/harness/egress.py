@@ -69,7 +69,7 @@ class Process:
         with (self.directory / "egress.log").open("ab") as log:
             self.running = subprocess.Popen(
                 [
-                    *("unshare", "--mount", "--propagation", "private", "sh", "-ec"),
+                    *("unshare", "--mount", "--propagation", "slave", "sh", "-ec"),
                     *(_WITH_HOSTS, "sh", str(file), sys.executable, "-P", "-m"),
                     *("appliance.egress", str(told)),
                 ],

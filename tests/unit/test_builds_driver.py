@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from appliance.builds.board import Board
-from appliance.builds.disk import bytes_of_own, unneeded
+from appliance.builds.disk import bytes_by_person, unneeded
 from appliance.builds.driver import abilities_of, read_inspection
 from appliance.builds.emulation import explain_foreign
 from appliance.builds.errors import EmulationMissingError
@@ -173,4 +173,4 @@ def test_what_images_share_counts_for_nobody() -> None:
         {"Size": 500, "SharedSize": 0, "Labels": None},
     ]
 
-    assert bytes_of_own(found, person=7, owner="aa") == 170
+    assert bytes_by_person(found, owner="aa")[7] == 170

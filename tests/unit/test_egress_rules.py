@@ -8,7 +8,7 @@ import pytest
 from appliance.core.egress import EgressMode, EgressPolicy, covers, problems, server_of
 from appliance.core.routes import parse_routes
 from appliance.egress import rules, wire
-from appliance.egress.links import bridges_among
+from appliance.egress.links import bridges_among, may_administer
 from appliance.egress.nflog import Denied, parse_packet
 from appliance.egress.policies import Board, Policy, Rule, policy_of, verdict
 from appliance.egress.records import NAMES_BELOW, Attempt, Records
@@ -327,3 +327,18 @@ def test_where_it_may_go_does_not_change_what_runs() -> None:
     after = ServerConfig(egress=EgressPolicy(hosts=("a.example:443",)))
 
     assert not changes_what_runs(ServerConfig(), after)
+
+
+@pytest.mark.parametrize(
+    ("effective", "may"),
+    [
+        ("000001ffffffffff", True),  # root
+        ("0000000000001000", True),  # the capability alone
+        ("0000000000000000", False),
+        ("00000000a80425fb", False),  # root in a container that was given nothing
+    ],
+)
+def test_rights_are_a_capability_whoever_has_it(effective: str, *, may: bool) -> None:
+    status = f"Name:\tx\nCapPrm:\t000001ffffffffff\nCapEff:\t{effective}\nCapBnd:\t000001ffffffffff\n"
+
+    assert may_administer(status) is may

@@ -63,6 +63,7 @@ def test_a_stdio_container_is_this_and_nothing_else() -> None:
             "mcp-host.transport": "stdio",
             "mcp-host.port": "8000",
             "mcp-host.path": "/mcp",
+            "mcp-host.purpose": "serve",
         },
         "OpenStdin": True,
         "StdinOnce": False,
@@ -283,8 +284,44 @@ def seen(status: str = "running", **state: object) -> dict[str, object]:
 
 def test_a_running_container_has_an_address() -> None:
     assert inspection.instance(seen()) == Instance(
-        "mcp-time-7", "abc", 3, 7, InstanceState.RUNNING, "http://10.213.0.3:8000/mcp"
+        "mcp-time-7",
+        "abc",
+        3,
+        7,
+        InstanceState.RUNNING,
+        "http://10.213.0.3:8000/mcp",
+        attestation=inspection.NOT_ATTESTED,
     )
+
+
+@pytest.mark.parametrize(
+    ("runtime", "tier"),
+    [
+        ("runc", "standard"),
+        ("runsc", "sandboxed"),
+        ("kata-runtime", "vm"),
+        ("of-our-own", "unknown"),
+        ("", "unknown"),
+    ],
+)
+def test_what_keeps_a_container_apart_is_what_the_engine_says(
+    runtime: str, tier: str
+) -> None:
+    found = inspection.instance(seen() | {"HostConfig": {"Runtime": runtime}})
+
+    assert (found.runtime, found.isolation_tier) == (runtime, tier)
+
+
+def test_container_knows_by_which_decision_it_was_started_and_what_for() -> None:
+    found = seen()
+    found["Config"] = {
+        "Labels": found["Config"]["Labels"]  # type: ignore[index]
+        | {labels.DECISION: "17", labels.PURPOSE: "candidate"}
+    }
+
+    instance = inspection.instance(found)
+
+    assert (instance.decision_id, instance.purpose) == (17, "candidate")
 
 
 @pytest.mark.parametrize("status", ["exited", "dead", "removing"])

@@ -26,10 +26,36 @@ from tests.fakes.mcp_engine import EngineDoor
 from tests.functional.builds.conftest import Bench
 
 
-def slow(base: str, *, seconds: int) -> dict[str, str]:
+def slow(base: str, *, seconds: float) -> dict[str, str]:
     """Return a repository whose build takes its time; the engine has never seen it before."""
-    step = f"RUN echo begun; sleep {seconds}; echo ended; : {secrets.token_hex(8)}"
+    step = f"RUN echo begun; sleep {seconds} || :; echo ended; : {secrets.token_hex(8)}"
     return {"Dockerfile": f'FROM {base}\n{step}\nCMD ["true"]\n'}
+
+
+class Held:
+    """A build's step that goes on when the test says so. The engine runs it on this box, where it is a process like any."""
+
+    def __init__(self, base: str) -> None:
+        # As long as no test takes, and as nothing else here sleeps.
+        seconds = 1000 + secrets.randbelow(10**9) / 10**6
+        self.files = slow(base, seconds=seconds)
+        self._command = f"sleep {seconds}"
+
+    async def begun(self) -> None:
+        """Wait until the step runs."""
+        async with asyncio.timeout(60):
+            while (await run(["pgrep", "-fx", self._command])).code:
+                await asyncio.sleep(0.05)
+
+    async def gone(self) -> None:
+        """Wait until the engine has ended the step of a client that left."""
+        await gone(self._command)
+
+    async def go_on(self) -> None:
+        """Let the step end; wait for it to have begun."""
+        await self.begun()
+        await run(["pkill", "-fx", self._command])
+        await gone(self._command)
 
 
 def marked(owner: str) -> list[int]:
@@ -41,6 +67,13 @@ def marked(owner: str) -> list[int]:
                 if f"{MARK}=build:{owner}".encode() in (entry / "environ").read_bytes():
                     found.append(int(entry.name))
     return found
+
+
+async def until_unmarked(owner: str) -> None:
+    """Wait until no process of a build of ``owner`` runs."""
+    async with asyncio.timeout(10):
+        while await asyncio.to_thread(marked, owner):
+            await asyncio.sleep(0.05)
 
 
 async def until_logged(bench: Bench, request: BuildRequest, text: str) -> None:
@@ -88,14 +121,15 @@ async def gone(command: str) -> None:
 async def test_a_cancelled_build_can_be_asked_for_again(
     bench: Bench, repositories: GitServer, base_image: str
 ) -> None:
-    url = repositories.add("slow", slow(base_image, seconds=6))
-    request = await bench.request({"repo_url": url})
+    step = Held(base_image)
+    request = await bench.request({"repo_url": repositories.add("slow", step.files)})
     building = asyncio.create_task(bench.build(request))
     await until_logged(bench, request, "begun")
     building.cancel()
     await asyncio.wait({building})
+    await step.gone()
 
-    built = await bench.build(request)
+    built, _ = await asyncio.gather(bench.build(request), step.go_on())
 
     assert built.image
     view = await bench.view(request)
@@ -127,7 +161,8 @@ asyncio.run(main(load_settings(jwt_secret="x" * 40, data_dir=Path(data_dir))))
 async def test_a_killed_hub_leaves_a_build_that_its_successor_finishes_once(
     bench: Bench, repositories: GitServer, base_image: str, database_url: str
 ) -> None:
-    url = repositories.add("slow", slow(base_image, seconds=6))
+    step = Held(base_image)
+    url = repositories.add("slow", step.files)
     request = await bench.request({"repo_url": url})
     arguments = [request.deployment_id, request.server_id, request.server_name, url]
     hub = subprocess.Popen(  # noqa: ASYNC220 - it is to be killed like any process
@@ -147,10 +182,10 @@ async def test_a_killed_hub_leaves_a_build_that_its_successor_finishes_once(
     finally:
         hub.send_signal(signal.SIGKILL)
         await asyncio.to_thread(hub.wait)
-    await asyncio.sleep(0.5)
-    assert marked(bench.box.owner) == []
+    await until_unmarked(bench.box.owner)
+    await step.gone()
 
-    built = await bench.build(request)
+    built, _ = await asyncio.gather(bench.build(request), step.go_on())
 
     view = await bench.view(request)
     assert (view.state, view.attempt, view.image_digest) == (
@@ -170,8 +205,8 @@ async def test_a_killed_hub_leaves_a_build_that_its_successor_finishes_once(
 async def test_a_build_goes_on_while_postgres_restarts(
     bench: Bench, repositories: GitServer, base_image: str, cluster: ThrowAwayCluster
 ) -> None:
-    url = repositories.add("slow", slow(base_image, seconds=6))
-    request = await bench.request({"repo_url": url})
+    step = Held(base_image)
+    request = await bench.request({"repo_url": repositories.add("slow", step.files)})
     building = asyncio.create_task(bench.build(request))
     await until_logged(bench, request, "begun")
 
@@ -182,7 +217,9 @@ async def test_a_build_goes_on_while_postgres_restarts(
     cluster.execute(
         f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{name}'"  # noqa: S608 - a name of our own
     )
-    await asyncio.sleep(8)
+    # The engine has made the image while nobody could write it down.
+    await step.go_on()
+    await until_unmarked(bench.box.owner)
     assert not building.done()
     cluster.execute(f"ALTER DATABASE {name} ALLOW_CONNECTIONS true")
     built = await building
@@ -211,8 +248,8 @@ async def test_an_engine_that_is_away_is_said_to_be_and_may_come_back(
 async def test_an_engine_that_goes_away_in_the_middle_may_come_back(
     database: Database, bench: Bench, repositories: GitServer, base_image: str
 ) -> None:
-    url = repositories.add("slow", slow(base_image, seconds=6))
-    request = await bench.request({"repo_url": url})
+    step = Held(base_image)
+    request = await bench.request({"repo_url": repositories.add("slow", step.files)})
     settings = bench.box.settings
     with EngineDoor(settings.data_dir.parent / "s") as door:
         engine = Engine(door.address)
@@ -223,8 +260,11 @@ async def test_an_engine_that_goes_away_in_the_middle_may_come_back(
         with pytest.raises(EngineUnavailableError, match="engine"):
             await building
         await engine.close()
+    await step.gone()
 
-    assert (await bench.build(request)).image
+    built, _ = await asyncio.gather(bench.build(request), step.go_on())
+
+    assert built.image
     view = await bench.view(request)
     assert (view.state, view.attempt) == (BuildState.SUCCEEDED, 2)
 
