@@ -10,6 +10,7 @@ may do something with it, but not this, is told so (``FORBIDDEN``, 403).
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum, StrEnum
+from typing import Protocol, TypeVar
 
 from appliance.accounts.errors import NotAllowedError
 from appliance.accounts.model import Action, MemberRole, Principal, Role
@@ -26,6 +27,10 @@ class Kind(StrEnum):
     BUNDLE = "bundle"
     #: A run in the ledger; it belongs to whom its server belongs to.
     ARTIFACT = "artifact"
+    #: What decides about versions, and a run of it.
+    WORKFLOW = "workflow"
+    #: Along which versions are promoted, and what is promoted along it.
+    TRACK = "track"
     ORG = "organisation"
     #: One that acts for an organisation; a person's own keys are that person's alone.
     KEY = "key"
@@ -58,6 +63,17 @@ class Thing:
         """Whether everybody knows that there is such a thing: the box, and what one is about to make of one's own."""
         return self.kind is Kind.BOX or (self.id is None and self.org_id is None)
 
+
+class Owned(Protocol):
+    """What says which thing it is."""
+
+    @property
+    def thing(self) -> Thing:
+        """What it is to whoever decides who may do what."""
+        ...
+
+
+_Owned = TypeVar("_Owned", bound=Owned)
 
 BOX = Thing(Kind.BOX)
 
@@ -145,6 +161,27 @@ def require(
         raise _refusal(principal, action, thing)
 
 
+def require_found(
+    principal: Principal, action: Action, found: _Owned | None, hidden: DomainError
+) -> _Owned:
+    """Return what was looked for, if there is such a thing and somebody may do something with it.
+
+    Args:
+        principal: Who.
+        action: What.
+        found: With what; ``None``: there is none.
+        hidden: What those are told who may not know of it, and everybody where there is none.
+
+    Raises:
+        NotAllowedError: They may know of it, and not do this.
+        DomainError: ``hidden``.
+    """
+    if found is None:
+        raise hidden
+    require(principal, action, found.thing, hidden)
+    return found
+
+
 def require_known(principal: Principal, action: Action, thing: Thing) -> None:
     """Raise ``NotAllowedError`` unless somebody may do something with a thing that they know of anyway."""
     if not may(principal, action, thing):
@@ -154,6 +191,16 @@ def require_known(principal: Principal, action: Action, thing: Thing) -> None:
 def require_administer(principal: Principal) -> None:
     """Raise ``NotAllowedError`` unless the principal administers the box."""
     require_known(principal, Action.ADMINISTER, BOX)
+
+
+def require_sight(principal: Principal) -> None:
+    """Raise ``NotAllowedError`` if somebody came with a credential that sees nothing, and so can be shown no page."""
+    scope = principal.scope
+    if scope and scope.actions is not None and Action.SEE not in scope.actions:
+        raise NotAllowedError(
+            "This key sees nothing, and a page shows something.",
+            hint="Use the API, or a key that may see.",
+        )
 
 
 def new_of(principal: Principal, kind: Kind, org_id: int | None = None) -> Thing:

@@ -3,7 +3,7 @@
 import unicodedata
 from dataclasses import dataclass
 
-from appliance.accounts import limits, store
+from appliance.accounts import attempt_store, limits
 from appliance.accounts.errors import TooManyAttemptsError
 from appliance.core.clock import now
 
@@ -33,21 +33,21 @@ def begin(*subjects: str) -> Attempt:
         TooManyAttemptsError: Too many tries failed under one of them.
     """
     moment = now()
-    store.lock_attempts(subjects)
+    attempt_store.lock(subjects)
     for subject in subjects:
         limit = limits.PER_EMAIL if subject.startswith("email:") else limits.PER_ADDRESS
-        failed = store.failures(subject, moment - limits.WINDOW)
+        failed = attempt_store.failures(subject, moment - limits.WINDOW)
         if seconds := limits.retry_after_s(failed, limit, moment):
             raise TooManyAttemptsError(
                 "Too many attempts to sign in failed.",
                 retry_after_s=seconds,
                 hint=f"Try again in {seconds} seconds.",
             )
-    return Attempt(store.add_attempts(subjects, succeeded=False), subjects[0])
+    return Attempt(attempt_store.add(subjects, succeeded=False), subjects[0])
 
 
 def was_right(attempt: Attempt) -> None:
     """Take the try back, and forgive the e-mail's earlier failures."""
     # Only the e-mail's failures are forgiven: otherwise one known account would lift the limit of its address.
-    store.forget_attempts(attempt.ids)
-    store.add_attempts((attempt.email_subject,), succeeded=True)
+    attempt_store.forget(attempt.ids)
+    attempt_store.add((attempt.email_subject,), succeeded=True)

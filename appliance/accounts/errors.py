@@ -127,3 +127,33 @@ class FactorNotFoundError(NotFoundError):
     """There is no second factor."""
 
     code = "no_second_factor"
+
+
+class PasswordSignInOffError(ForbiddenError):
+    """The password is right; the settings have people sign in by the provider."""
+
+    code = "password_sign_in_off"
+
+
+class NotAdmittedError(ForbiddenError):
+    """A provider says who comes, and they are not let in."""
+
+    code = "not_admitted"
+
+
+class IdentityTakenError(ConflictError):
+    """Whoever is meant at the provider is somebody else here."""
+
+    code = "identity_taken"
+
+
+class IdentityNotFoundError(NotFoundError):
+    """The person is linked with nobody of this number."""
+
+    code = "identity_not_found"
+
+
+class OnlyWayInError(ConflictError):
+    """Without it, the person could not sign in any more."""
+
+    code = "only_way_in"

@@ -1,17 +1,24 @@
 """API keys: made, narrowed, given a successor, revoked, and recognised."""
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import timedelta
 
 from appliance.accounts import key_limits, key_store
 from appliance.accounts.access import Kind, Thing, new_of, require
 from appliance.accounts.errors import (
     KeyNotFoundError,
-    KeyReplacedError,
     NotAllowedError,
     UnknownKeyError,
 )
+from appliance.accounts.key_making import (
+    MadeKey,
+    checked,
+    make,
+    require_not_replaced,
+    successor,
+)
 from appliance.accounts.key_scopes import require_rank, require_whole
+from appliance.accounts.key_trail import audit
 from appliance.accounts.model import (
     Action,
     ApiKey,
@@ -27,27 +34,14 @@ from appliance.accounts.orgs.model import Org
 from appliance.accounts.persons import person_of
 from appliance.core.clock import now
 from appliance.core.errors import InvalidError
-from appliance.core.ids import key_hash, new_key
+from appliance.core.ids import key_hash
 from appliance.infra.database import Database
-from appliance.observability.audit import record
 
-KEY_PREFIX = "mcph_"
-#: Characters of a key that stay visible, so that a person recognises it.
-KEY_VISIBLE = len(KEY_PREFIX) + 6
 #: Uses closer together than this are noted once, so that reading a page is not a write.
 NOTED_EVERY = timedelta(minutes=5)
 #: How long a key works after another one took its place.
 OVERLAP = timedelta(hours=24)
 MAX_OVERLAP = timedelta(days=30)
-MAX_KEY_NAME = 100
-
-
-@dataclass(frozen=True)
-class MadeKey:
-    """A new key, and the key itself, which is shown this once."""
-
-    key: ApiKey
-    shown: str
 
 
 class KeyService:
@@ -69,18 +63,18 @@ class KeyService:
                 there is a role without an organisation, or no such organisation that the principal may know of.
             NotAllowedError: They make no keys there, or none that are so much.
         """
-        wanted = _checked(wanted)
+        wanted = checked(wanted)
         require_whole(principal, "make keys")
 
         def write() -> MadeKey:
             if wanted.org is None:
-                made = _make(wanted, person_of(principal), None)
+                made = make(wanted, person_of(principal), None)
             else:
                 org = _org(principal, Action.CREATE, wanted.org)
                 role = wanted.org_role or MemberRole.DEPLOYER
                 require_rank(principal, org.id, role)
-                made = _make(replace(wanted, org_role=role), None, org.id)
-            _audit(principal, "key.create", made.key)
+                made = make(replace(wanted, org_role=role), None, org.id)
+            audit(principal, "key.create", after=made.key)
             return made
 
         return await self._database.run(write)
@@ -113,9 +107,9 @@ class KeyService:
         key_limits.check(limits)
 
         def write() -> ApiKey:
-            _mine(principal, Action.CHANGE, key_id)
+            found = _mine(principal, Action.CHANGE, key_id)
             changed = key_store.limit(key_id, limits)
-            _audit(principal, "key.limit", changed)
+            audit(principal, "key.limit", before=found, after=changed)
             return changed
 
         return await self._database.run(write)
@@ -137,13 +131,12 @@ class KeyService:
             old = _mine(principal, Action.CHANGE, key_id)
             if old.org_id is not None and old.org_role is not None:
                 require_rank(principal, old.org_id, old.org_role)
-            _require_not_replaced(old)
-            made = _make(_successor(old), old.user_id, old.org_id)
+            require_not_replaced(old)
+            made = make(successor(old), old.user_id, old.org_id)
             ends = now() + overlap
-            key_store.replace(
-                old.id, made.key.id, ends=min(ends, old.expires_at or ends)
-            )
-            _audit(principal, "key.rotate", old)
+            ends = min(ends, old.expires_at or ends)
+            replaced = key_store.replace(old.id, made.key.id, ends=ends)
+            audit(principal, "key.rotate", before=old, after=replaced)
             return made
 
         return await self._database.run(write)
@@ -158,7 +151,7 @@ class KeyService:
         def write() -> None:
             found = _mine(principal, Action.DELETE, key_id)
             key_store.revoke(key_id)
-            _audit(principal, "key.revoke", found)
+            audit(principal, "key.revoke", before=found)
 
         await self._database.run(write)
 
@@ -180,55 +173,6 @@ class KeyService:
             return _principal(*found)
 
         return await self._database.run(read)
-
-
-def _checked(wanted: NewKey) -> NewKey:
-    name = wanted.name.strip()
-    if not 0 < len(name) <= MAX_KEY_NAME:
-        raise InvalidError.field(
-            "name", f"use 1 to {MAX_KEY_NAME} characters, such as laptop"
-        )
-    if wanted.expires_at is not None and wanted.expires_at <= now():
-        raise InvalidError.field("expires_at", "give a moment in the future")
-    if wanted.org is None and wanted.org_role is not None:
-        raise InvalidError.field("org_role", "name the organisation too, as org")
-    key_limits.check(wanted.limits)
-    return replace(wanted, name=name)
-
-
-def _make(wanted: NewKey, user_id: int | None, org_id: int | None) -> MadeKey:
-    shown = new_key(KEY_PREFIX)
-    key = ApiKey(
-        id=0,
-        user_id=user_id,
-        name=wanted.name,
-        prefix=shown[:KEY_VISIBLE],
-        created_at=now(),
-        last_used_at=None,
-        expires_at=wanted.expires_at,
-        revoked_at=None,
-        limits=wanted.limits,
-        org_id=org_id,
-        org_role=wanted.org_role,
-        scope=wanted.scope,
-    )
-    return MadeKey(key_store.add(key, key_hash(shown)), shown)
-
-
-def _successor(old: ApiKey) -> NewKey:
-    """Return the same again: it lasts as long as the old one was made for."""
-    ends = None
-    if old.expires_at is not None:
-        ends = now() + (old.expires_at - old.created_at)
-    return NewKey(old.name, ends, old.limits, old.scope, old.org_id, old.org_role)
-
-
-def _require_not_replaced(old: ApiKey) -> None:
-    if old.replaced_by is not None:
-        raise KeyReplacedError(
-            f"Key {old.replaced_by} took the place of key {old.id} already.",
-            hint=f"Rotate key {old.replaced_by}, or revoke this one.",
-        )
 
 
 def _mine(principal: Principal, action: Action, key_id: int) -> ApiKey:
@@ -283,15 +227,4 @@ def _principal(key: ApiKey, user: User | None) -> Principal:
         memberships={org_id: role},
         org_id=org_id,
         scope=key.scope,
-    )
-
-
-def _audit(principal: Principal, action: str, key: ApiKey) -> None:
-    record(
-        principal,
-        action,
-        object_type="key",
-        object_id=key.id,
-        object_name=key.name,
-        details={"org_id": key.org_id} if key.org_id is not None else None,
     )

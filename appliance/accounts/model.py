@@ -56,6 +56,34 @@ class Scope:
 
 
 @dataclass(frozen=True)
+class Identity:
+    """Who a person is at a provider of identities; they may sign in by it."""
+
+    id: int
+    user_id: int
+    issuer: str
+    #: The provider's own number or name for them, which never becomes another's.
+    subject: str
+    #: As the provider had it when they last came.
+    email: str
+    created_at: datetime
+    last_used_at: datetime | None
+
+
+@dataclass(frozen=True)
+class Arrival:
+    """Whom a provider sends; that it does was proven."""
+
+    issuer: str
+    subject: str
+    #: Empty: the provider told none.
+    email: str
+    #: Whether the address is theirs, as far as the provider may be trusted with that.
+    is_verified: bool
+    groups: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True)
 class User:
     """A person."""
 
@@ -66,6 +94,9 @@ class User:
     disabled_at: datetime | None = None
     #: How many servers of their own they may have; ``None``: any number.
     server_quota: int | None = None
+    has_password: bool = True
+    #: Where lists of people show it.
+    identities: tuple[Identity, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -1,9 +1,10 @@
 """The people of the box, on an administrator's word."""
 
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
-from appliance.accounts import store
+from appliance.accounts import identity_store, reset_store, session_store, store
 from appliance.accounts.access import require_administer
 from appliance.accounts.errors import LastAdminError, UserNotFoundError
 from appliance.accounts.model import Principal, Role, User, UserChange
@@ -46,7 +47,7 @@ class PeopleService:
     async def list(self, principal: Principal) -> list[User]:
         """Return everybody, by address."""
         require_administer(principal)
-        return await self._database.run(store.users)
+        return await self._database.run(lambda: _linked(store.users()))
 
     async def get(self, principal: Principal, user_id: int) -> User:
         """Return somebody.
@@ -55,7 +56,7 @@ class PeopleService:
             UserNotFoundError: There is nobody of this number.
         """
         require_administer(principal)
-        return await self._database.run(existing, user_id)
+        return await self._database.run(lambda: _linked([existing(user_id)])[0])
 
     async def change(
         self, principal: Principal, user_id: int, change: UserChange
@@ -86,10 +87,10 @@ class PeopleService:
                 )
             after = existing(user_id)
             if after.disabled_at:
-                store.revoke_sessions(user_id)
-                store.end_resets(user_id)
+                session_store.revoke(user_id)
+                reset_store.end(user_id)
             _audit_change(principal, before, after)
-            return after
+            return _linked([after])[0]
 
         return await self._database.run(write)
 
@@ -104,6 +105,12 @@ def existing(user_id: int) -> User:
     if found is None:
         raise UserNotFoundError(f"There is no person {user_id}.")
     return found[0]
+
+
+def _linked(users: list[User]) -> list[User]:
+    """Return people with who they are at providers."""
+    found = identity_store.of_people([user.id for user in users])
+    return [replace(user, identities=found.get(user.id, ())) for user in users]
 
 
 def _check_quota(quota: int | None) -> None:
@@ -146,7 +153,9 @@ def _told(user: User) -> dict[str, Any]:
     }
 
 
-def add_person(principal: Principal, email: str, hashed: str, role: Role) -> User:
+def add_person(
+    principal: Principal, email: str, hashed: str | None, role: Role
+) -> User:
     """Insert somebody, with a line in the trail; runs inside ``database.run``.
 
     Raises:

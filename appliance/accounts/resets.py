@@ -3,7 +3,13 @@
 import secrets
 from datetime import timedelta
 
-from appliance.accounts import attempts, store
+from appliance.accounts import (
+    attempt_store,
+    attempts,
+    reset_store,
+    session_store,
+    store,
+)
 from appliance.accounts.access import require_administer
 from appliance.accounts.errors import ResetLinkError
 from appliance.accounts.model import SYSTEM, Principal, ResetLink, User
@@ -49,7 +55,7 @@ class ResetService:
                 raise InvalidError(
                     f"{user.email} is disabled.", hint="Enable the account first."
                 )
-            store.add_reset(
+            reset_store.add(
                 user_id,
                 key_hash(token),
                 created_by=principal.name,
@@ -82,17 +88,17 @@ class ResetService:
             # Again, and locked: two at once must not both set one.
             found = _whose(token)
             store.set_password(found.id, hashed)
-            store.end_resets(found.id)
-            store.revoke_sessions(found.id)
+            reset_store.end(found.id)
+            session_store.revoke(found.id)
             # Whoever forgot a password tried it often; the new one shall work at once.
-            store.add_attempts((attempts.email_subject(found.email),), succeeded=True)
+            attempt_store.add((attempts.email_subject(found.email),), succeeded=True)
             audit_user(SYSTEM, "user.reset_password", found.id, found.email)
 
         await self._database.run(write)
 
 
 def _whose(token: str) -> User:
-    found = store.find_reset(key_hash(token))
+    found = reset_store.find(key_hash(token))
     if found is None:
         raise ResetLinkError.field(
             "token", "the link is not known, was used, or ran out: ask for a new one"

@@ -1,38 +1,39 @@
-"""What people do with their accounts: register, sign in and out, and keep sessions."""
+"""What people do with their accounts: register, sign in and out, and change their passwords."""
 
-import hmac
-import secrets
 from datetime import timedelta
 
-from appliance.accounts import attempts, store, tickets
+from appliance.accounts import (
+    attempt_store,
+    attempts,
+    reset_store,
+    session_store,
+    store,
+    tickets,
+)
 from appliance.accounts.attempts import MAX_EMAIL, Attempt
 from appliance.accounts.errors import (
     CodeRequiredError,
+    PasswordSignInOffError,
     RegistrationClosedError,
-    SessionNotFoundError,
     WrongCodeError,
     WrongCredentialsError,
 )
 from appliance.accounts.key_scopes import require_whole
 from appliance.accounts.keys import KeyService
-from appliance.accounts.model import SYSTEM, Principal, Role, Session, SignedIn, User
-from appliance.accounts.orgs.store import memberships
+from appliance.accounts.model import SYSTEM, Principal, Role, SignedIn, User
+from appliance.accounts.opening import open_session
 from appliance.accounts.passwords import Passwords, check_strength
 from appliance.accounts.people import PeopleService, add_person
 from appliance.accounts.persons import audit_user, check_email, person_of
 from appliance.accounts.resets import ResetService
 from appliance.accounts.second_factor import SecondFactor, is_on
+from appliance.accounts.sessions import SessionService
 from appliance.accounts.tokens import TokenService, is_token
 from appliance.core.clock import now
-from appliance.core.ids import key_hash
 from appliance.infra.database import Database
 from appliance.infra.sealing import Sealer
 from appliance.observability.audit import Outcome, record
 
-#: How long a session lasts after its last use.
-SESSION_LASTS = timedelta(days=14)
-#: Uses closer together than this are noted once, so that reading a page is not a write.
-NOTED_EVERY = timedelta(minutes=5)
 #: Ended sessions and old tries are kept this long.
 KEPT = timedelta(days=30)
 
@@ -40,12 +41,13 @@ KEPT = timedelta(days=30)
 class AccountService:
     """Who somebody is who comes to the hub.
 
-    ``keys``, ``people``, ``resets``, ``factor`` and ``tokens`` are the rest of what is done with accounts.
+    ``keys``, ``people``, ``sessions``, ``resets``, ``factor`` and ``tokens`` are the rest of what is done with accounts.
 
     Args:
         secret: JWT_SECRET; seals the secrets of second factors, and signs tokens.
         previous: JWT_SECRET_PREVIOUS; what it sealed and signed is still good.
         open_registration: Whether anybody may register. The first person always may, and becomes administrator.
+        passwords_sign_in: Whether passwords sign people in, or but the one administrator's who keeps the door.
     """
 
     def __init__(
@@ -54,17 +56,21 @@ class AccountService:
         secret: bytes,
         *previous: bytes,
         open_registration: bool = False,
+        passwords_sign_in: bool = True,
+        passwords: Passwords | None = None,
     ) -> None:
         """Keep the database."""
         self._database = database
-        self._passwords = Passwords()
+        self._passwords = passwords or Passwords()
         self.keys = KeyService(database)
         self.people = PeopleService(database, self._passwords)
+        self.sessions = SessionService(database)
         self._sealer = Sealer(secret, *previous)
         self.tokens = TokenService(database, secret, *previous)
         self.factor = SecondFactor(database, self._sealer)
         self.resets = ResetService(database, self._passwords)
-        self._open_registration = open_registration
+        self._open_registration = open_registration and passwords_sign_in
+        self._passwords_sign_in = passwords_sign_in
 
     def close(self) -> None:
         """End the hashing threads."""
@@ -106,6 +112,11 @@ class AccountService:
 
         return await self._database.run(write)
 
+    async def has_password(self, principal: Principal) -> bool:
+        """Return whether the principal has a password here, or comes by a provider alone."""
+        found = await self._database.run(store.get_user, person_of(principal))
+        return found is not None and found[0].has_password
+
     async def change_password(
         self, principal: Principal, current: str, new: str
     ) -> None:
@@ -129,8 +140,8 @@ class AccountService:
         def write() -> None:
             attempts.was_right(attempt)
             store.set_password(user_id, hashed)
-            store.end_resets(user_id)
-            store.revoke_sessions(user_id, but=kept)
+            reset_store.end(user_id)
+            session_store.revoke(user_id, but=kept)
             audit_user(principal, "user.change_password", user_id, principal.email)
 
         await self._database.run(write)
@@ -152,6 +163,7 @@ class AccountService:
             WrongCredentialsError: E-mail and password do not belong together.
             CodeRequiredError: They do, and there is a second factor; no session is open yet.
             WrongCodeError: The code of the second factor is not right.
+            PasswordSignInOffError: It is right, and passwords sign nobody in but the one who keeps the door.
             TooManyAttemptsError: Too many tries failed, for this e-mail or from this address.
         """
         attempt = await self._begin(email, address)
@@ -161,9 +173,10 @@ class AccountService:
         if user is None or hashed is None or not matches or user.disabled_at:
             await self._database.run(_note_refusal, email)
             raise WrongCredentialsError("E-mail and password do not belong together.")
+        await self._refuse_others(user, attempt)
         if not code and await self._database.run(is_on, user.id):
             # Taken back, and earlier failures not forgiven: else the password would buy any number of codes.
-            await self._database.run(store.forget_attempts, attempt.ids)
+            await self._database.run(attempt_store.forget, attempt.ids)
             raise CodeRequiredError(
                 "A code of your second factor is needed.",
                 ticket=tickets.issue(self._sealer, user.id, hashed),
@@ -186,13 +199,27 @@ class AccountService:
         """
         held = tickets.holder(self._sealer, ticket)
         found = await self._database.run(store.get_user, held[0]) if held else None
-        if not held or not found or not tickets.fits(held[1], found[1]):
+        if not held or not found or not tickets.fits(held[1], found[1] or ""):
             raise WrongCredentialsError("This took too long: sign in again.")
         user = found[0]
         attempt = await self._begin(user.email, address)
         if user.disabled_at:
             raise WrongCredentialsError("This took too long: sign in again.")
+        await self._refuse_others(user, attempt)
         return await self._open(user, attempt, code, user_agent)
+
+    async def _refuse_others(self, user: User, attempt: Attempt) -> None:
+        """Let a right password sign in nobody but the keeper of the door, where the settings have it so."""
+        if self._passwords_sign_in:
+            return
+        if await self._database.run(store.keeper_of_the_door) == user.id:
+            return
+        await self._database.run(attempt_store.forget, attempt.ids)
+        await self._database.run(_note_refusal, user.email)
+        raise PasswordSignInOffError(
+            "Passwords sign nobody in on this box.",
+            hint="Sign in with the provider that the sign-in page names; for programs, make an API key there.",
+        )
 
     async def _begin(self, email: str, address: str) -> Attempt:
         subject = attempts.email_subject(email)
@@ -204,7 +231,8 @@ class AccountService:
         def write() -> SignedIn:
             if is_on(user.id):
                 self.factor.check(user.id, code)
-            return _open_session(user, attempt, user_agent)
+            attempts.was_right(attempt)
+            return open_session(user, user_agent)
 
         try:
             return await self._database.run(write)
@@ -212,10 +240,19 @@ class AccountService:
             await self._database.run(_note_refusal, user.email)
             raise
 
-    async def logout(self, principal: Principal) -> None:
-        """End the session that the principal came with; a key stays as it is."""
-        if principal.via == "session" and principal.credential_id is not None:
-            await self.revoke_session(principal, principal.credential_id)
+    async def logout(self, principal: Principal) -> bytes | None:
+        """End the session that the principal came with; a key stays as it is.
+
+        Returns:
+            The sealed ID token that the session began with, if the provider is to be told.
+        """
+        if principal.via != "session" or principal.credential_id is None:
+            return None
+        kept = await self._database.run(
+            session_store.id_token_of, principal.credential_id
+        )
+        await self.sessions.end(principal, principal.credential_id)
+        return kept
 
     async def authenticate(self, bearer: str) -> Principal:
         """Return who a key or a token stands for.
@@ -228,81 +265,17 @@ class AccountService:
             return await self.tokens.authenticate(bearer)
         return await self.keys.authenticate(bearer)
 
-    async def session(self, token: str) -> Principal | None:
-        """Return who the cookie's value stands for, or ``None``."""
-
-        def read() -> Principal | None:
-            found = store.find_session(key_hash(token))
-            if found is None:
-                return None
-            session, csrf_token, user = found
-            if now() - session.last_seen_at > NOTED_EVERY:
-                store.touch_session(session.id, expires_at=now() + SESSION_LASTS)
-            return Principal(
-                user.id,
-                user.email,
-                user.role,
-                "session",
-                session.id,
-                csrf_token,
-                memberships=memberships(user.id),
-            )
-
-        return await self._database.run(read)
-
-    async def sessions(self, principal: Principal) -> list[Session]:
-        """Return the principal's open sessions, the one used last first."""
-        return await self._database.run(store.sessions, person_of(principal))
-
-    async def revoke_session(self, principal: Principal, session_id: int) -> None:
-        """End one of the principal's sessions.
-
-        Raises:
-            SessionNotFoundError: They have none of this number.
-        """
-        require_whole(principal, "end sessions")
-        user_id = person_of(principal)
-
-        def write() -> None:
-            if not store.revoke_sessions(user_id, only=session_id):
-                raise SessionNotFoundError(f"You have no session {session_id}.")
-            record(
-                principal, "session.revoke", object_type="session", object_id=session_id
-            )
-
-        await self._database.run(write)
-
-    async def revoke_other_sessions(self, principal: Principal) -> int:
-        """End all the principal's sessions but the one they came with; return how many ended."""
-        require_whole(principal, "end sessions")
-        user_id = person_of(principal)
-        kept = principal.credential_id if principal.via == "session" else None
-
-        def write() -> int:
-            ended = store.revoke_sessions(user_id, but=kept)
-            audit_user(principal, "session.revoke_others", user_id, principal.email)
-            return ended
-
-        return await self._database.run(write)
-
     # -- upkeep
 
     async def prune(self) -> None:
         """Remove sessions and links that ended and tries that were made a month ago."""
 
         def write() -> None:
-            store.prune_sessions(now() - KEPT)
-            store.prune_attempts(now() - KEPT)
-            store.prune_resets(now() - KEPT)
+            session_store.prune(now() - KEPT)
+            attempt_store.prune(now() - KEPT)
+            reset_store.prune(now() - KEPT)
 
         await self._database.run(write)
-
-
-def csrf_matches(principal: Principal, sent: str) -> bool:
-    """Return whether a browser's write carries the token of its session."""
-    return bool(principal.csrf_token) and hmac.compare_digest(
-        principal.csrf_token.encode(), sent.encode()
-    )
 
 
 def _note_refusal(email: str) -> None:
@@ -313,19 +286,3 @@ def _note_refusal(email: str) -> None:
         object_name=email[:MAX_EMAIL],
         outcome=Outcome.DENIED,
     )
-
-
-def _open_session(user: User, attempt: Attempt, user_agent: str) -> SignedIn:
-    token, csrf_token = secrets.token_urlsafe(32), secrets.token_urlsafe(32)
-    expires_at = now() + SESSION_LASTS
-    attempts.was_right(attempt)
-    store.add_session(
-        user.id,
-        token_hash=key_hash(token),
-        csrf_token=csrf_token,
-        user_agent=user_agent,
-        expires_at=expires_at,
-    )
-    principal = Principal(user.id, user.email, user.role, "session")
-    audit_user(principal, "session.create", user.id, user.email)
-    return SignedIn(user, token, csrf_token, expires_at)

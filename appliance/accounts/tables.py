@@ -1,4 +1,4 @@
-"""People, sessions and keys as rows (migrations 0001, 0033, 0036, 0038 and 0039)."""
+"""People, sessions and keys as rows (migrations 0001, 0033, 0036, 0038, 0039, 0046 and 0047)."""
 
 from peewee import (
     BigAutoField,
@@ -19,7 +19,7 @@ class UserRow(Table):
 
     id = BigAutoField()
     email = TextField()
-    password_hash = TextField()
+    password_hash = TextField(null=True)
     role = TextField()
     created_at = DateTimeTZField()
     disabled_at = DateTimeTZField(null=True)
@@ -41,9 +41,27 @@ class SessionRow(Table):
     last_seen_at = DateTimeTZField()
     expires_at = DateTimeTZField()
     revoked_at = DateTimeTZField(null=True)
+    identity_id = BigIntegerField(null=True)
+    id_token = BlobField(null=True)
 
     class Meta:
         table_name = "sessions"
+
+
+class IdentityRow(Table):
+    """Who a person is at a provider."""
+
+    id = BigAutoField()
+    user_id = BigIntegerField()
+    issuer = TextField()
+    subject = TextField()
+    email = TextField()
+    created_by = TextField()
+    created_at = DateTimeTZField()
+    last_used_at = DateTimeTZField(null=True)
+
+    class Meta:
+        table_name = "user_identities"
 
 
 class ApiKeyRow(Table):

@@ -40,6 +40,8 @@ class Place:
     issuer: str
     #: Where a resource may lie.
     origins: frozenset[str]
+    #: BASE_DOMAIN, below which each server has a name; empty: there is none.
+    base: str = ""
 
 
 class Authorizing:
@@ -70,7 +72,9 @@ class Authorizing:
         try:
             request = _checked(client, redirect_uri, asked, place)
             resource = resources.checked(request.resource, place.origins)
-            await self._database.run(resources.require_callable, principal, resource)
+            await self._database.run(
+                resources.require_callable, principal, resource, place.base
+            )
         except OAuthError as error:
             raise RefusedError(
                 error,

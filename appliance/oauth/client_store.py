@@ -108,13 +108,15 @@ def add_assertion(jti_hash: bytes, expires_at: datetime) -> bool:
     return bool(list(taken))
 
 
-# -- machine clients
+# -- clients that people made
+
+_OF_PEOPLE = (ClientKind.MACHINE.value, ClientKind.MADE.value)
 
 
-def machines(user_id: int | None) -> list[Client]:
-    """Return machine clients by name: a person's, or with ``None`` everybody's."""
+def made(user_id: int | None) -> list[Client]:
+    """Return clients that people made, by name: a person's, or with ``None`` everybody's."""
     rows = ClientRow.select().where(
-        ClientRow.kind == ClientKind.MACHINE.value, ClientRow.deleted_at.is_null()
+        ClientRow.kind.in_(_OF_PEOPLE), ClientRow.deleted_at.is_null()
     )
     if user_id is not None:
         rows = rows.where(ClientRow.user_id == user_id)
@@ -141,7 +143,7 @@ def delete(client_id: str) -> None:
 def prune(*, unused_before: datetime) -> int:
     """Remove clients that nobody granted anything, or not any more; return how many."""
     in_use = GrantRow.select(GrantRow.client_id)
-    is_forgotten = (ClientRow.kind != ClientKind.MACHINE.value) | (
+    is_forgotten = ClientRow.kind.not_in(_OF_PEOPLE) | (
         ClientRow.deleted_at < unused_before
     )
     return int(

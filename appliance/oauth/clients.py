@@ -5,7 +5,7 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
-from appliance.accounts import store as accounts
+from appliance.accounts import attempt_store
 from appliance.accounts.model import SYSTEM
 from appliance.core.clock import now
 from appliance.core.ids import key_hash, new_key
@@ -134,8 +134,8 @@ class Clients:
 
 def _register(client: Client, address: str) -> Client:
     subject = f"oauth-register:{address}"
-    accounts.lock_attempts((subject,))
-    recent = accounts.failures(subject, now() - WINDOW)
+    attempt_store.lock((subject,))
+    recent = attempt_store.failures(subject, now() - WINDOW)
     if len(recent) >= PER_ADDRESS:
         wait = recent[-PER_ADDRESS] + WINDOW - now()
         raise TooManyRegistrationsError(
@@ -148,7 +148,7 @@ def _register(client: Client, address: str) -> Client:
             retry_after_s=3600,
         )
     # Counted like a try to sign in, with which it shares the table and its upkeep.
-    accounts.add_attempts((subject,), succeeded=False)
+    attempt_store.add((subject,), succeeded=False)
     added = client_store.add(client)
     audit.record(
         SYSTEM,

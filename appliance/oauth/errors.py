@@ -38,7 +38,7 @@ class ClientDocumentError(OAuthError):
 
 
 class ClientNotFoundError(NotFoundError):
-    """There is no such machine client of this person."""
+    """There is no such client of this person."""
 
     code = "oauth_client_not_found"
 
@@ -55,8 +55,14 @@ class OtherIssuerError(NotFoundError):
     code = "oauth_other_issuer"
 
 
+class ClientWithoutSecretError(ConflictError):
+    """The client shows itself without a secret, so that there is none to exchange."""
+
+    code = "oauth_client_without_secret"
+
+
 class TooManyClientsError(ConflictError):
-    """Somebody has as many machine clients as there may be."""
+    """Somebody made as many clients as there may be."""
 
     code = "oauth_too_many_clients"
 

@@ -20,16 +20,31 @@ from appliance.oauth.tables import ClientRow, CodeRow, GrantRow, RefreshTokenRow
 #: What the gateway opens, as the gateway sees it.
 _SERVER = "SELECT server_id, owner_id, org_id FROM gateway_routes WHERE name = %s"
 _BUNDLE = "SELECT bundle_id, owner_id, org_id FROM gateway_bundles WHERE name = %s"
+#: What stands under the very name comes before what a wildcard takes in.
+_DOMAIN = """
+SELECT r.server_id, r.owner_id, r.org_id FROM gateway_domains d JOIN gateway_routes r ON r.name = d.server_name
+WHERE d.host IN (%s, %s) ORDER BY d.host = %s DESC LIMIT 1
+"""
 
 
 # -- who and what
 
 
-def thing_at(endpoint: Endpoint) -> Thing | None:
-    """Return what is behind an endpoint."""
+def thing_at(endpoint: Endpoint, base: str = "") -> Thing | None:
+    """Return what is behind an endpoint.
+
+    Args:
+        endpoint: A server, a bundle or a domain.
+        base: BASE_DOMAIN; each label right below it is a server's name.
+    """
     is_bundle = endpoint.kind == "bundles"
-    query = _BUNDLE if is_bundle else _SERVER
-    row = proxy.execute_sql(query, (endpoint.name,)).fetchone()
+    query, values = _BUNDLE if is_bundle else _SERVER, [endpoint.name]
+    if endpoint.kind == "domains":
+        label, _, parent = endpoint.name.partition(".")
+        query, values = _DOMAIN, [endpoint.name, f"*.{parent}", endpoint.name]
+        if base and parent == base:
+            query, values = _SERVER, [label]
+    row = proxy.execute_sql(query, values).fetchone()
     if row is None:
         return None
     number, owner_id, org_id = row

@@ -3,8 +3,8 @@
 from datetime import timedelta
 
 from appliance.accounts.model import SYSTEM, Principal
+from appliance.accounts.persons import person_of
 from appliance.core.clock import now
-from appliance.core.errors import UnauthenticatedError
 from appliance.core.ids import key_hash
 from appliance.infra.database import Database
 from appliance.oauth import client_store, grant_store
@@ -37,7 +37,7 @@ class Grants:
             principal: Who asks.
             everybody: For administrators: what anybody granted.
         """
-        user_id = None if everybody and principal.is_admin else _person(principal)
+        user_id = None if everybody and principal.is_admin else person_of(principal)
         return await self._database.run(grant_store.connections, user_id)
 
     async def revoke(self, principal: Principal, grant_id: int) -> None:
@@ -88,12 +88,6 @@ class Grants:
             client_store.prune_assertions()
 
         await self._database.run(write)
-
-
-def _person(principal: Principal) -> int:
-    if principal.user_id is None:
-        raise UnauthenticatedError("Only people grant something to clients.")
-    return principal.user_id
 
 
 def _audit(

@@ -143,7 +143,7 @@ class Issuing:
         principal = grant_store.person(client.user_id or 0)
         if principal is None or principal.user_id is None:
             return _refused("Whoever made this client has no account any more.")
-        resources.require_callable(principal, resource)
+        resources.require_callable(principal, resource, place.base)
         known = grant_store.machine_grant(
             client.client_id, issuer=place.issuer, resource=url, scope=scope
         )
@@ -222,7 +222,7 @@ def _usable(grant: Grant, asked: Mapping[str, str], place: Place) -> Principal:
     principal = grant_store.person(grant.user_id)
     if principal is None:
         raise bad_grant("Whoever granted it has no account any more.")
-    resources.require_callable(principal, resource)
+    resources.require_callable(principal, resource, place.base)
     return principal
 
 

@@ -15,6 +15,8 @@ class ClientKind(StrEnum):
     DYNAMIC = "dynamic"
     #: Somebody made it for a program that runs without people.
     MACHINE = "machine"
+    #: Somebody made it for a program through which people act, and named where it sends them.
+    MADE = "made"
 
 
 class AuthMethod(StrEnum):
@@ -45,7 +47,7 @@ class Client:
     old_secret_until: datetime | None = None
     #: The most it may have; empty: everything.
     scope: tuple[str, ...] = ()
-    #: Who made a machine client.
+    #: Who made it, if somebody did.
     user_id: int | None = None
     created_at: datetime | None = None
     last_used_at: datetime | None = None

@@ -48,14 +48,22 @@ def checked(url: str, allowed: frozenset[str]) -> Resource:
     if not url:
         raise bad_target("resource is missing: name the MCP endpoint that the token is for.")  # fmt: skip
     found = resource_of(url)
-    if found is None or found.origin not in allowed:
+    # Whether it is a domain of this box is known where its server is looked up.
+    is_domain = found is not None and found.endpoint.kind == "domains"
+    if found is None or (found.origin not in allowed and not is_domain):
         raise bad_target(f"{url[:200]} is no endpoint of this box.")
     return found
 
 
-def require_callable(principal: Principal, resource: Resource) -> None:
-    """Raise ``OAuthError`` unless there is such an endpoint and the principal may call it."""
-    thing = grant_store.thing_at(resource.endpoint)
+def require_callable(principal: Principal, resource: Resource, base: str = "") -> None:
+    """Raise ``OAuthError`` unless there is such an endpoint and the principal may call it.
+
+    Args:
+        principal: Who shall be able to.
+        resource: The endpoint.
+        base: BASE_DOMAIN.
+    """
+    thing = grant_store.thing_at(resource.endpoint, base)
     if thing is None or not may(principal, Action.CALL, thing):
         kind, name = resource.endpoint.kind[:-1], resource.endpoint.name
         raise bad_target(f"There is no {kind} {name} that this person may call.")

@@ -1,22 +1,31 @@
 """Every route of the hub, asked by everybody: who is let in, who is refused, and who must not learn that there is something."""
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from appliance.accounts.access import Kind, Thing, Verdict, can
+from appliance.accounts.access import Kind
 from appliance.accounts.model import Action, Role
+from tests.harness.access_rights import Rights
 from tests.harness.access_rules import (
+    ADDS_A_MEMBER,
     BODIES,
+    COMES_TO_THEM,
     ELSEWHERE,
     ENDS,
+    FOR_PEOPLE,
+    FOR_UNNARROWED,
+    FOR_WHOLE,
     NOT_FOR_READERS,
     PARAMETER,
+    READS_FIRST,
+    RESTORED,
     Need,
     Route,
     need_of,
     routes_of,
 )
-from tests.harness.access_world import Somebody, Things, World
+from tests.harness.access_world import OWNED, Somebody, Things, World
 
 #: Answers that say that the request itself was wrong: who sent it was then perhaps not looked at.
 NOT_ASKED = frozenset({400, 405, 413, 415, 422})
@@ -26,6 +35,14 @@ HIDDEN = {
     Kind.BUNDLE: "bundle_not_found",
     Kind.ORG: "org_not_found",
     Kind.ARTIFACT: "artifact_not_found",
+    Kind.WORKFLOW: "governance_workflow_not_found",
+    Kind.TRACK: "promotion_track_not_found",
+}
+#: The same, of what belongs to a thing and is named itself.
+HIDDEN_PARTS = {
+    "{run}": "governance_run_not_found",
+    "{promotion}": "promotion_not_found",
+    "{train}": "promotion_train_not_found",
 }
 
 
@@ -43,44 +60,51 @@ class Outcome:
     wrong: list[str] = field(default_factory=list)
 
 
-async def measure(made: World, only: frozenset[str] = frozenset()) -> Outcome:
-    """Ask every route as everybody, or as those named in ``only``."""
-    made.people = [who for who in made.people if not only or who.name in only]
+#: Which of the world's rows ask a route; ``None``: all of them.
+Chosen = Callable[[Route, Sequence[Somebody]], Sequence[Somebody]]
+
+
+async def measure(made: World, chosen: Chosen | None = None) -> Outcome:
+    """Ask every route as everybody, or as those who are chosen for it."""
     outcome = Outcome(people=len(made.people))
-    fixed = {kind: await made.thing(kind) for kind in (Kind.SERVER, Kind.BUNDLE)}
-    server_id = fixed[Kind.SERVER][1].id
-    assert server_id
-    fixed[Kind.ARTIFACT] = await made.artifact(server_id)
-    fixed[Kind.ORG] = ("ours", Thing(Kind.ORG, made.org_id, org_id=made.org_id))
     for route in routes_of(made.site.client.server.app):  # type: ignore[attr-defined]
         outcome.routes += 1
         need = need_of(route)
         if need is None:
             outcome.uncovered.append(route.name)
         elif need.level != "open":
-            await _ask_all(made, route, need, fixed=fixed, outcome=outcome)
+            people = chosen(route, made.people) if chosen else made.people
+            await _ask_all(made, route, need, people=people, outcome=outcome)
     return outcome
 
 
 async def _ask_all(  # noqa: C901, PLR0912 - one exception after another
-    made: World, route: Route, need: Need, *, fixed: Things, outcome: Outcome
+    made: World,
+    route: Route,
+    need: Need,
+    *,
+    people: Sequence[Somebody],
+    outcome: Outcome,
 ) -> None:
     """Ask one route as everybody, the least first; whoever is let in gets the same answer."""
     ends = need.action is Action.DELETE or ENDS.search(route.path) is not None
     let_in: dict[str, int] = {}
-    for who in made.people:
-        if who.principal is not None and route.name in ELSEWHERE:
+    for who in people:
+        if who.rights is not None and route.name in ELSEWHERE:
             continue
-        things = dict(fixed)
-        if ends and need.kind in {Kind.SERVER, Kind.BUNDLE}:
+        things = dict(made.fixed)
+        if ends and need.kind in OWNED:
             things[need.kind] = await made.thing(need.kind)
         expected = expected_of(who, route, need, things)
         if expected is None and ends and need.kind is Kind.ORG:
             continue  # it would be the end of the world
-        if "/members/" in route.path:
+        if RESTORED.search(route.path):
             await made.restore(things)
+        written = await made.last_write()
         answer = await _ask(made, who, route, things)
         outcome.asked += 1
+        if expected is not None and await made.last_write() != written:
+            outcome.wrong.append(f"{route.name}: {who.name} was refused, and did it")
         if expected is None:
             let_in[who.name] = answer[0]
         if trouble := _trouble(answer, expected):
@@ -96,9 +120,10 @@ def _trouble(answer: tuple[int, str], expected: tuple[int, str] | None) -> str:
     """Return what is wrong with an answer; empty: nothing."""
     status, code = answer
     if expected is None:
-        denied = (
-            status in {401, 403} and code != "wrong_credentials"
-        ) or code in HIDDEN.values()
+        denied = (status in {401, 403} and code != "wrong_credentials") or code in {
+            *HIDDEN.values(),
+            *HIDDEN_PARTS.values(),
+        }
         broken = status >= 500 and code != "mcp_unavailable"
         return f"got {status} {code}, is to be let in" if denied or broken else ""
     # A page says why in words.
@@ -110,26 +135,53 @@ def expected_of(
     who: Somebody, route: Route, need: Need, things: Things
 ) -> tuple[int, str] | None:
     """Return the status and code of the refusal; ``None``: they are let in."""
-    if who.principal is None:
-        code = "unauthenticated" if who.name == "anonymous" else "unknown_key"
-        return 401, code
+    rights = who.rights
+    if rights is None:
+        return 401, who.refusal
     refused = (403, "not_allowed")
-    role = who.principal.role
-    if role is Role.READER and NOT_FOR_READERS.search(route.path):
+    if not route.path.startswith("/api/") and not rights.sees:
+        return refused
+    if rights.role is Role.READER and NOT_FOR_READERS.search(route.path):
         code = "oauth_reader" if "/oauth/" in route.path else "not_allowed"
         return 403, code
-    if need.level == "admin":
-        return None if role is Role.ADMIN else refused
-    if need.level == "box":
-        return None if role in {Role.ADMIN, Role.READER} else refused
-    if need.level == "create":
-        return refused if role is Role.READER else None
     if need.kind is None:
-        return None
-    verdict = can(who.principal, need.action, things[need.kind][1])
-    if verdict is Verdict.HIDDEN:
-        return 404, HIDDEN[need.kind]
-    return None if verdict is Verdict.ALLOWED else refused
+        return None if _is_let_in(rights, route, need) else refused
+    allowed = rights.with_thing(things[need.kind][1])
+    if not allowed:
+        parts = (
+            code
+            for part, code in HIDDEN_PARTS.items()
+            if part in route.path and need.kind in {Kind.WORKFLOW, Kind.TRACK}
+        )
+        return 404, next(parts, HIDDEN[need.kind])
+    if route.name == ADDS_A_MEMBER and need.action in allowed and not rights.sees:
+        return 422, "invalid"
+    return None if _does(rights, allowed, route, need) else refused
+
+
+def _does(rights: Rights, allowed: frozenset[Action], route: Route, need: Need) -> bool:
+    """Return whether somebody does with a thing of which they know what a route is for."""
+    needed = {need.action}
+    if READS_FIRST.search(route.name):
+        needed.add(Action.SEE)
+    if COMES_TO_THEM.search(route.path) and not rights.creates:
+        return False
+    return needed <= allowed
+
+
+def _is_let_in(rights: Rights, route: Route, need: Need) -> bool:
+    """Return whether somebody is let in where nothing but who they are is asked."""
+    if need.level == "admin":
+        return rights.administers
+    if need.level == "box":
+        return rights.reads_the_box
+    if need.level == "create":
+        return rights.creates
+    if FOR_PEOPLE.search(route.name) and rights.is_service:
+        return False
+    if FOR_UNNARROWED.search(route.name) and not rights.is_unnarrowed:
+        return False
+    return rights.is_whole or not FOR_WHOLE.search(route.name)
 
 
 async def _ask(
@@ -140,6 +192,11 @@ async def _ask(
         "bundle": things[Kind.BUNDLE][0],
         "org": "ours",
         "artifact": things[Kind.ARTIFACT][0],
+        "workflow": things[Kind.WORKFLOW][0],
+        "track": things[Kind.TRACK][0],
+        **made.parts[things[Kind.WORKFLOW]],
+        **made.parts[things[Kind.TRACK]],
+        "position": "1",
         "tab": "overview",
         "path": "x",
         "kind": "sbom",

@@ -1,6 +1,7 @@
-"""The official conformance suite's scenarios for authorization servers, at every revision that it has them for.
+"""The official conformance suite about signing in: the box as authorization server, and as the client of others.
 
-The suite has no scenarios for resource servers; its scenarios for clients are about programs that ask for tokens.
+For authorization servers, at every revision that it has scenarios for; for clients, at the two that say what counts. What is
+left out of these is in ``auth_conformance_exceptions.toml``. The suite has no scenarios for resource servers.
 """
 
 import contextlib
@@ -17,6 +18,7 @@ from typing import Any
 import httpx
 from playwright.sync_api import Page
 
+from tests.harness import client_conformance
 from tests.harness.appliance import Appliance
 from tests.harness.browser import chromium, person
 from tests.harness.node import ensure_installed, environment, node
@@ -32,6 +34,30 @@ _PATIENCE_S = 60
 def prove() -> None:
     """Run every scenario at every revision."""
     ensure_installed()
+    _prove_server()
+    _prove_client()
+
+
+def _prove_client() -> None:
+    """Have the box sign in at the suite's servers."""
+    outcomes = []
+    with Appliance.temporary(
+        gw_workers=1, remote_allow_private=True, trusted_proxies="127.0.0.1"
+    ) as appliance:
+        for scenario, revision in client_conformance.all_runs():
+            outcome = client_conformance.run(appliance, scenario, revision)
+            outcomes.append(outcome)
+            told = "well" if outcome.is_well else "; ".join(outcome.problems)
+            print(f"{revision}  {scenario:<40}{told}", flush=True)
+    well = sum(outcome.is_well for outcome in outcomes)
+    left_out = len(client_conformance.exceptions())
+    hold(
+        well == len(outcomes),
+        f"{well} of {len(outcomes)} scenarios for clients are well; {left_out} left out with reasons",
+    )
+
+
+def _prove_server() -> None:
     seen: Counter[str] = Counter()
     problems: list[str] = []
     with (

@@ -20,6 +20,8 @@ DOORS = "tests/functional/test_doors.py"
 API = "tests/functional/test_api_doors.py"
 OAUTH = "tests/functional/test_oauth.py"
 GATEWAY = "tests/functional/gateway/test_gateway_doors.py"
+SIGNIN = "tests/functional/test_signin.py"
+ID_TOKENS = f"{SIGNIN}::test_a_hostile_id_token_signs_nobody_in"
 
 #: Attack to the tests that try it.
 ATTACKS: Final = {
@@ -91,6 +93,23 @@ ATTACKS: Final = {
         f"{OAUTH}::test_no_document_is_fetched_from_this_box_or_beside_it",
         f"{OAUTH}::test_a_document_is_not_followed_elsewhere_and_has_bounds",
         f"{OAUTH}::test_nobody_who_is_not_signed_in_makes_the_hub_fetch",
+    ),
+    "provider: ID tokens of others, forged, old or unsigned": (ID_TOKENS,),
+    "provider: replay, other browsers and mix-up": (
+        f"{SIGNIN}::test_an_answer_counts_once",
+        f"{SIGNIN}::test_an_answer_for_another_browser_signs_nobody_in",
+        f"{SIGNIN}::test_an_answer_of_another_provider_is_not_used",
+        f"{SIGNIN}::test_the_session_is_a_new_one_whatever_the_browser_brought",
+        f"{SIGNIN}::test_the_cookie_of_the_way_is_for_the_server_alone",
+    ),
+    "provider: redirects elsewhere, and to this box": (
+        f"{SIGNIN}::test_nobody_is_led_elsewhere",
+        f"{SIGNIN}::test_the_hub_asks_no_neighbour_that_only_the_provider_names",
+    ),
+    "provider: becoming somebody else": (
+        f"{SIGNIN}::test_an_address_alone_makes_nobody_somebody",
+        f"{SIGNIN}::test_a_link_that_another_session_began_is_refused",
+        f"{SIGNIN}::test_with_passwords_off_one_administrator_alone_keeps_the_door",
     ),
 }
 
@@ -191,6 +210,90 @@ FAULTS: Final = (
         "matches = await self._passwords.verify(password, hashed)",
         "matches = hashed is not None and await self._passwords.verify(password, hashed)",
         f"{DOORS}::test_who_is_unknown_takes_as_long_as_a_wrong_password",
+    ),
+    Fault(
+        "a nonce of another sign-in is taken",
+        "appliance/signin/id_tokens.py",
+        "if not isinstance(nonce, str) or not hmac.compare_digest(",
+        "if not isinstance(nonce, str) and not hmac.compare_digest(",
+        f"{ID_TOKENS}[nonce]",
+    ),
+    Fault(
+        "ID tokens for others are taken",
+        "appliance/signin/id_tokens.py",
+        "if client_id not in audiences:",
+        "if not audiences:",
+        f"{ID_TOKENS}[audience]",
+    ),
+    Fault(
+        "ID tokens of every issuer are taken",
+        "appliance/signin/id_tokens.py",
+        'if claims.get("iss") != expected.issuer:',
+        'if not claims.get("iss"):',
+        f"{ID_TOKENS}[issuer]",
+    ),
+    Fault(
+        "an ID token is good for ever",
+        "appliance/signin/id_tokens.py",
+        "if expires + LEEWAY_S <= at:",
+        "if expires <= 0:",
+        f"{ID_TOKENS}[expired]",
+    ),
+    Fault(
+        "signatures are not looked at",
+        "appliance/signin/id_tokens.py",
+        "token, jwt.PyJWK(dict(key), algorithm=algorithm), algorithms=[algorithm]",
+        'token, options={"verify_signature": False}',
+        f"{ID_TOKENS}[forged]",
+    ),
+    Fault(
+        "an answer counts as often as it comes",
+        "appliance/signin/store.py",
+        "AttemptRow.delete()\n        .where(\n            AttemptRow.state_hash == state_hash",
+        "AttemptRow.update(created_at=now())\n        .where(\n            AttemptRow.state_hash == state_hash",
+        f"{SIGNIN}::test_an_answer_counts_once",
+    ),
+    Fault(
+        "an answer is good in every browser",
+        "appliance/signin/store.py",
+        "            AttemptRow.browser_hash == browser_hash,\n",
+        "",
+        f"{SIGNIN}::test_an_answer_for_another_browser_signs_nobody_in",
+    ),
+    Fault(
+        "whose answer it is does not matter",
+        "appliance/signin/flow.py",
+        "if issuer != metadata.issuer and (",
+        "if issuer == metadata.issuer and not (",
+        f"{SIGNIN}::test_an_answer_of_another_provider_is_not_used",
+    ),
+    Fault(
+        "the provider's metadata leads anywhere",
+        "appliance/sources/strangers.py",
+        "self._is_known(url) or not names_private(url)",
+        "self._is_known(url) or bool(url)",
+        f"{SIGNIN}::test_the_hub_asks_no_neighbour_that_only_the_provider_names",
+    ),
+    Fault(
+        "the address alone makes somebody",
+        "appliance/accounts/admission.py",
+        "if rules.links_by_email and arrival.is_verified:",
+        "if arrival.is_verified:",
+        f"{SIGNIN}::test_an_address_alone_makes_nobody_somebody",
+    ),
+    Fault(
+        "any session takes a link that another began",
+        "appliance/signin/flow.py",
+        "and principal.credential_id == attempt.links_session",
+        "and principal.credential_id is not None",
+        f"{SIGNIN}::test_a_link_that_another_session_began_is_refused",
+    ),
+    Fault(
+        "passwords that are off sign in",
+        "appliance/accounts/service.py",
+        "if self._passwords_sign_in:\n            return",
+        "if self._passwords_sign_in or user:\n            return",
+        f"{SIGNIN}::test_with_passwords_off_one_administrator_alone_keeps_the_door",
     ),
 )
 

@@ -6,7 +6,7 @@ from datetime import timedelta
 
 import pytest
 
-from appliance.accounts import store
+from appliance.accounts import attempt_store
 from appliance.accounts.errors import (
     EmailTakenError,
     KeyNotFoundError,
@@ -23,6 +23,7 @@ from appliance.core.clock import now
 from appliance.core.errors import InvalidError
 from appliance.infra.database import Database
 from appliance.observability.audit import AuditTrail
+from tests.harness.passwords import cheap_passwords
 
 ADA = "ada@example.org"
 PASSWORD = "correct horse battery"
@@ -30,14 +31,14 @@ PASSWORD = "correct horse battery"
 
 @pytest.fixture
 def accounts(database: Database) -> Iterator[AccountService]:
-    service = AccountService(database, b"s" * 32)
+    service = AccountService(database, b"s" * 32, passwords=cheap_passwords())
     yield service
     service.close()
 
 
 async def signed_in(accounts: AccountService, email: str = ADA) -> Principal:
     opened = await accounts.login(email, PASSWORD, address="192.0.2.1")
-    principal = await accounts.session(opened.token)
+    principal = await accounts.sessions.whose(opened.token)
     assert principal
     return principal
 
@@ -58,7 +59,9 @@ async def test_the_first_person_becomes_administrator_even_if_two_ask_at_once(
 
 
 async def test_open_registration_makes_maintainers(database: Database) -> None:
-    accounts = AccountService(database, b"s" * 32, open_registration=True)
+    accounts = AccountService(
+        database, b"s" * 32, open_registration=True, passwords=cheap_passwords()
+    )
     await accounts.register(ADA, PASSWORD)
 
     second = await accounts.register("bob@example.org", PASSWORD)
@@ -151,7 +154,9 @@ async def test_signing_in_is_no_failure_of_the_address(
     await accounts.login(ADA, PASSWORD, address="192.0.2.1")
 
     long_ago = now() - timedelta(days=1)
-    assert await database.run(store.failures, "address:192.0.2.1", long_ago) == []
+    assert (
+        await database.run(attempt_store.failures, "address:192.0.2.1", long_ago) == []
+    )
 
 
 async def test_a_success_forgives_earlier_failures(accounts: AccountService) -> None:
@@ -166,12 +171,12 @@ async def test_a_success_forgives_earlier_failures(accounts: AccountService) -> 
 async def test_signing_out_ends_the_session(accounts: AccountService) -> None:
     await accounts.register(ADA, PASSWORD)
     opened = await accounts.login(ADA, PASSWORD)
-    principal = await accounts.session(opened.token)
+    principal = await accounts.sessions.whose(opened.token)
     assert principal
 
     await accounts.logout(principal)
 
-    assert await accounts.session(opened.token) is None
+    assert await accounts.sessions.whose(opened.token) is None
 
 
 async def test_nobody_ends_another_person_s_session(accounts: AccountService) -> None:
@@ -181,9 +186,9 @@ async def test_nobody_ends_another_person_s_session(accounts: AccountService) ->
     bob = await signed_in(accounts, "bob@example.org")
 
     with pytest.raises(SessionNotFoundError):
-        await accounts.revoke_session(bob, ada.credential_id or 0)
+        await accounts.sessions.end(bob, ada.credential_id or 0)
 
-    assert len(await accounts.sessions(ada)) == 1
+    assert len(await accounts.sessions.list(ada)) == 1
 
 
 async def test_a_new_password_ends_the_other_sessions(accounts: AccountService) -> None:
@@ -193,8 +198,10 @@ async def test_a_new_password_ends_the_other_sessions(accounts: AccountService) 
 
     await accounts.change_password(ada, PASSWORD, "another long password")
 
-    assert await accounts.session(elsewhere.token) is None
-    assert [item.id for item in await accounts.sessions(ada)] == [ada.credential_id]
+    assert await accounts.sessions.whose(elsewhere.token) is None
+    assert [item.id for item in await accounts.sessions.list(ada)] == [
+        ada.credential_id
+    ]
     await accounts.login(ADA, "another long password")
 
 

@@ -25,13 +25,14 @@ from appliance.accounts.store import add_user
 from appliance.core.clock import now
 from appliance.core.errors import InvalidError
 from appliance.infra.database import Database, proxy
+from tests.harness.passwords import cheap_passwords
 
 LOOKS = Scope(frozenset({Action.SEE}))
 
 
 @pytest.fixture
 def accounts(database: Database) -> Iterator[AccountService]:
-    service = AccountService(database, b"s" * 32)
+    service = AccountService(database, b"s" * 32, passwords=cheap_passwords())
     yield service
     service.close()
 

@@ -8,9 +8,9 @@ from pathlib import Path
 import jwt
 import pytest
 
+from appliance.accounts import attempt_store
 from appliance.accounts.model import SYSTEM
 from appliance.accounts.service import AccountService
-from appliance.accounts.store import add_attempts
 from appliance.core.clock import now
 from appliance.infra.database import Database
 from appliance.infra.sealing import Sealer
@@ -22,6 +22,7 @@ from appliance.oauth.grant_store import add_grant, note_token, revoke
 from appliance.oauth.keys import TokenKeys
 from appliance.oauth.model import Claims
 from appliance.oauth.tokens import claims_of, sign
+from tests.harness.passwords import cheap_passwords
 
 CLAIMS = Claims(
     issuer="https://hub.example.org",
@@ -99,7 +100,7 @@ async def test_one_address_registers_only_so_many_clients(database: Database) ->
     clients = _clients(database)
     subject = ("oauth-register:192.0.2.1",)
     for _ in range(PER_ADDRESS - 1):
-        await database.run(add_attempts, subject, succeeded=False)
+        await database.run(attempt_store.add, subject, succeeded=False)
     wanted = {"redirect_uris": ["http://localhost/"]}
 
     await clients.register(wanted, address="192.0.2.1")
@@ -124,9 +125,9 @@ async def test_a_client_that_nobody_granted_anything_is_forgotten(
     wanted = {"redirect_uris": ["http://localhost/"]}
     idle, _ = await clients.register(wanted, address="")
     used, _ = await clients.register(wanted, address="")
-    user = await AccountService(database, b"s" * 32).register(
-        "ada@example.org", "a long password"
-    )
+    user = await AccountService(
+        database, b"s" * 32, passwords=cheap_passwords()
+    ).register("ada@example.org", "a long password")
 
     def write() -> int:
         add_grant(
@@ -147,9 +148,9 @@ async def test_a_grant_that_ended_is_known_to_gateways_while_its_token_may_be_go
     client, _ = await clients.register(
         {"redirect_uris": ["http://localhost/"]}, address=""
     )
-    user = await AccountService(database, b"s" * 32).register(
-        "ada@example.org", "a long password"
-    )
+    user = await AccountService(
+        database, b"s" * 32, passwords=cheap_passwords()
+    ).register("ada@example.org", "a long password")
 
     def write(*, minutes: int) -> int:
         found = add_grant(

@@ -27,6 +27,7 @@ from appliance.accounts.service import AccountService
 from appliance.accounts.store import add_user, get_user
 from appliance.infra.database import Database, proxy
 from appliance.observability.audit import AuditTrail
+from tests.harness.passwords import cheap_passwords
 
 PASSWORD = "correct horse battery"
 DISABLED = UserChange(is_disabled=True)
@@ -34,7 +35,7 @@ DISABLED = UserChange(is_disabled=True)
 
 @pytest.fixture
 def accounts(database: Database) -> Iterator[AccountService]:
-    service = AccountService(database, b"s" * 32)
+    service = AccountService(database, b"s" * 32, passwords=cheap_passwords())
     yield service
     service.close()
 
@@ -57,14 +58,14 @@ async def test_who_is_disabled_is_shut_out_and_comes_back(
 
     await accounts.people.change(admin, ben.id, DISABLED)
 
-    assert await accounts.session(opened.token) is None
+    assert await accounts.sessions.whose(opened.token) is None
     with pytest.raises(UnknownKeyError):
         await accounts.keys.authenticate(key)
     with pytest.raises(WrongCredentialsError):
         await accounts.login(ben.email, PASSWORD)
     await accounts.people.change(admin, ben.id, UserChange(is_disabled=False))
     assert (await accounts.keys.authenticate(key)).user_id == ben.id
-    assert await accounts.session(opened.token) is None
+    assert await accounts.sessions.whose(opened.token) is None
     trail = await AuditTrail(database).list(object_type="user", object_id=ben.id)
     assert {"user.disable", "user.enable"} <= {item.action for item in trail}
 
@@ -121,7 +122,7 @@ async def test_a_link_sets_a_password_once_and_ends_every_session(
     )
 
     assert [type(item) for item in outcomes if item] == [ResetLinkError]
-    assert await accounts.session(opened.token) is None
+    assert await accounts.sessions.whose(opened.token) is None
     with pytest.raises(WrongCredentialsError):
         await accounts.login(ben.email, PASSWORD)
     kept = await database.run(

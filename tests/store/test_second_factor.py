@@ -21,6 +21,7 @@ from appliance.accounts.service import AccountService
 from appliance.core.clock import now
 from appliance.infra.database import Database, proxy
 from appliance.infra.sealing import Sealer
+from tests.harness.passwords import cheap_passwords
 
 ADA = "ada@example.org"
 PASSWORD = "correct horse battery"
@@ -29,7 +30,7 @@ SECRET = b"s" * 32
 
 @pytest.fixture
 def accounts(database: Database) -> Iterator[AccountService]:
-    service = AccountService(database, SECRET)
+    service = AccountService(database, SECRET, passwords=cheap_passwords())
     yield service
     service.close()
 
@@ -65,7 +66,7 @@ async def test_the_password_alone_opens_nothing_once_it_is_on(
         await accounts.login(ADA, PASSWORD, "000000")
     opened = await accounts.login_with_code(ticket, code_of(secret, steps=1))
 
-    assert await accounts.session(opened.token)
+    assert await accounts.sessions.whose(opened.token)
 
 
 async def test_no_code_is_taken_twice_even_at_once(accounts: AccountService) -> None:

@@ -9,7 +9,7 @@ from appliance.accounts.limits import PER_EMAIL, WINDOW, retry_after_s
 from appliance.accounts.model import SYSTEM, Principal, Role
 from appliance.accounts.passwords import check_strength
 from appliance.accounts.persons import check_email
-from appliance.accounts.service import csrf_matches
+from appliance.accounts.sessions import csrf_matches
 from appliance.core.errors import InvalidError
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)

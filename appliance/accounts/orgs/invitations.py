@@ -1,22 +1,21 @@
 """Links by which somebody joins an organisation: each works once, for a while, and is kept as a hash."""
 
-from collections.abc import Mapping
 from datetime import timedelta
 
 from appliance.accounts.errors import NotAllowedError
 from appliance.accounts.model import Action, MemberRole, Principal
 from appliance.accounts.orgs import invitation_store, store
+from appliance.accounts.orgs.allowed import allowed_org
 from appliance.accounts.orgs.errors import (
     AlreadyMemberError,
     InvitationNotFoundError,
 )
 from appliance.accounts.orgs.model import Invitation, Org
-from appliance.accounts.orgs.service import allowed_org
+from appliance.accounts.orgs.trail import audit_org
 from appliance.core.clock import now
 from appliance.core.errors import InvalidError
 from appliance.core.ids import key_hash, new_key
 from appliance.infra.database import Database
-from appliance.observability.audit import record
 
 PREFIX = "mcpv_"
 MAX_DAYS = 30
@@ -71,7 +70,7 @@ class InvitationService:
                 expires_at=now() + timedelta(days=days),
             )
             told = {"invitation": made.id, "role": role.value, "note": note}
-            _audit(principal, "org.invite", found, told)
+            audit_org(principal, "org.invite", found, told)
             return made
 
         return await self._database.run(write), token
@@ -92,7 +91,7 @@ class InvitationService:
                     f"{found.name} has no open invitation {invitation_id}."
                 )
             told = {"invitation": invitation_id}
-            _audit(principal, "org.revoke_invitation", found, told)
+            audit_org(principal, "org.revoke_invitation", found, told)
 
         await self._database.run(write)
 
@@ -138,7 +137,7 @@ class InvitationService:
             )
             invitation_store.use(invitation.id, by=principal.name)
             told = {"invitation": invitation.id, "role": invitation.role.value}
-            _audit(principal, "org.join", org, told)
+            audit_org(principal, "org.join", org, told)
             return org
 
         return await self._database.run(write)
@@ -152,16 +151,3 @@ def _find(token: str) -> Invitation:
             hint="Ask whoever sent it for a new one.",
         )
     return found
-
-
-def _audit(
-    principal: Principal, action: str, org: Org, details: Mapping[str, object]
-) -> None:
-    record(
-        principal,
-        action,
-        object_type="org",
-        object_id=org.id,
-        object_name=org.name,
-        details=details,
-    )

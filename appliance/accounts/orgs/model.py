@@ -6,6 +6,9 @@ from datetime import datetime
 from appliance.accounts.access import Kind, Thing
 from appliance.accounts.model import MemberRole
 
+#: Names of one kind that a sentence takes.
+MAX_NAMED = 5
+
 
 @dataclass(frozen=True)
 class Org:
@@ -64,11 +67,30 @@ class Holdings:
 
     servers: int = 0
     bundles: int = 0
+    #: Names of tracks along which versions are promoted, and of workflows that decide about it.
+    tracks: tuple[str, ...] = ()
+    workflows: tuple[str, ...] = ()
 
     @property
     def is_nothing(self) -> bool:
         """Whether there is nothing."""
-        return not self.servers and not self.bundles
+        return not self.told
+
+    @property
+    def told(self) -> str:
+        """What there is, for people; empty: nothing."""
+        parts = [
+            f"{count} {word}" if count == 1 else f"{count} {word}s"
+            for word, count in (("server", self.servers), ("bundle", self.bundles))
+            if count
+        ]
+        parts += [
+            f"the {word if len(names) == 1 else word + 's'} {', '.join(names[:MAX_NAMED])}"
+            + (f" and {len(names) - MAX_NAMED} more" if len(names) > MAX_NAMED else "")
+            for word, names in (("track", self.tracks), ("workflow", self.workflows))
+            if names
+        ]
+        return "; ".join(parts)
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""What people do with organisations: found them, say who belongs to them, and how."""
+"""What people do with organisations: found them, find them, change and delete them."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -9,7 +9,6 @@ from appliance.accounts.access import (
     Thing,
     may,
     new_of,
-    require,
     require_administer,
     require_known,
     sight,
@@ -17,17 +16,14 @@ from appliance.accounts.access import (
 from appliance.accounts.errors import NotAllowedError
 from appliance.accounts.model import Action, MemberRole, Principal
 from appliance.accounts.orgs import store
-from appliance.accounts.orgs.errors import (
-    LastOwnerError,
-    MembershipNotFoundError,
-    OrgNotEmptyError,
-    OrgNotFoundError,
-)
-from appliance.accounts.orgs.model import Holdings, Member, Org, OrgView
+from appliance.accounts.orgs.allowed import allowed_org
+from appliance.accounts.orgs.errors import OrgNotEmptyError, OrgNotFoundError
+from appliance.accounts.orgs.members import MemberService
+from appliance.accounts.orgs.model import Holdings, Org, OrgView
+from appliance.accounts.orgs.trail import audit_org
 from appliance.core.errors import InvalidError
 from appliance.core.names import check_label
 from appliance.infra.database import Database
-from appliance.observability.audit import record
 
 MAX_TITLE = 100
 MAX_QUOTA = 1_000_000
@@ -40,7 +36,7 @@ class OrgService:
     """Organisations on behalf of a principal; one is named by its number or its name.
 
     Whoever may not know of an organisation gets ``OrgNotFoundError``, whoever may see but not change it
-    ``NotAllowedError``. An organisation always keeps an owner.
+    ``NotAllowedError``. An organisation always keeps an owner. ``members`` is what is done with those who belong to one.
 
     Args:
         holds: What belongs to an organisation.
@@ -50,6 +46,7 @@ class OrgService:
         """Keep the collaborators."""
         self._database = database
         self._holds = holds
+        self.members = MemberService(database)
 
     # -- reading
 
@@ -100,12 +97,6 @@ class OrgService:
 
         return await self._database.run(read)
 
-    async def members(self, principal: Principal, org: int | str) -> list[Member]:
-        """Return who belongs to an organisation, by address."""
-        return await self._database.run(
-            lambda: store.members(allowed_org(principal, org, Action.SEE).id)
-        )
-
     # -- the organisation
 
     async def create(self, principal: Principal, name: str, title: str = "") -> OrgView:
@@ -132,7 +123,7 @@ class OrgService:
             store.add_member(
                 made.id, founder, MemberRole.OWNER, added_by=principal.name
             )
-            _audit(principal, "org.create", made)
+            audit_org(principal, "org.create", made)
             return OrgView(made, MemberRole.OWNER, 1, Holdings())
 
         return await self._database.run(write)
@@ -171,7 +162,7 @@ class OrgService:
             if columns:
                 store.change(found.id, **columns)
                 was = {name: getattr(found, name) for name in columns}
-                _audit(principal, "org.change", found, before=was, after=columns)
+                audit_org(principal, "org.change", found, before=was, after=columns)
             return self._views(principal, [store.get(found.id)])[0]
 
         return await self._database.run(write)
@@ -180,7 +171,7 @@ class OrgService:
         """Remove an organisation to which nothing belongs any more.
 
         Raises:
-            OrgNotEmptyError: Servers or bundles belong to it.
+            OrgNotEmptyError: Servers, bundles, tracks or workflows belong to it; told which.
         """
 
         def write() -> None:
@@ -189,96 +180,15 @@ class OrgService:
             held = self._holds(found.id)
             if not held.is_nothing:
                 raise OrgNotEmptyError(
-                    f"{held.servers} servers and {held.bundles} bundles belong to {found.name}.",
-                    hint="Delete them, or transfer them to somebody else.",
+                    f"{found.name} still owns {held.told}.",
+                    hint="Delete them; servers and bundles can be transferred to somebody else.",
                 )
             store.delete(found.id)
-            _audit(principal, "org.delete", found)
-
-        await self._database.run(write)
-
-    # -- members
-
-    async def set_member(
-        self, principal: Principal, org: int | str, email: str, role: MemberRole
-    ) -> Member:
-        """Take somebody of this box into an organisation, or change what they are in it.
-
-        Raises:
-            InvalidError: Nobody here has the address.
-            LastOwnerError: They are its only owner, and would not be any more.
-        """
-
-        def write() -> Member:
-            found = allowed_org(principal, org, Action.MANAGE)
-            user_id = store.person(email.strip())
-            if user_id is None:
-                raise InvalidError.field(
-                    "email",
-                    "nobody here has this address; invite them by a link, or have an administrator add them",
-                )
-            return self._set(principal, found, user_id, role)
-
-        return await self._database.run(write)
-
-    async def change_member(
-        self, principal: Principal, org: int | str, user_id: int, role: MemberRole
-    ) -> Member:
-        """Change what somebody is in an organisation.
-
-        Raises:
-            MembershipNotFoundError: They do not belong to it.
-            LastOwnerError: They are its only owner, and would not be any more.
-        """
-
-        def write() -> Member:
-            found = allowed_org(principal, org, Action.MANAGE)
-            _member(found, user_id)
-            return self._set(principal, found, user_id, role)
-
-        return await self._database.run(write)
-
-    async def remove_member(
-        self, principal: Principal, org: int | str, user_id: int
-    ) -> None:
-        """Let somebody go; everybody may go themselves. What they brought stays the organisation's.
-
-        Raises:
-            MembershipNotFoundError: They do not belong to it.
-            LastOwnerError: They are its only owner.
-        """
-
-        def write() -> None:
-            is_leaving = user_id == principal.user_id and principal.scope is None
-            needed = Action.SEE if is_leaving else Action.MANAGE
-            found = allowed_org(principal, org, needed)
-            store.lock(found.id)
-            gone = _member(found, user_id)
-            _keep_an_owner(found, gone, None)
-            store.remove_member(found.id, user_id)
-            action = "org.leave" if is_leaving else "org.remove_member"
-            _audit(principal, action, found, {"member": gone.email, "was": gone.role.value})  # fmt: skip
+            audit_org(principal, "org.delete", found)
 
         await self._database.run(write)
 
     # -- inside
-
-    def _set(
-        self, principal: Principal, org: Org, user_id: int, role: MemberRole
-    ) -> Member:
-        store.lock(org.id)
-        before = store.member(org.id, user_id)
-        if before is None:
-            store.add_member(org.id, user_id, role, added_by=principal.name)
-        else:
-            _keep_an_owner(org, before, role)
-            store.set_role(org.id, user_id, role)
-        after = _member(org, user_id)
-        told = {"member": after.email, "role": role.value}
-        if before:
-            told["was"] = before.role.value
-        _audit(principal, "org.set_member", org, told)
-        return after
 
     def _views(self, principal: Principal, orgs: Sequence[Org]) -> list[OrgView]:
         counts = store.counts([org.id for org in orgs])
@@ -291,21 +201,6 @@ class OrgService:
             )
             for org in orgs
         ]
-
-
-def allowed_org(principal: Principal, org: int | str, action: Action) -> Org:
-    """Return an organisation with which the principal may do something; runs inside ``database.run``.
-
-    Raises:
-        OrgNotFoundError: They may not know of it, or there is none.
-        NotAllowedError: They may see it, not do this.
-    """
-    found = store.find(org)
-    missing = OrgNotFoundError(f"There is no organisation {org}.")
-    if found is None:
-        raise missing
-    require(principal, action, found.thing, missing)
-    return found
 
 
 def check_title(title: str) -> str:
@@ -343,42 +238,3 @@ def _person(principal: Principal) -> int:
             f"{principal.name} is no person.", hint="Use a person's key."
         )
     return principal.user_id
-
-
-def _member(org: Org, user_id: int) -> Member:
-    found = store.member(org.id, user_id)
-    if found is None:
-        raise MembershipNotFoundError(f"{org.name} has no member {user_id}.")
-    return found
-
-
-def _keep_an_owner(org: Org, changed: Member, role: MemberRole | None) -> None:
-    if changed.role is not MemberRole.OWNER or role is MemberRole.OWNER:
-        return
-    owners = [item for item in store.members(org.id) if item.role is MemberRole.OWNER]
-    if len(owners) == 1:
-        raise LastOwnerError(
-            f"{changed.email} is the only owner of {org.name}.",
-            hint="Make somebody else an owner first.",
-        )
-
-
-def _audit(
-    principal: Principal,
-    action: str,
-    org: Org,
-    details: dict[str, Any] | None = None,
-    *,
-    before: dict[str, Any] | None = None,
-    after: dict[str, Any] | None = None,
-) -> None:
-    record(
-        principal,
-        action,
-        object_type="org",
-        object_id=org.id,
-        object_name=org.name,
-        details=details,
-        before=before,
-        after=after,
-    )
