@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Any
 
-from appliance.accounts.access import Kind, new_of, require, sight
+from appliance.accounts.access import Kind, new_of, require_found, sight
 from appliance.accounts.model import Action, Principal
 from appliance.accounts.orgs import store as orgs
 from appliance.accounts.orgs.model import Transferred
@@ -28,6 +28,7 @@ from appliance.bundles.naming import (
     check_together,
     offered_tools,
 )
+from appliance.bundles.trail import told
 from appliance.core.ids import key_hash, new_key
 from appliance.core.names import check_label
 from appliance.infra.database import Database
@@ -159,7 +160,7 @@ class BundleService:
             store.set_members(bundle_id, members)
             made = store.get(bundle_id)
             store.tell("bundle.created", made)
-            _audit(principal, "bundle.create", made)
+            _audit(principal, "bundle.create", made, after=told(made))
             return self._view(made)
 
         return await self._database.run(write), key
@@ -243,7 +244,7 @@ class BundleService:
             found = _writable(principal, bundle, Action.DELETE)
             store.delete(found.id)
             store.tell("bundle.deleted", found)
-            _audit(principal, "bundle.delete", found)
+            _audit(principal, "bundle.delete", found, before=told(found))
 
         await self._database.run(write)
 
@@ -291,7 +292,13 @@ class BundleService:
             store.set_key(
                 found.id, key_hash=key_hash(key), key_prefix=key[:KEY_VISIBLE]
             )
-            _audit(principal, "bundle.rotate_key", found)
+            _audit(
+                principal,
+                "bundle.rotate_key",
+                found,
+                before={"endpoint_key_prefix": found.endpoint_key_prefix},
+                after={"endpoint_key_prefix": key[:KEY_VISIBLE]},
+            )
 
         await self._database.run(write)
         return key
@@ -344,10 +351,11 @@ class BundleService:
     ) -> BundleView:
         def run() -> BundleView:
             store.lock(_writable(principal, bundle).id)
-            write(_writable(principal, bundle))
-            changed = store.get(_writable(principal, bundle).id)
+            found = _writable(principal, bundle)
+            write(found)
+            changed = store.get(found.id)
             store.tell("bundle.changed", changed)
-            _audit(principal, action, changed)
+            _audit(principal, action, changed, before=told(found), after=told(changed))
             return self._view(changed)
 
         return await self._database.run(run)
@@ -360,12 +368,8 @@ def _visible(principal: Principal, bundle: int | str) -> Bundle:
 def _writable(
     principal: Principal, bundle: int | str, action: Action = Action.CHANGE
 ) -> Bundle:
-    found = store.find(bundle)
     missing = BundleNotFoundError(f"There is no bundle {bundle}.")
-    if found is None:
-        raise missing
-    require(principal, action, found.thing, missing)
-    return found
+    return require_found(principal, action, store.find(bundle), missing)
 
 
 def _audit(
@@ -373,6 +377,9 @@ def _audit(
     action: str,
     bundle: Bundle,
     details: dict[str, Any] | None = None,
+    *,
+    before: dict[str, Any] | None = None,
+    after: dict[str, Any] | None = None,
 ) -> None:
     audit(
         principal,
@@ -381,4 +388,6 @@ def _audit(
         object_id=bundle.id,
         object_name=bundle.name,
         details=details or {},
+        before=before,
+        after=after,
     )

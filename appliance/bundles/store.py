@@ -20,7 +20,9 @@ from appliance.bundles.model import (
 )
 from appliance.bundles.tables import BundleMemberRow, BundleRow
 from appliance.core.clock import now
+from appliance.governance import workflow_store
 from appliance.observability.events import publish_in_transaction
+from appliance.promotions import track_store
 from appliance.servers.tables import ServerRow
 
 
@@ -151,6 +153,8 @@ def holdings(org_id: int) -> Holdings:
     return Holdings(
         servers=ServerRow.select().where(ServerRow.org_id == org_id).count(),
         bundles=BundleRow.select().where(BundleRow.org_id == org_id).count(),
+        tracks=track_store.names_of_org(org_id),
+        workflows=workflow_store.names_of_org(org_id),
     )
 
 

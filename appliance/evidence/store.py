@@ -1,6 +1,7 @@
 """Queries about evidence; every function runs inside ``database.run``."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -17,6 +18,7 @@ from appliance.evidence.model import (
     Subject,
 )
 from appliance.evidence.tables import DocumentRow, KeyRow, RunStateRow
+from appliance.infra.questions import Question
 from appliance.observability.events import publish_in_transaction
 
 # -- keys
@@ -67,6 +69,19 @@ def documents(run_id: int) -> tuple[Document, ...]:
         .order_by(DocumentRow.kind, DocumentRow.platform)
     )
     return tuple(_document(row) for row in rows)
+
+
+@dataclass(frozen=True)
+class Made:
+    """That there are documents of a kind."""
+
+    kind: str
+
+
+def question_kinds_of(run_id: int) -> Question[Made]:
+    """Ask for the kinds of documents that there are of a run, in order."""
+    sql = "SELECT DISTINCT kind FROM evidence_documents WHERE run_id = %s ORDER BY kind"
+    return Question(sql, (run_id,), Made)
 
 
 def add_document(run_id: int, new: NewDocument) -> None:

@@ -1,7 +1,10 @@
 """Queries about invocations. Every function runs inside ``database.run``; none reads more than a bounded number of rows."""
 
+from collections.abc import Iterator
 from datetime import datetime, timedelta
 from typing import Any
+
+from peewee import Tuple
 
 from appliance.infra.database import proxy
 from appliance.invocations.model import (
@@ -116,8 +119,7 @@ def find(server_id: int, invocation_id: int) -> FullInvocation | None:
     )
     if row is None:
         return None
-    call = Invocation(*(getattr(row, name) for name in _COLUMNS.split(", ")))
-    return FullInvocation(call, row.request, row.response)
+    return _full(row)
 
 
 def figures(
@@ -165,3 +167,40 @@ def _figures(  # noqa: PLR0917 - the columns of a row
 
 def _fetch(sql: str, values: Any) -> list[tuple[Any, ...]]:
     return list(proxy.execute_sql(sql, tuple(values)).fetchall())
+
+
+def recorded_calls(
+    server_id: int, *, deployment_id: int | None, most: int, at_once: int = 100
+) -> Iterator[FullInvocation]:
+    """Yield calls of tools with what is kept of their bodies, newest first; reads a few at a time.
+
+    Args:
+        server_id: Of the server.
+        deployment_id: Only what this deployment answered; ``None``: any.
+        most: No more than so many.
+        at_once: How many are read together.
+    """
+    after: Cursor | None = None
+    while most > 0:
+        rows = InvocationRow.select().where(
+            InvocationRow.server_id == server_id, InvocationRow.method == "tools/call"
+        )
+        if deployment_id is not None:
+            rows = rows.where(InvocationRow.deployment_id == deployment_id)
+        if after is not None:
+            rows = rows.where(
+                Tuple(InvocationRow.started_at, InvocationRow.id)
+                < Tuple(after.started_at, after.id)
+            )
+        newest = (InvocationRow.started_at.desc(), InvocationRow.id.desc())
+        found = list(rows.order_by(*newest).limit(min(at_once, most)))
+        yield from (_full(row) for row in found)
+        if len(found) < at_once:
+            return
+        most -= len(found)
+        after = Cursor(found[-1].started_at, found[-1].id)
+
+
+def _full(row: InvocationRow) -> FullInvocation:
+    call = Invocation(*(getattr(row, name) for name in _COLUMNS.split(", ")))
+    return FullInvocation(call, row.request, row.response)

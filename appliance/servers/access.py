@@ -5,7 +5,7 @@ from typing import Any
 
 from pydantic import SecretStr
 
-from appliance.accounts.access import require
+from appliance.accounts.access import require_found
 from appliance.accounts.model import Action, Principal
 from appliance.observability import audit
 from appliance.servers import store
@@ -51,10 +51,7 @@ def writable_server(
 def _allowed(principal: Principal, server: int | str, action: Action) -> Server:
     found = store.find_by_id(server) if isinstance(server, int) else store.find(server)
     missing = ServerNotFoundError(f"There is no server {server}.")
-    if found is None:
-        raise missing
-    require(principal, action, found.thing, missing)
-    return found
+    return require_found(principal, action, found, missing)
 
 
 def record_write(  # noqa: PLR0913 - the columns of one line
@@ -64,8 +61,8 @@ def record_write(  # noqa: PLR0913 - the columns of one line
     details: Mapping[str, Any] | None = None,
     *,
     outcome: audit.Outcome = audit.Outcome.ALLOWED,
-    before: ServerConfig | None = None,
-    after: ServerConfig | None = None,
+    before: ServerConfig | Mapping[str, Any] | None = None,
+    after: ServerConfig | Mapping[str, Any] | None = None,
 ) -> None:
     """Write into the trail what somebody did with a server, or was kept from doing.
 
@@ -75,7 +72,7 @@ def record_write(  # noqa: PLR0913 - the columns of one line
         server: With which.
         details: What else belongs to it.
         outcome: What became of it.
-        before: Its configuration as it was, where that changed.
+        before: Its configuration as it was, or what else changed of it.
         after: The same as it is now.
     """
     audit.record(
@@ -86,8 +83,8 @@ def record_write(  # noqa: PLR0913 - the columns of one line
         object_name=server.name,
         outcome=outcome,
         details=details,
-        before=_told(before) if before else None,
-        after=_told(after) if after else None,
+        before=_told(before) if isinstance(before, ServerConfig) else before,
+        after=_told(after) if isinstance(after, ServerConfig) else after,
     )
 
 

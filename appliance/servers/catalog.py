@@ -6,6 +6,7 @@ from datetime import datetime
 from appliance.accounts.access import Sight, sight
 from appliance.accounts.model import Principal
 from appliance.core.cards import Listing, Site
+from appliance.domains.service import DomainService
 from appliance.infra.database import Database
 from appliance.servers import store
 from appliance.servers.errors import ServerNotFoundError
@@ -27,10 +28,14 @@ class Catalog:
 
     Args:
         site: The box's own place.
+        domains: Names of their own for servers.
     """
 
-    def __init__(self, database: Database, site: Site) -> None:
-        """Keep the two."""
+    def __init__(
+        self, database: Database, site: Site, domains: DomainService | None = None
+    ) -> None:
+        """Keep them."""
+        self._domains = domains
         self._database = database
         self.site = site
 
@@ -62,8 +67,14 @@ class Catalog:
                 limit=limit,
                 since=since,
             )
+            names = [name for name, *_ in found]
+            urls = self._domains.urls_of(names) if self._domains else {}
             return [
-                Published(Listing(name, about), created, went_live or created)
+                Published(
+                    Listing(name, about, url=urls.get(name, "")),
+                    created,
+                    went_live or created,
+                )
                 for name, created, went_live, about in found
             ]
 

@@ -12,6 +12,7 @@ from appliance.servers.errors import NoDeploymentError
 from appliance.servers.model import Deployment, DeploymentState
 from appliance.servers.store import deployment_of
 from appliance.servers.tables import DeploymentRow
+from appliance.sources.spec import as_dict as source_as_dict
 
 _GONE_BACK_TO = (DeploymentState.SUPERSEDED.value, DeploymentState.ROLLED_BACK.value)
 
@@ -63,6 +64,40 @@ def retained(server_id: int, retain: int) -> set[int]:
         .limit(retain)
     )
     return {row.number for row in rows}
+
+
+def made_alike(deployment: Deployment, limit: int) -> list[Deployment]:
+    """Return up to ``limit`` earlier deployments of the same source and build that have an image, newest first.
+
+    Those that failed or were taken back are left out: nobody wants their image again.
+    """
+    states = (
+        DeploymentState.LIVE,
+        DeploymentState.SUPERSEDED,
+        DeploymentState.CANCELLED,
+    )
+    rows = (
+        DeploymentRow.select()
+        .where(
+            DeploymentRow.server_id == deployment.server_id,
+            DeploymentRow.id != deployment.id,
+            DeploymentRow.source == source_as_dict(deployment.source),
+            DeploymentRow.state.in_([item.value for item in states]),
+            DeploymentRow.image.is_null(is_null=False),
+        )
+        .order_by(DeploymentRow.number.desc())
+        .limit(limit * 4)
+    )
+    config = deployment.config
+    found: dict[str, Deployment] = {}
+    for item in map(deployment_of, rows):
+        is_alike = (item.config.dockerfile, item.config.entry) == (
+            config.dockerfile,
+            config.entry,
+        )
+        if item.image and is_alike:
+            found.setdefault(item.image, item)
+    return list(found.values())[:limit]
 
 
 def before(deployment: Deployment) -> Deployment | None:

@@ -16,7 +16,7 @@ from appliance.servers.config import check_config, config_as_dict
 from appliance.servers.deploys import lock_store
 from appliance.servers.deploys.diff import Change, changes
 from appliance.servers.deploys.model import DeployLock, Trigger
-from appliance.servers.deploys.policy import DeployPolicy, as_dict
+from appliance.servers.deploys.policy import DeployPolicy
 from appliance.servers.errors import NotPendingError, NotRetainedError
 from appliance.servers.model import (
     Deployment,
@@ -229,7 +229,13 @@ class DeploymentService:
             found = writable_server(principal, server)
             config = check_config(replace(found.config, deploys=policy))
             store.set_config(found.id, config_as_dict(config))
-            record_write(principal, "server.deploy_policy", found, as_dict(policy))
+            record_write(
+                principal,
+                "server.deploy_policy",
+                found,
+                before=found.config,
+                after=config,
+            )
             return config.deploys
 
         return await self._database.run(write)
@@ -250,9 +256,18 @@ class DeploymentService:
 
         def write() -> DeployLock | None:
             found = writable_server(principal, server, Action.DEPLOY)
+            before = lock_store.of(found.id)
             lock_store.put(found.id, reason=reason, locked_by=principal.name)
-            record_write(principal, "server.lock_deploys", found, {"reason": reason})
-            return lock_store.of(found.id)
+            after = lock_store.of(found.id)
+            record_write(
+                principal,
+                "server.lock_deploys",
+                found,
+                {"reason": reason},
+                before=_told(before),
+                after=_told(after),
+            )
+            return after
 
         lock = await self._database.run(write)
         assert lock is not None  # noqa: S101 - written in the same transaction
@@ -263,8 +278,15 @@ class DeploymentService:
 
         def write() -> None:
             found = writable_server(principal, server, Action.DEPLOY)
+            before = lock_store.of(found.id)
             if lock_store.remove(found.id):
-                record_write(principal, "server.unlock_deploys", found)
+                record_write(
+                    principal,
+                    "server.unlock_deploys",
+                    found,
+                    before=_told(before),
+                    after=_told(None),
+                )
 
         await self._database.run(write)
 
@@ -332,6 +354,15 @@ def _require_retained(server: Server, target: Deployment) -> None:
             f"Deployment {target.number} cannot be gone back to.",
             hint=f"The last {server.config.deploys.retain} that were live are retained (deploys.retain).",
         )
+
+
+def _told(lock: DeployLock | None) -> dict[str, Any]:
+    """Return a lock, or that there is none, for the trail."""
+    return {
+        "is_locked": lock is not None,
+        "locked_by": lock.locked_by if lock else None,
+        "reason": lock.reason if lock else None,
+    }
 
 
 def _document(deployment: Deployment | None) -> dict[str, Any]:

@@ -16,6 +16,7 @@ from appliance.sources.model import Source
 from appliance.sources.reach import names_private
 from appliance.sources.resolving import PublicResolver
 from appliance.sources.server_json import read_entry
+from appliance.sources.strangers import bounded
 from appliance.sources.urls import checked_url
 
 MAX_ENTRY_BYTES = 1024 * 1024
@@ -53,25 +54,20 @@ async def fetch_entry(url: str, *, allow_private: bool) -> Entry:
                     f"The registry answered {response.status} at {url}.",
                     hint="Give the address of one server's version.",
                 )
-            body = await _bounded(response)
+            body = await bounded(
+                response,
+                MAX_ENTRY_BYTES,
+                EntryUnreachableError(
+                    "The registry's answer is larger than 1 MiB.",
+                    hint="Give the address of one server's version.",
+                ),
+            )
     except (aiohttp.ClientError, OSError, TimeoutError) as error:
         raise EntryUnreachableError(
             f"The registry could not be reached at {url}: {str(error) or 'it took too long'}.",
             hint="Check the address, or give the document itself.",
         ) from error
     return await asyncio.to_thread(parse_entry, body)
-
-
-async def _bounded(response: aiohttp.ClientResponse) -> bytes:
-    found = bytearray()
-    async for chunk in response.content.iter_any():
-        found += chunk
-        if len(found) > MAX_ENTRY_BYTES:
-            raise EntryUnreachableError(
-                "The registry's answer is larger than 1 MiB.",
-                hint="Give the address of one server's version.",
-            )
-    return bytes(found)
 
 
 @dataclass(frozen=True)

@@ -122,3 +122,15 @@ class NotRetainedError(ConflictError):
     """There is nothing left of the deployment that could be gone back to."""
 
     code = "deployment_not_retained"
+
+
+class BuildMinutesReachedError(ConflictError):
+    """The build minutes of this month are used up."""
+
+    code = "build_minutes_reached"
+
+
+class DiskQuotaReachedError(ConflictError):
+    """What belongs to an owner takes as much of the disk as it may."""
+
+    code = "disk_quota_reached"

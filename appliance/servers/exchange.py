@@ -6,72 +6,21 @@ from typing import Any
 import aiohttp
 import orjson
 
-from appliance.core.errors import FailedError, UnavailableError
+from appliance.servers.mcp_answers import (
+    GOOD,
+    McpCallError,
+    McpUnavailableError,
+    NonsenseError,
+    call_error,
+    from_events,
+    from_json,
+)
 
 METHOD_NOT_FOUND = -32601
 REVISION = "2025-11-25"
 MODERN_REVISION = "2026-07-28"
 CLIENT_INFO = {"name": "mcp-host", "version": "1"}
 META = "io.modelcontextprotocol/"
-_UNAVAILABLE = {502, 503, 504}
-_GOOD = range(200, 300)
-#: JSON-RPC codes of errors that the gateway makes itself.
-_GATEWAY_CODES = range(-32059, -32049)
-
-
-#: Of an answer that was no good, so much is kept to be shown.
-MAX_ANSWER = 4096
-
-
-class McpUnavailableError(UnavailableError):
-    """The gateway, or the server behind it, does not answer.
-
-    Args:
-        answer: What came instead, if anything did.
-        gateway_code: The gateway's own word for what is wrong; empty: it did not answer either.
-    """
-
-    code = "mcp_unavailable"
-
-    def __init__(
-        self,
-        detail: str,
-        *,
-        hint: str | None = None,
-        answer: bytes = b"",
-        gateway_code: str = "",
-    ) -> None:
-        """Keep them."""
-        super().__init__(detail, hint=hint)
-        self.answer = answer[:MAX_ANSWER]
-        self.gateway_code = gateway_code
-
-
-class McpCallError(FailedError):
-    """The server answered with an error.
-
-    Args:
-        rpc_code: Of the JSON-RPC error; 0 if the answer was none.
-        answer: The answer itself.
-        gateway_code: The gateway's own word for what is wrong, if it was the gateway that answered.
-    """
-
-    code = "mcp_call_failed"
-
-    def __init__(
-        self,
-        detail: str,
-        *,
-        rpc_code: int = 0,
-        hint: str | None = None,
-        answer: bytes = b"",
-        gateway_code: str = "",
-    ) -> None:
-        """Keep the texts and the code."""
-        super().__init__(detail, hint=hint)
-        self.rpc_code = rpc_code
-        self.answer = answer[:MAX_ANSWER]
-        self.gateway_code = gateway_code
 
 
 class Gateway:
@@ -119,10 +68,6 @@ class Gateway:
             instance_id=instance_id,
             is_traced=is_traced,
         )
-
-
-class NonsenseError(McpCallError):
-    """What the server answered is no answer of the protocol, in whichever era."""
 
 
 class Exchange:
@@ -212,7 +157,7 @@ class Exchange:
         if answer is None:
             raise McpCallError(f"The server answered {method} with nothing.")
         if answer.get("error") is not None:
-            raise _call_error(answer)
+            raise call_error(answer)
         result = answer.get("result")
         if not isinstance(result, dict):
             raise NonsenseError(
@@ -242,11 +187,11 @@ class Exchange:
         ) as response:
             self._check_instance(response)
             self._session_id = response.headers.get("Mcp-Session-Id", self._session_id)
-            if request_id is None and response.status in _GOOD:
+            if request_id is None and response.status in GOOD:
                 return None
             if response.content_type == "text/event-stream":
-                return await _from_events(response, request_id)
-            return _from_json(response.status, await response.read())
+                return await from_events(response, request_id)
+            return from_json(response.status, await response.read())
 
     def _routing_headers(self, message: dict[str, Any]) -> dict[str, str]:
         if self.revision != MODERN_REVISION:
@@ -266,77 +211,6 @@ class Exchange:
             and answered != str(self._instance_id)
         ):
             raise McpUnavailableError("The gateway does not know the new instance yet.")
-
-
-async def _from_events(
-    response: aiohttp.ClientResponse, request_id: int | None
-) -> dict[str, Any]:
-    """Return the message that answers ``request_id``; what else comes on the way is not for us."""
-    data: list[bytes] = []
-    buffer = b""
-    async for chunk in response.content.iter_any():
-        *lines, buffer = (buffer + chunk).split(b"\n")
-        for raw in lines:
-            line = raw.rstrip(b"\r")
-            if line.startswith(b"data:"):
-                data.append(line[5:].strip())
-            elif not line and data:
-                message = _parsed(b"\n".join(data))
-                data.clear()
-                if message.get("id") == request_id and "method" not in message:
-                    return message
-    raise McpUnavailableError("The server's event stream ended without an answer.")
-
-
-def _from_json(status: int, body: bytes) -> dict[str, Any]:
-    message = _parsed(body)
-    error = message.get("error")
-    if status in _UNAVAILABLE:
-        raise McpUnavailableError(
-            _message(error) or f"The gateway answered {status}.",
-            answer=body,
-            gateway_code=_gateway_code(error),
-        )
-    if status not in _GOOD and "error" not in message:
-        raise McpCallError(
-            f"The server answered with HTTP status {status}.", answer=body
-        )
-    if not message:
-        raise NonsenseError(
-            "The server answered with something that is not JSON-RPC.", answer=body
-        )
-    return message
-
-
-def _parsed(body: bytes) -> dict[str, Any]:
-    try:
-        message = orjson.loads(body)
-    except orjson.JSONDecodeError:
-        return {}
-    return message if isinstance(message, dict) else {}
-
-
-def _call_error(answer: dict[str, Any]) -> McpCallError:
-    error = answer["error"]
-    code = error.get("code") if isinstance(error, dict) else None
-    return McpCallError(
-        _message(error) or "The server answered with an error that says nothing.",
-        rpc_code=code if isinstance(code, int) else 0,
-        answer=orjson.dumps(answer),
-        gateway_code=_gateway_code(error),
-    )
-
-
-def _gateway_code(error: object) -> str:
-    if not isinstance(error, dict) or error.get("code") not in _GATEWAY_CODES:
-        return ""
-    data = error.get("data")
-    code = data.get("code") if isinstance(data, dict) else None
-    return code if isinstance(code, str) else ""
-
-
-def _message(error: object) -> str:
-    return str(error.get("message", "")) if isinstance(error, dict) else ""
 
 
 def _modern_meta() -> dict[str, Any]:

@@ -1,6 +1,12 @@
 """From a deployment to what an executor is asked to run. Pure."""
 
-from appliance.runtimes.model import Instance, InstanceSpec, Limits, Transport
+from appliance.runtimes.model import (
+    SERVE,
+    Instance,
+    InstanceSpec,
+    Limits,
+    Transport,
+)
 from appliance.servers.model import Deployment, InstanceRecord, Server, ServerConfig
 from appliance.sources.model import RemoteSource
 
@@ -18,7 +24,13 @@ def transport_of(deployment: Deployment) -> Transport:
     return Transport(deployment.resolved.get("transport", Transport.STDIO))
 
 
-def instance_spec(server: Server, deployment: Deployment) -> InstanceSpec:
+def instance_spec(
+    server: Server,
+    deployment: Deployment,
+    *,
+    purpose: str = SERVE,
+    decision_id: int | None = None,
+) -> InstanceSpec:
     """Return the one instance of ``deployment``."""
     config = deployment.config
     return InstanceSpec(
@@ -33,6 +45,8 @@ def instance_spec(server: Server, deployment: Deployment) -> InstanceSpec:
         environment=dict(config.environment),
         limits=Limits(cpus=config.cpu_limit, memory_bytes=config.memory_limit_bytes),
         isolation=config.isolation,
+        purpose=purpose,
+        decision_id=decision_id,
     )
 
 
@@ -52,10 +66,18 @@ def record_of(
         container_id=instance.container_id,
         transport=transport_of(deployment),
         address=instance.address,
+        purpose=instance.purpose,
+        decision_id=instance.decision_id,
     )
 
 
-def remote_record(server: Server, deployment: Deployment) -> InstanceRecord:
+def remote_record(
+    server: Server,
+    deployment: Deployment,
+    *,
+    purpose: str = SERVE,
+    decision_id: int | None = None,
+) -> InstanceRecord:
     """Return what the gateway is told of a server that somebody else runs.
 
     Raises:
@@ -70,4 +92,6 @@ def remote_record(server: Server, deployment: Deployment) -> InstanceRecord:
         container_id="",
         transport=transport_of(deployment),
         address=deployment.source.url,
+        purpose=purpose,
+        decision_id=decision_id,
     )

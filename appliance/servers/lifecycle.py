@@ -7,8 +7,14 @@ server up, carry on after a crash, and clean up what is left over.
 from dataclasses import dataclass
 from datetime import datetime
 
-from appliance.runtimes.model import Instance, InstanceState, Transport
-from appliance.servers import leaving
+from appliance.runtimes.model import (
+    CANDIDATE,
+    SERVE,
+    Instance,
+    InstanceState,
+    Transport,
+)
+from appliance.servers import leaving, wording
 from appliance.servers.crashes import has_given_up, start_again_at
 from appliance.servers.facts import Facts
 from appliance.servers.health.model import HealthState
@@ -20,6 +26,8 @@ from appliance.servers.model import (
 )
 from appliance.sources.model import RemoteSource
 
+#: How a reason begins that says what a server needs of people.
+SIGNIN = "Needs sign-in"
 ENDED_WITH_ENGINE = "It ended while the container engine was away, and starts again."
 
 
@@ -51,7 +59,16 @@ class Build:
 
 @dataclass(frozen=True)
 class Launch:
-    """Start an instance of the deployment and tell the gateway."""
+    """Start an instance of the deployment, if the policy has it launched, and tell the gateway."""
+
+    deployment: Deployment
+    #: ``candidate``: to be evaluated alone, while it is held.
+    purpose: str = SERVE
+
+
+@dataclass(frozen=True)
+class Ask:
+    """Ask the policy whether what runs as a candidate may serve by now."""
 
     deployment: Deployment
 
@@ -122,6 +139,7 @@ Step = (
     | CancelDeployment
     | Build
     | Launch
+    | Ask
     | Record
     | Probe
     | FailDeployment
@@ -154,6 +172,8 @@ def _towards_stopped(facts: Facts) -> Step:
 def _towards_running(facts: Facts) -> Step:
     if gone := leaving.gone(facts):
         return RemoveInstances(gone)
+    if ended := _ended(facts):
+        return RemoveInstances(ended)
     if facts.pending:
         mended = facts.live and _mend(facts, facts.live)
         return mended or _bring_up(facts, facts.pending)
@@ -167,9 +187,67 @@ def _towards_running(facts: Facts) -> Step:
     return Settled(Status.ERROR, reason)
 
 
+def _ended(facts: Facts) -> tuple[str, ...]:
+    """Return the instances that may not go on running."""
+    known: list[Instance | InstanceRecord] = [*facts.instances, *facts.records]
+    found = {
+        item.name
+        for item in known
+        if item.deployment_id in facts.ended and item.purpose == SERVE
+    }
+    return tuple(sorted(found))
+
+
+def _gated(facts: Facts, deployment: Deployment) -> Step | None:
+    """Return what to do with a deployment that is held, or runs as a candidate; ``None``: neither is known of it."""
+    instance, record = _instance(facts, deployment), _record(facts, deployment)
+    known = instance or record
+    is_candidate = known is not None and known.purpose == CANDIDATE
+    held = facts.held_of(deployment)
+    if held is None:
+        if known is None or not is_candidate:
+            return None
+        is_lifted = deployment.id in facts.lifted
+        return RemoveInstances((known.name,)) if is_lifted else Ask(deployment)
+    until = None if held.is_refused else facts.leases.get(deployment.id)
+    is_left_over = instance is not None and instance.state is InstanceState.CREATED
+    if known is not None and (is_left_over or (is_candidate and until is None)):
+        # One that was only created may have been meant to serve.
+        return RemoveInstances((known.name,))
+    if until is not None:
+        if known is None:
+            return Launch(deployment, CANDIDATE)
+        if (
+            instance is not None
+            and instance.state is InstanceState.RUNNING
+            and not _is_recorded(facts, deployment, instance)
+        ):
+            return Record(deployment, instance)
+    return Settled(held.status, held.reason, until)
+
+
 def _bring_up(facts: Facts, pending: Deployment) -> Step:
     if pending.image is None:
         return Build(pending)
+    gated = _gated(facts, pending)
+    if gated is None:
+        return _bring_up_freely(facts, pending)
+    if isinstance(gated, Settled) and facts.live:
+        return _beside(_keep_up(facts, facts.live), gated, pending)
+    return gated
+
+
+def _beside(step: Step, held: Settled, pending: Deployment) -> Step:
+    """Return what is to be done for the one that serves; where that is nothing, what is told of both."""
+    if not isinstance(step, Settled):
+        return step
+    told = wording.held_beside(pending, held.reason)
+    moments = [item for item in (step.look_again, held.look_again) if item]
+    reason = " ".join(filter(None, (step.reason, told)))
+    return Settled(step.status, reason, min(moments, default=None))
+
+
+def _bring_up_freely(facts: Facts, pending: Deployment) -> Step:
     if isinstance(pending.source, RemoteSource):
         record = _record(facts, pending)
         return Probe(pending, record.id) if record else Launch(pending)
@@ -191,11 +269,13 @@ def _mend(facts: Facts, live: Deployment) -> Step | None:
         item.deployment_id == live.id for item in facts.records
     )
     step = _keep_up(facts, live) if is_wanted else None
-    is_mending = isinstance(step, Launch | Record | RecordCrash | RemoveInstances)
+    is_mending = isinstance(step, Launch | Ask | Record | RecordCrash | RemoveInstances)
     return step if is_mending else None
 
 
 def _keep_up(facts: Facts, live: Deployment) -> Step:
+    if gated := _gated(facts, live):
+        return gated
     if isinstance(live.source, RemoteSource):
         return _keep_remote(facts, live)
     instance = _instance(facts, live)
@@ -218,15 +298,20 @@ def _keep_remote(facts: Facts, live: Deployment) -> Step:
 def _keep_answering(facts: Facts, live: Deployment) -> Step:
     server, health = facts.server, facts.health
     again = leaving.look_again(facts)
+    # What was told of a deployment that was held beside it is told anew where it still is.
+    told = wording.without_hold(server.status_reason)
     if health and health.state is HealthState.FAILING:
         return Settled(Status.DEGRADED, health.reason, again)
     if server.status is Status.DEGRADED and health:
         # The checks ask it within one interval; until they have, it stays what it was.
         if health.state is HealthState.READY:
-            return Settled(Status.RUNNING, "", again)
-        return Settled(server.status, server.status_reason, again)
-    if server.status is Status.RUNNING or facts.is_unwell:
-        return Settled(server.status, server.status_reason, again)
+            return Settled(Status.RUNNING, facts.signin, again)
+        return Settled(server.status, told, again)
+    if server.status is Status.RUNNING:
+        is_of_people = not told or told.startswith(SIGNIN)
+        return Settled(server.status, facts.signin if is_of_people else told, again)
+    if facts.is_unwell:
+        return Settled(server.status, told, again)
     return Probe(live, _record_id(facts, live))
 
 

@@ -12,13 +12,8 @@ from typing import Any
 
 import aiohttp
 
-from appliance.servers.exchange import (
-    META,
-    Exchange,
-    Gateway,
-    McpCallError,
-    McpUnavailableError,
-)
+from appliance.servers.exchange import META, Exchange, Gateway
+from appliance.servers.mcp_answers import McpCallError, McpUnavailableError
 
 __all__ = ["Manifest", "McpCallError", "McpClient", "McpUnavailableError"]
 

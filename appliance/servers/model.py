@@ -11,7 +11,7 @@ from pydantic import SecretStr
 from appliance.accounts.access import Kind, Thing
 from appliance.core.egress import EgressPolicy
 from appliance.runtimes.isolation import Isolation
-from appliance.runtimes.model import Limits, Transport
+from appliance.runtimes.model import SERVE, Limits, Transport
 from appliance.servers.deploys.model import Trigger
 from appliance.servers.deploys.policy import DeployPolicy
 from appliance.servers.health.policy import HealthPolicy
@@ -47,7 +47,19 @@ class Status(StrEnum):
     @property
     def is_settled(self) -> bool:
         """Whether nothing more happens until somebody or something outside acts."""
-        return self in {Status.RUNNING, Status.DEGRADED, Status.STOPPED, Status.ERROR}
+        return self in _SETTLED
+
+
+_SETTLED = frozenset(
+    {
+        Status.PENDING_EVALUATION,
+        Status.PENDING_GOVERNANCE,
+        Status.RUNNING,
+        Status.DEGRADED,
+        Status.STOPPED,
+        Status.ERROR,
+    }
+)
 
 
 class DeploymentState(StrEnum):
@@ -215,6 +227,10 @@ class InstanceRecord:
     #: Since when another instance is routed to, and when this one is removed whatever still goes on there.
     leaving_since: datetime | None = None
     leave_by: datetime | None = None
+    #: ``candidate``: of a held deployment, to be evaluated; no client is sent there.
+    purpose: str = SERVE
+    #: By which it was started; ``None``: before there were decisions.
+    decision_id: int | None = None
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ from appliance.runtimes.isolation import Relaxation
 from appliance.servers import store
 from appliance.servers.access import visible_server, writable_server
 from appliance.servers.model import DeploymentState, Server
+from appliance.servers.quotas.standing import require_disk
 from appliance.sources.model import RemoteSource
 
 
@@ -31,6 +32,17 @@ def changed_place(principal: Principal, server: int | str) -> Place:
         ServerDeletedError: It is being deleted.
     """
     return _place(writable_server(principal, server))
+
+
+def filled_place(principal: Principal, server: int | str) -> Place:
+    """Return the place of a server that the principal may change, to which something is brought.
+
+    Raises:
+        DiskQuotaReachedError: Nothing more of its owner's is kept.
+    """
+    found = writable_server(principal, server)
+    require_disk(found.builds_for)
+    return _place(found)
 
 
 def _place(server: Server) -> Place:

@@ -3,7 +3,7 @@
 ``lifecycle.next_step`` decides, ``Steps`` does. Whatever was cut off shows in the next facts.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
 import structlog
@@ -12,19 +12,20 @@ from appliance.core.clock import now
 from appliance.core.errors import UnavailableError
 from appliance.infra.database import Database
 from appliance.runtimes.ports import Executor
-from appliance.servers import lifecycle, store
-from appliance.servers.exchange import McpUnavailableError
-from appliance.servers.facts import Facts
+from appliance.servers import candidate_store, lifecycle, store
+from appliance.servers.facts import Facts, Held
 from appliance.servers.health import store as health_store
 from appliance.servers.health.model import Health
+from appliance.servers.mcp_answers import McpUnavailableError
 from appliance.servers.model import (
     Deployment,
     DeploymentState,
     InstanceRecord,
     Server,
 )
-from appliance.servers.steps import Steps
+from appliance.servers.steps import Done, Steps
 from appliance.servers.traffic import GatewayTraffic
+from appliance.upstreams.service import words as signin_words
 
 log = structlog.get_logger("servers.reconcile")
 
@@ -54,14 +55,14 @@ class Reconciler:
         Raises:
             EngineUnavailableError: The container engine is away; the status says so.
         """
-        is_unwell = False
+        known = _Known()
         while True:
-            facts = await self._facts(server_id, is_unwell=is_unwell)
+            facts = await self._facts(server_id, known)
             if facts is None:
                 return None
             step = lifecycle.next_step(facts)
             log.debug("server.step", server_id=server_id, step=type(step).__name__)
-            is_unwell = not await self._steps.do(facts, step)
+            known.learn(await self._steps.do(facts, step))
             match step:
                 case lifecycle.Settled(look_again=moment):
                     return moment
@@ -70,7 +71,7 @@ class Reconciler:
                 case _:
                     continue
 
-    async def _facts(self, server_id: int, *, is_unwell: bool) -> Facts | None:
+    async def _facts(self, server_id: int, known: "_Known") -> Facts | None:
         rows = await self._database.run(_read, server_id)
         if rows is None:
             return None
@@ -92,9 +93,14 @@ class Reconciler:
             records=rows.records,
             instances=tuple(instances),
             now=now(),
-            is_unwell=is_unwell,
+            is_unwell=known.is_unwell,
             health=rows.health,
             quiet=await self._quiet(rows.records),
+            held=tuple(known.held.values()),
+            lifted=frozenset(known.lifted),
+            ended=rows.gated.ended,
+            leases=rows.gated.leases,
+            signin=rows.signin,
         )
 
     async def _quiet(self, records: tuple[InstanceRecord, ...]) -> frozenset[int]:
@@ -116,6 +122,24 @@ class Reconciler:
         return frozenset(found)
 
 
+@dataclass
+class _Known:
+    """What steps of this run found out, which no row tells."""
+
+    is_unwell: bool = False
+    held: dict[int, Held] = field(default_factory=dict)
+    lifted: set[int] = field(default_factory=set)
+
+    def learn(self, done: Done) -> None:
+        """Add what a step found."""
+        self.is_unwell = done.is_unwell
+        if done.held:
+            self.held[done.held.deployment_id] = done.held
+            self.lifted.discard(done.held.deployment_id)
+        if done.lifted is not None:
+            self.lifted.add(done.lifted)
+
+
 @dataclass(frozen=True)
 class _Rows:
     server: Server
@@ -124,6 +148,8 @@ class _Rows:
     newest: Deployment | None
     records: tuple[InstanceRecord, ...]
     health: Health | None
+    gated: candidate_store.Gated
+    signin: str
 
 
 def _read(server_id: int) -> _Rows | None:
@@ -137,4 +163,6 @@ def _read(server_id: int) -> _Rows | None:
         newest=store.deployment_in(server_id),
         records=store.records(server_id),
         health=health_store.of(server_id),
+        gated=candidate_store.gated(server_id),
+        signin=signin_words(server_id),
     )

@@ -98,6 +98,11 @@ def _enqueue(server_id: int, after_s: float) -> None:
     )
 
 
+def refresh_soon(server_id: int) -> None:
+    """Have a server's manifest read again; inside the caller's transaction."""
+    _enqueue(server_id, DEBOUNCE_S)
+
+
 def _enqueue_named(name: str) -> None:
     server = store.find(name)
     if server is not None:

@@ -17,9 +17,12 @@ from appliance.core.errors import InvalidError
 from appliance.core.ids import key_hash, new_key
 from appliance.core.known_values import in_all
 from appliance.core.secret_names import sorted_out
+from appliance.domains.service import DomainService
 from appliance.infra.database import Database
 from appliance.jobs.queue import cancel_running_in_lane, enqueue
 from appliance.observability.usage import UsageMetric, usage_of
+from appliance.policy import store as policy_store
+from appliance.policy.model import Hold
 from appliance.runtimes.isolation import Isolation
 from appliance.runtimes.model import (
     SessionContainer,
@@ -93,6 +96,8 @@ class ServerView:
     live: Deployment | None
     #: Name of the organisation that it belongs to; empty: it is a person's.
     org: str = ""
+    #: Deployments that may not run for now.
+    holds: tuple[Hold, ...] = ()
 
     @property
     def missing_settings(self) -> tuple[str, ...]:
@@ -117,8 +122,10 @@ class ServerService:
         keeper: SourceKeeper,
         secrets: SecretService,
         gateway_public_url: str,
+        domains: DomainService | None = None,
     ) -> None:
         """Keep the collaborators."""
+        self._domains = domains
         self._secrets = secrets
         self._keeper = keeper
         self._database = database
@@ -456,7 +463,13 @@ class ServerService:
             store.set_key(
                 found.id, key_hash=key_hash(key), key_prefix=key[:KEY_VISIBLE]
             )
-            record_write(principal, "server.rotate_key", found)
+            record_write(
+                principal,
+                "server.rotate_key",
+                found,
+                before={"endpoint_key_prefix": found.endpoint_key_prefix},
+                after={"endpoint_key_prefix": key[:KEY_VISIBLE]},
+            )
 
         await self._database.run(write)
         return key
@@ -512,18 +525,23 @@ class ServerService:
         return self._views([server])[0]
 
     def _views(self, servers: Sequence[Server]) -> "list[ServerView]":
-        """Return all views with three queries, however many servers there are."""
+        """Return all views with five queries, however many servers there are."""
         ids = [server.id for server in servers]
         newest = store.deployments_in(ids)
         live = store.deployments_in(ids, DeploymentState.LIVE)
+        holds = policy_store.holds_of(ids)
         orgs = org_names({server.org_id for server in servers if server.org_id})
+        names = [server.name for server in servers]
+        urls = self._domains.urls_of(names) if self._domains else {}
         return [
             ServerView(
                 server=server,
-                endpoint=f"{self._gateway_public_url}/servers/{server.name}/mcp",
+                endpoint=urls.get(server.name)
+                or f"{self._gateway_public_url}/servers/{server.name}/mcp",
                 newest=newest.get(server.id),
                 live=live.get(server.id),
                 org=orgs.get(server.org_id or 0, ""),
+                holds=tuple(holds.get(server.id, ())),
             )
             for server in servers
         ]

@@ -13,6 +13,7 @@ from appliance.servers.access import record_write, visible_server, writable_serv
 from appliance.servers.deploys.model import Trigger
 from appliance.servers.errors import NoArchiveError, NoCredentialError
 from appliance.servers.model import DesiredState, Server, Status
+from appliance.servers.quotas.standing import require_disk
 from appliance.servers.service import (
     RECONCILE,
     ServerService,
@@ -44,8 +45,10 @@ class ServerSources:
         Raises:
             InvalidError: It is no archive, or too large.
             UploadQuotaError: The principal brought too much already.
+            DiskQuotaReachedError: Nothing more of theirs is kept.
         """
         owner_id = require_may_create(principal)
+        await self._database.run(require_disk, owner_id)
         return await self._keeper.uploads.receive(owner_id, filename, chunks)
 
     async def replace_archive(
@@ -62,6 +65,7 @@ class ServerSources:
             InvalidError: It is no archive, or too large.
         """
         found = await self._database.run(_made_of_archive, principal, server)
+        await self._database.run(require_disk, found.builds_for)
         brought = await self._keeper.uploads.receive(found.owner_id, filename, chunks)
 
         def write() -> None:

@@ -3,8 +3,8 @@
 import asyncio
 import itertools
 import time
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import structlog
 
@@ -13,10 +13,10 @@ from appliance.builds.service import BuildService
 from appliance.core.clock import now
 from appliance.core.errors import DomainError, UnavailableError
 from appliance.infra.database import Database
-from appliance.integrations.store import environment as service_variables
 from appliance.observability.usage import record_usage
+from appliance.policy.model import Purpose
 from appliance.runtimes.errors import BoxFullError
-from appliance.runtimes.model import Instance, InstanceState, LogLine
+from appliance.runtimes.model import InstanceState, LogLine
 from appliance.runtimes.ports import Executor
 from appliance.secrets.service import SecretService
 from appliance.servers import (
@@ -25,25 +25,29 @@ from appliance.servers import (
     lifecycle,
     second_attempt,
     store,
+    vm_store,
     wording,
 )
 from appliance.servers.deploys.model import Trigger
 from appliance.servers.egress import denials
 from appliance.servers.egress import store as egress_store
-from appliance.servers.facts import Facts
+from appliance.servers.facts import Facts, Held
+from appliance.servers.gate import Gate, Ruling
 from appliance.servers.instances import (
     instance_spec,
-    record_of,
-    remote_record,
     transport_of,
 )
+from appliance.servers.launching import Launcher, forget, forget_all, held, reuse
 from appliance.servers.lifecycle import Step
 from appliance.servers.mcp import Manifest, McpClient, McpUnavailableError
 from appliance.servers.missing_settings import missing_settings
 from appliance.servers.model import Deployment, DeploymentState, Server, Status
 from appliance.servers.readiness import CandidateCheck
+from appliance.servers.refusals import Signins, refusal_of
+from appliance.servers.versions import tell_live
 from appliance.servers.watching import watch
 from appliance.sources.model import PackageSource, RemoteSource
+from appliance.upstreams.service import words as signin_words
 
 log = structlog.get_logger("servers.steps")
 
@@ -62,6 +66,21 @@ RECHECK_S = 5.0
 TAIL_LINES = 200
 
 
+@dataclass(frozen=True)
+class Done:
+    """What a step found out that no row tells."""
+
+    #: Whether a live server was asked and did not answer.
+    is_unwell: bool = False
+    #: The deployment that may not be launched.
+    held: Held | None = None
+    #: Number of a deployment that runs as a candidate and may serve by now.
+    lifted: int | None = None
+
+
+NOTHING = Done()
+
+
 class Steps:
     """Does what ``lifecycle.next_step`` decided.
 
@@ -76,21 +95,25 @@ class Steps:
         builds: BuildService,
         mcp: McpClient,
         *,
+        gate: Gate,
         secrets: SecretService,
         readiness: CandidateCheck | None = None,
+        signins: Signins | None = None,
         start_timeout_s: float,
     ) -> None:
         """Keep the collaborators."""
         self._readiness = readiness
+        self._signins = signins
         self._secrets = secrets
+        self._launcher = Launcher(database, executor, gate, secrets)
         self._database = database
         self._executor = executor
         self._builds = builds
         self._mcp = mcp
         self._start_timeout_s = start_timeout_s
 
-    async def do(self, facts: Facts, step: Step) -> bool:  # noqa: C901, PLR0912 - one line a step
-        """Do ``step``; return ``False`` if a live server was asked and did not answer."""
+    async def do(self, facts: Facts, step: Step) -> Done:  # noqa: C901, PLR0912, PLR0915 - one line a step
+        """Do ``step``; return what it found out."""
         server = facts.server
         match step:
             case lifecycle.Destroy():
@@ -103,12 +126,15 @@ class Steps:
                 await self._cancel(deployment)
             case lifecycle.Build(deployment):
                 await self._build(facts, deployment)
-            case lifecycle.Launch(deployment):
-                await self._launch(facts, deployment)
+            case lifecycle.Launch(deployment, purpose):
+                return await self._launch(facts, deployment, Purpose(purpose))
+            case lifecycle.Ask(deployment):
+                return await self._ask(facts, deployment)
             case lifecycle.Record(deployment, instance):
-                await self._record(server, deployment, instance)
+                await self._launcher.record(server, deployment, instance)
             case lifecycle.Probe(deployment, record_id):
-                return await self._probe(facts, deployment, record_id)
+                answered = await self._probe(facts, deployment, record_id)
+                return Done(is_unwell=not answered)
             case lifecycle.FailDeployment(deployment, instance):
                 lines = await self._printed(deployment, instance.name)
                 why = wording.ended(instance, lines)
@@ -121,7 +147,7 @@ class Steps:
                 await self._status(server.id, status, reason)
             case lifecycle.WaitUntil(_, reason):
                 await self._status(server.id, Status.STARTING, reason)
-        return True
+        return NOTHING
 
     async def _status(self, server_id: int, status: Status, reason: str = "") -> None:
         await self._database.run(store.set_status, server_id, status, reason)
@@ -134,7 +160,9 @@ class Steps:
 
     async def _stop(self, server: Server, names: tuple[str, ...]) -> None:
         await self._status(server.id, Status.STOPPING)
-        await self._database.run(store.forget_instances, server.id)
+        await self._database.run(
+            forget_all, server.id, names, "The server was stopped."
+        )
         await self._remove_gently(names)
         await self._database.run(record_usage, server.id, "stop", {})
 
@@ -143,7 +171,7 @@ class Steps:
     ) -> None:
         if reason:
             await self._status(server.id, Status.STARTING, reason)
-        await self._database.run(store.forget_instances, server.id, names)
+        await self._database.run(forget, server.id, names, reason)
         await self._remove_gently(names)
 
     async def _remove_gently(self, names: tuple[str, ...]) -> None:
@@ -166,6 +194,13 @@ class Steps:
 
     async def _build(self, facts: Facts, deployment: Deployment) -> None:
         server = facts.server
+        ruling = await self._launcher.gate.rule(server, deployment, Purpose.BUILD)
+        if ruling.is_refused:
+            await self._fail(facts, deployment, ruling.told)
+            return
+        if ruling.decision.reuses is not None:
+            await self._database.run(reuse, deployment, ruling.decision.reuses)
+            return
         serving = wording.still_serving(facts.live if facts.instances else None)
         request = BuildRequest(
             deployment.id,
@@ -196,7 +231,63 @@ class Steps:
             store.set_built, deployment.id, image=built.image, resolved=resolved
         )
 
-    async def _launch(self, facts: Facts, deployment: Deployment) -> None:
+    async def _ask(self, facts: Facts, deployment: Deployment) -> Done:
+        """Ask whether a candidate may serve by now; if so, it makes room for an instance that is launched for that."""
+        ruling = await self._launcher.still_held(facts.server, deployment)
+        if ruling is None:
+            return Done(lifted=deployment.id)
+        return Done(held=held(deployment, ruling))
+
+    async def _launch(
+        self, facts: Facts, deployment: Deployment, purpose: Purpose
+    ) -> Done:
+        """Start an instance if the policy, asked this moment, has it started."""
+        ruling = await self._launcher.gate.rule(facts.server, deployment, purpose)
+        if ruling.launches:
+            return await self._start(facts, deployment, ruling)
+        log.info(
+            "server.launch_held",
+            server_id=facts.server.id,
+            deployment_id=deployment.id,
+            verdict=ruling.decision.verdict.value,
+            notes=ruling.decision.notes,
+        )
+        if ruling.is_refused and deployment.state is DeploymentState.PENDING:
+            await self._fail(facts, deployment, ruling.told)
+        return Done(held=held(deployment, ruling))
+
+    async def _start(
+        self, facts: Facts, deployment: Deployment, ruling: Ruling
+    ) -> Done:
+        if ruling.facts.purpose is Purpose.CANDIDATE:
+            return await self._start_candidate(facts, deployment, ruling)
+        await self._start_to_serve(facts, deployment, ruling)
+        return NOTHING
+
+    async def _start_candidate(
+        self, facts: Facts, deployment: Deployment, ruling: Ruling
+    ) -> Done:
+        """Start an instance that no client is sent to; what becomes of it says nothing of the server's own state."""
+        server = facts.server
+        try:
+            if isinstance(deployment.source, RemoteSource):
+                await self._launcher.record_remote(server, deployment, ruling)
+                return NOTHING
+            instance = await self._launcher.start(server, deployment, ruling)
+        except UnavailableError:
+            raise
+        except DomainError as error:
+            if deployment.state is DeploymentState.PENDING:
+                await self._fail(facts, deployment, error.reason)
+            why = facts.held_of(deployment) or held(deployment, ruling)
+            reason = f"{why.reason} As a candidate it did not start: {error.reason}"
+            return Done(held=replace(why, reason=reason, is_refused=True))
+        await self._launcher.record(server, deployment, instance)
+        return NOTHING
+
+    async def _start_to_serve(
+        self, facts: Facts, deployment: Deployment, ruling: Ruling
+    ) -> None:
         server = facts.server
         is_told = bool(server.crashes) or wording.names_failed_deployment(
             server.status_reason
@@ -204,23 +295,10 @@ class Steps:
         told = server.status_reason if is_told else ""
         await self._status(server.id, Status.STARTING, told)
         if isinstance(deployment.source, RemoteSource):
-            record = remote_record(server, deployment)
-            await self._database.run(
-                store.record_instance,
-                server.id,
-                record,
-                started_at=now(),
-                is_routed=deployment.state is DeploymentState.LIVE,
-            )
+            await self._launcher.record_remote(server, deployment, ruling)
             return
         try:
-            spec = instance_spec(server, deployment)
-            values = await self._secrets.of_instance(server.id)
-            plain = await self._database.run(_open_ways, server.id)
-            environment = {**plain, **spec.environment}
-            instance = await self._executor.start(
-                replace(spec, secrets=values, environment=environment)
-            )
+            instance = await self._launcher.start(server, deployment, ruling)
         except UnavailableError as error:
             if deployment.state is DeploymentState.PENDING and isinstance(
                 error, BoxFullError
@@ -241,19 +319,7 @@ class Steps:
         await self._database.run(
             record_usage, server.id, event, {"deployment": deployment.number}
         )
-        await self._record(server, deployment, instance)
-
-    async def _record(
-        self, server: Server, deployment: Deployment, instance: Instance
-    ) -> None:
-        record = record_of(deployment, instance, executor=self._executor.name)
-        await self._database.run(
-            store.record_instance,
-            server.id,
-            record,
-            started_at=instance.started_at,
-            is_routed=deployment.state is DeploymentState.LIVE,
-        )
+        await self._launcher.record(server, deployment, instance)
 
     async def _fail_start(
         self,
@@ -331,6 +397,9 @@ class Steps:
                     server, deployment, record_id, left_s if is_starting else None
                 )
             except DomainError as error:
+                if await self._wants_signin(server, deployment, error):
+                    await self._database.run(_open_to_people, server, deployment)
+                    return True
                 if await self._has_ended(server, deployment):
                     return True
                 if time.monotonic() > deadline:
@@ -380,6 +449,17 @@ class Steps:
             # The probe's own patience is longer than what is left of the start's.
             raise McpUnavailableError(f"{server.name} did not answer.") from error
         return manifest
+
+    async def _wants_signin(
+        self, server: Server, deployment: Deployment, error: DomainError
+    ) -> bool:
+        """Return whether a remote server said nothing but that people are to sign in there: then it is well."""
+        said = refusal_of(error)
+        if said is None or not isinstance(deployment.source, RemoteSource):
+            return False
+        if said.is_known or self._signins is None:
+            return said.is_known
+        return await self._signins.recognise(server.id, said.challenge)
 
     async def _digests(
         self, server: Server, deployment: Deployment
@@ -432,6 +512,7 @@ class Steps:
 
         def write() -> None:
             store.record_crash(server, crashes=count, instance_name=name)
+            vm_store.ended(server.id, [name], "ended", what)
             store.set_status(
                 server.id, Status.ERROR if gave_up else Status.STARTING, reason
             )
@@ -453,6 +534,7 @@ def _go_live(
     )
     if went_live:
         watch(server, deployment)
+        tell_live(server, deployment)
     elif deployment.state is not DeploymentState.LIVE:
         return
     if digests:
@@ -463,11 +545,14 @@ def _go_live(
     store.set_status(server.id, Status.RUNNING, reason)
 
 
-def _open_ways(server_id: int) -> Mapping[str, str]:
-    """Let a server reach all that it is to reach by now, and return the variables that tell it of its services."""
-    # Secrets that were added since may name what it needs to reach.
-    egress_store.refresh(server_id)
-    return service_variables(server_id)
+def _open_to_people(server: Server, deployment: Deployment) -> None:
+    """Let people in who sign in; what the server offers is known once somebody has."""
+    if store.promote(deployment, None, drain_s=server.config.deploys.drain_s):
+        watch(server, deployment)
+        tell_live(server, deployment)
+    elif deployment.state is not DeploymentState.LIVE:
+        return
+    store.set_status(server.id, Status.RUNNING, signin_words(server.id))
 
 
 def _destroy_rows(server: Server) -> None:

@@ -14,7 +14,8 @@ from appliance.artifacts.records import default_type
 from appliance.core.clock import now
 from appliance.infra.database import proxy
 from appliance.observability.events import publish_in_transaction
-from appliance.runtimes.model import Transport
+from appliance.policy import store as policy_store
+from appliance.runtimes.model import CANDIDATE, Transport
 from appliance.servers import manifest_store
 from appliance.servers.config import config_as_dict, config_from_dict
 from appliance.servers.deploys.lock_store import require_unlocked
@@ -33,8 +34,9 @@ from appliance.servers.model import (
     ServerConfig,
     Status,
 )
+from appliance.servers.quotas.standing import require_build
 from appliance.servers.tables import DeploymentRow, InstanceRow, ServerRow
-from appliance.sources.model import Source
+from appliance.sources.model import RemoteSource, Source
 from appliance.sources.spec import as_dict as source_as_dict
 from appliance.sources.spec import from_dict as source_from_dict
 
@@ -103,6 +105,18 @@ def find_by_id(server_id: int) -> Server | None:
     """Return the server of this id, if there still is one."""
     row = ServerRow.get_or_none(ServerRow.id == server_id)
     return _server(row) if row else None
+
+
+def visible_ids(sight: Sight) -> list[int]:
+    """Return the numbers of the servers that ``sight`` shows."""
+    rows = sights.shown(
+        ServerRow.select(ServerRow.id),
+        sight,
+        owner=ServerRow.owner_id,
+        org=ServerRow.org_id,
+        server=ServerRow.id,
+    )
+    return [row.id for row in rows]
 
 
 def find(name: str) -> Server | None:
@@ -308,9 +322,13 @@ def add_deployment(  # noqa: PLR0913 - each says something of its own
 
     Raises:
         DeployLockedError: The server is locked, and ``trigger`` is one that locks refuse.
+        BuildMinutesReachedError: Something would be built, and this month's minutes of the owner's are used up.
+        DiskQuotaReachedError: Something would be built, and nothing more of the owner's is kept.
     """
     if trigger.is_lockable:
         require_unlocked(server.id, server.name)
+    if like is None and trigger.is_asked_for and not isinstance(server.source, RemoteSource):  # fmt: skip
+        require_build(server.builds_for)
     cancel_pending(server.id, "A newer deployment was asked for.")
     number = (
         DeploymentRow.select(fn.MAX(DeploymentRow.number))
@@ -400,6 +418,15 @@ def get_deployment(deployment_id: int) -> Deployment:
     return deployment_of(row)
 
 
+def failed_servers() -> dict[int, tuple[str, str]]:
+    """Return the servers that should run and are given up: number to name and reason."""
+    wanted = ServerRow.desired_state == DesiredState.RUNNING.value
+    failed = ServerRow.status == Status.ERROR.value
+    columns = (ServerRow.id, ServerRow.name, ServerRow.status_reason)
+    found: Any = ServerRow.select(*columns).where(wanted & failed).tuples()
+    return {number: (name, reason) for number, name, reason in found}
+
+
 def deployments_referred() -> list[int]:
     """Return the deployments whose images must stay: pending, live, what can be gone back to, and what shares their images."""
     found: Any = DeploymentRow.raw(_REFERRED, DeployPolicy().retain).tuples()
@@ -465,6 +492,8 @@ def records(server_id: int) -> tuple[InstanceRecord, ...]:
             id=row.id,
             leaving_since=row.leaving_since,
             leave_by=row.leave_by,
+            purpose=row.purpose,
+            decision_id=row.decision_id,
         )
         for row in rows
     )
@@ -560,9 +589,15 @@ def _since(status: Status) -> Any:
     )
 
 
-def set_built(deployment_id: int, *, image: str, resolved: Mapping[str, Any]) -> None:
-    """Write what the build made."""
-    DeploymentRow.update(image=image, resolved=dict(resolved)).where(
+def set_built(
+    deployment_id: int,
+    *,
+    image: str,
+    resolved: Mapping[str, Any],
+    made_of: int | None = None,
+) -> None:
+    """Write what the build made, or, with ``made_of``, whose image is taken instead of a build."""
+    DeploymentRow.update(image=image, resolved=dict(resolved), made_of=made_of).where(
         DeploymentRow.id == deployment_id
     ).execute()
 
@@ -598,6 +633,8 @@ def record_instance(
         "started_at": started_at,
         "leaving_since": None,
         "leave_by": None,
+        "purpose": record.purpose,
+        "decision_id": record.decision_id,
     }
     InstanceRow.insert(
         server_id=server_id,
@@ -607,10 +644,16 @@ def record_instance(
     ).on_conflict(conflict_target=[InstanceRow.deployment_id], update=values).execute()
     if is_routed:
         route_to(server_id, record.deployment_id)
+    elif record.purpose == CANDIDATE:
+        # No client is sent to what is only looked at, though it be the version that was live.
+        ServerRow.update(deployment_id=None).where(
+            ServerRow.id == server_id, ServerRow.deployment_id == record.deployment_id
+        ).execute()
 
 
 def forget_deployments(deployment_ids: Collection[int]) -> None:
-    """Take the instances of these deployments away from the gateway."""
+    """Take the instances of these deployments away from the gateway; nobody waits any more for what is held of them."""
+    policy_store.release(deployment_ids)
     InstanceRow.delete().where(
         InstanceRow.deployment_id.in_(list(deployment_ids))
     ).execute()
@@ -626,7 +669,7 @@ def forget_instances(server_id: int, names: tuple[str, ...] | None = None) -> No
 
 def promote(
     deployment: Deployment,
-    manifest: Mapping[str, Any],
+    manifest: Mapping[str, Any] | None,
     *,
     drain_s: float = DeployPolicy.drain_s,
 ) -> bool:
@@ -636,7 +679,7 @@ def promote(
 
     Args:
         deployment: The new one.
-        manifest: What it said of itself.
+        manifest: What it said of itself; ``None``: nobody could ask it yet, because it wants people to sign in.
         drain_s: Seconds that calls at the old one have to end.
 
     Returns:
@@ -668,6 +711,7 @@ def promote(
             .execute()
         )
         leave([row.id for row in superseded], drain_s)
+        policy_store.release([row.id for row in superseded])
         route_to(deployment.server_id, deployment.id)
         # Whatever crashed before was another version.
         ServerRow.update(crashes=0, last_crash_at=None).where(
@@ -676,7 +720,8 @@ def promote(
         publish_in_transaction(
             "server.deployment", deployment.server_id, {"number": deployment.number}
         )
-    if went_live or deployment.state is DeploymentState.LIVE:
+    is_live = went_live or deployment.state is DeploymentState.LIVE
+    if is_live and manifest is not None:
         manifest_store.keep(deployment.id, manifest)
     return went_live
 
@@ -715,12 +760,24 @@ def fail_deployment(
     )
     forget_deployments([deployment.id])
     live = deployment_in(deployment.server_id, DeploymentState.LIVE)
-    route_to(deployment.server_id, live.id if live else None)
+    route_to(deployment.server_id, live.id if live and _may_serve(live) else None)
     if closed:
         publish_in_transaction(
             "server.deployment", deployment.server_id, {"number": deployment.number}
         )
     return bool(closed)
+
+
+def _may_serve(deployment: Deployment) -> bool:
+    """Tell whether clients may be sent to what runs of a deployment, if anything does."""
+    return (
+        not InstanceRow.select()
+        .where(
+            InstanceRow.deployment_id == deployment.id,
+            InstanceRow.purpose == CANDIDATE,
+        )
+        .exists()
+    )
 
 
 def record_crash(server: Server, *, crashes: int, instance_name: str) -> None:

@@ -97,9 +97,61 @@ class InstanceRow(Table):
     created_at = DateTimeTZField()
     leaving_since = DateTimeTZField(null=True)
     leave_by = DateTimeTZField(null=True)
+    purpose = TextField()
+    decision_id = BigIntegerField(null=True)
 
     class Meta:
         table_name = "instances"
+
+
+class CandidateLeaseRow(Table):
+    """Who wants an instance of a held deployment, and for how long (migration 0044)."""
+
+    id = BigAutoField()
+    deployment_id = BigIntegerField()
+    server_id = BigIntegerField()
+    holder = TextField()
+    until = DateTimeTZField()
+    created_at = DateTimeTZField()
+
+    class Meta:
+        table_name = "candidate_leases"
+
+
+class VmInstanceRow(Table):
+    """What one instance was kept apart by (migration 0045)."""
+
+    id = BigAutoField()
+    server_id = BigIntegerField()
+    deployment_id = BigIntegerField()
+    decision_id = BigIntegerField(null=True)
+    purpose = TextField()
+    executor = TextField()
+    name = TextField()
+    container_id = TextField()
+    isolation_tier = TextField()
+    runtime = TextField()
+    image_id = TextField()
+    attestation_status = TextField()
+    attestation_detail = TextField()
+    started_at = DateTimeTZField()
+    ended_at = DateTimeTZField(null=True)
+
+    class Meta:
+        table_name = "runtime_vm_instances"
+
+
+class VmEventRow(Table):
+    """Something that became of it (migration 0045)."""
+
+    id = BigAutoField()
+    vm_instance_id = BigIntegerField()
+    at = DateTimeTZField()
+    event = TextField()
+    detail = TextField()
+
+    class Meta:
+        table_name = "runtime_vm_events"
 
 
 class DeployLockRow(Table):

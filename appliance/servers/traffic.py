@@ -6,7 +6,8 @@ from typing import Any
 
 import aiohttp
 
-from appliance.servers.exchange import Gateway, McpUnavailableError
+from appliance.servers.exchange import Gateway
+from appliance.servers.mcp_answers import McpUnavailableError
 
 ASK_WITHIN_S = 5.0
 

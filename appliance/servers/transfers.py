@@ -10,6 +10,7 @@ from appliance.accounts.orgs.ownership import (
     require_room,
 )
 from appliance.artifacts import store as artifacts
+from appliance.evaluations import store as evaluations
 from appliance.infra.database import Database
 from appliance.observability.events import publish_in_transaction
 from appliance.servers import store
@@ -59,6 +60,7 @@ class ServerTransfers:
             owner_id = after.user_id if after.org_id is None else found.owner_id
             store.give(found.id, owner_id=owner_id, org_id=after.org_id)
             artifacts.give(found.id, owner_id=owner_id, org_id=after.org_id)
+            evaluations.give(found.id, owner_id=owner_id, org_id=after.org_id)
             publish_in_transaction("server.transferred", found.id)
             record_transfer(
                 principal,

@@ -1,5 +1,6 @@
 """What people read about a server: reasons that say what happened, the last output, and what to do next. Pure."""
 
+import re
 from collections.abc import Sequence
 from datetime import timedelta
 
@@ -13,6 +14,7 @@ MAX_LINES = 5
 #: 128 + SIGKILL. The engine does not always notice that the kernel did it for want of memory.
 KILLED = 137
 _FAILED = "Deployment "
+_HELD = re.compile(r"\s*Deployment \d+ is held: .*\Z", re.DOTALL)
 
 
 def still_serving(live: Deployment | None) -> str:
@@ -33,6 +35,16 @@ def taken_back(failed: Deployment, why: str) -> str:
 def names_failed_deployment(reason: str) -> bool:
     """Return whether ``reason`` tells of a failed deployment beside a live one; such a reason outlives a restart."""
     return reason.startswith(_FAILED) and " failed: " in reason
+
+
+def held_beside(held: Deployment, reason: str) -> str:
+    """Return what is told of a deployment that is held while an older one serves."""
+    return f"Deployment {held.number} is held: {reason}"
+
+
+def without_hold(reason: str) -> str:
+    """Return a reason without what ``held_beside`` added to it."""
+    return _HELD.sub("", reason)
 
 
 def runs_another(deployment: Deployment, wanted: str, running: str) -> str:

@@ -25,6 +25,7 @@ from appliance.secrets.errors import VaultAwayError
 from appliance.secrets.model import VaultPlace
 from appliance.secrets.service import SecretService
 from appliance.servers import crashes, lifecycle, store, tasks
+from appliance.servers.gate import Gate
 from appliance.servers.health import store as health_store
 from appliance.servers.health.model import HealthState
 from appliance.servers.health.tables import HealthRow
@@ -82,6 +83,7 @@ class Box:
             self.executor,
             cast("BuildService", self.builds),
             cast("McpClient", self.mcp),
+            gate=Gate(database, [self.executor]),
             secrets=self.secrets,
             start_timeout_s=0.2,
         )

@@ -10,12 +10,17 @@ from appliance.core.errors import UnavailableError
 from appliance.runtimes.model import Instance, InstanceState, LogLine
 from appliance.runtimes.ports import Executor
 from appliance.servers.checks.due import Due
-from appliance.servers.checks.questions import Conversation, NobodyAskedError
+from appliance.servers.checks.questions import (
+    SIGNIN,
+    Conversation,
+    NobodyAskedError,
+)
 from appliance.servers.exchange import Gateway
 from appliance.servers.health.model import HealthState, Liveness, Step, StepResult
 from appliance.servers.health.pace import recent_s
 from appliance.servers.health.traffic import judge
 from appliance.servers.health.verdict import Finding
+from appliance.servers.refusals import UNKNOWN, Signins
 from appliance.servers.wording import MAX_LINE, MAX_LINES
 
 #: Hides a server's own secrets in what it said.
@@ -46,15 +51,22 @@ class Checker:
         gateway: Where it is.
         executor: Tells of processes.
         hide: Takes secrets out of answers; ``None``: by their looks alone.
+        signins: Finds out whether a server that answers 401 is one where people sign in.
     """
 
     def __init__(
-        self, gateway: Gateway, executor: Executor, *, hide: Hide | None = None
+        self,
+        gateway: Gateway,
+        executor: Executor,
+        *,
+        hide: Hide | None = None,
+        signins: Signins | None = None,
     ) -> None:
         """Keep the collaborators."""
         self._gateway = gateway
         self._executor = executor
         self._hide = hide
+        self._signins = signins
 
     async def check(self, due: Due, *, looks_first: bool = False) -> Finding:
         """Ask a server everything, and return what was found; never raises for what a server does.
@@ -105,7 +117,20 @@ class Checker:
         if exchange.answered not in {None, due.instance_id}:
             told = "Another instance answered: it was replaced meanwhile."
             return [Step("open", StepResult.SKIPPED, told)], False
+        if await self._has_begun_to_ask(due, steps):
+            return [Step("open", StepResult.PASSED, SIGNIN)], True
         return steps, True
+
+    async def _has_begun_to_ask(self, due: Due, steps: list[Step]) -> bool:
+        """Return whether a remote server that let everybody in wants people to sign in now."""
+        is_refused = any(step.cause == UNKNOWN for step in steps)
+        # One that is known to fail was looked into before.
+        is_news = due.health.state is not HealthState.FAILING
+        if self._signins is None or not (is_refused and is_news):
+            return False
+        return due.executor == REMOTE and await self._signins.recognise(
+            due.server_id, ""
+        )
 
     async def _liveness_after(self, due: Due, steps: list[Step]) -> Liveness:
         """Return whether the process is there: who has answered is, and of others the executor knows."""

@@ -10,9 +10,11 @@ from typing import Any
 import aiohttp
 import orjson
 
-from appliance.servers.exchange import Exchange, McpCallError, McpUnavailableError
+from appliance.servers.exchange import Exchange
 from appliance.servers.health.model import Step, StepResult
 from appliance.servers.health.policy import HealthPolicy
+from appliance.servers.mcp_answers import McpCallError, McpUnavailableError
+from appliance.servers.refusals import KNOWN
 
 #: Words of the gateway that say something about itself, and nothing about the server.
 _NOT_THE_SERVER = frozenset(
@@ -20,6 +22,8 @@ _NOT_THE_SERVER = frozenset(
 )
 #: In the gateway's refusal of a tool that is held back.
 _HELD = b'"tool_held"'
+#: Of a server that answers 401, as it should.
+SIGNIN = "It asks who calls: it serves those who sign in."
 #: Seconds for saying goodbye to a server that has failed.
 _GOODBYE_S = 2.0
 
@@ -45,6 +49,8 @@ class Conversation:
         self._policy = policy
         self._is_modern = is_modern
         self._opened: dict[str, Any] = {}
+        #: Whether it lets people in who sign in, and the hub is nobody.
+        self._is_for_people = False
 
     async def hold(self) -> list[Step]:
         """Ask until something fails; return every step.
@@ -96,7 +102,13 @@ class Conversation:
 
     async def _open(self) -> str:
         exchange = self._exchange
-        opened = await (exchange.discover() if self._is_modern else exchange.open())
+        try:
+            opened = await (exchange.discover() if self._is_modern else exchange.open())
+        except McpCallError as error:
+            if error.gateway_code != KNOWN:
+                raise
+            self._is_for_people = True
+            return SIGNIN
         self._opened = opened
         asked = "server/discover" if self._is_modern else "initialize"
         info = opened.get("serverInfo")
@@ -105,6 +117,8 @@ class Conversation:
 
     async def _list_tools(self) -> str | None:
         """List the tools; of a server without any, the first of what else it announces."""
+        if self._is_for_people:
+            return None
         announced = self._opened.get("capabilities")
         if not isinstance(announced, dict):
             return "It announces nothing."
@@ -114,7 +128,13 @@ class Conversation:
         return "It announces nothing."
 
     async def _list(self, name: str) -> str:
-        page = await self._exchange.ask(f"{name}/list", {})
+        try:
+            page = await self._exchange.ask(f"{name}/list", {})
+        except McpCallError as error:
+            if error.gateway_code != KNOWN:
+                raise
+            self._is_for_people = True
+            return SIGNIN
         listed = page.get(name)
         if not isinstance(listed, list):
             raise McpCallError(
@@ -125,7 +145,7 @@ class Conversation:
 
     async def _call_canary(self) -> str | None:
         canary = self._policy.canary
-        if canary is None:
+        if canary is None or self._is_for_people:
             return None
         result = await self._exchange.ask(
             "tools/call", {"name": canary.tool, "arguments": canary.arguments}

@@ -30,6 +30,11 @@ class Trigger(StrEnum):
         """Whether a deploy lock refuses it: what the appliance does to mend something is not held up."""
         return self not in {Trigger.SECOND_ATTEMPT, Trigger.AUTOMATIC_ROLLBACK}
 
+    @property
+    def is_asked_for(self) -> bool:
+        """Whether somebody waits for the answer, who is told of a quota at once; the others fail when the build would begin."""
+        return self.is_lockable and self not in {Trigger.WEBHOOK, Trigger.SECRETS}
+
 
 @dataclass(frozen=True)
 class DeployLock:

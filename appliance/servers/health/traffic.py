@@ -27,6 +27,7 @@ _SERVER_CLASSES = frozenset(
         "server_silent",
         "handshake_refused",
         "connection_lost",
+        "upstream_unauthorized",
         "server_stuck",
         "answer_too_long",
         "server_not_running",

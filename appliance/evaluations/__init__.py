@@ -1,0 +1,1 @@
+"""Certifications, and the tests that they come of."""

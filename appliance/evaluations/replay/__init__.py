@@ -1,0 +1,1 @@
+"""Recorded calls, made again of another version, and how its answers differ."""

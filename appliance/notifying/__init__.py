@@ -1,0 +1,1 @@
+"""How people and programs outside are told: e-mail, and signed calls."""

@@ -1,0 +1,1 @@
+"""What may run: facts in, decision out, and every decision kept."""

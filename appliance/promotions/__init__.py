@@ -1,0 +1,1 @@
+"""Tracks, stages and release trains: which digest has come how far."""
