@@ -11,6 +11,7 @@ from appliance.core.ids import derived_key, internal_key, key_hash
 from appliance.core.oauth import SCOPES
 from appliance.infra.connections import connection_arguments
 from appliance.infra.memory_files import MemoryFiles, memory_root
+from appliance.infra.releases import own_command, this_release
 
 if (
     TYPE_CHECKING
@@ -87,15 +88,28 @@ class GatewayConfig:
     domain: str
     #: Where clients reach the gateway, for the addresses in cards and catalogs.
     public_url: str
+    #: Where people reach the hub, to be told to those who have to go there.
+    hub_url: str
     #: SHA-256 of the hub's own key, hex.
     internal_key_hash: str
     #: Signs session ids, hex.
     session_key: str
+    #: Where its sockets live, and where it shows that it is alive; empty: nobody watches.
+    run_dir: str = ""
+    #: Seconds without a sign of life after which one of its processes is ended.
+    watchdog_patience_s: float = 30
     #: Where values lie in memory that must not be shown; empty: nowhere.
     memory_root: str = ""
     #: Whose word about those whom they ask for counts, as the setting says it.
     trusted_proxies: str = ""
     oauth: OAuthConfig = OAuthConfig()
+    #: The version of the program, and the argv that starts the gateway of the release that counts.
+    release: str = ""
+    command: tuple[str, ...] = ()
+    #: Below it, each label is a server's name; empty: there is no such name.
+    base_domain: str = ""
+    #: Where the front door listens, as addresses of domains have it: with its colon; empty: where https is.
+    https_port: str = ""
 
     def to_json(self) -> str:
         """Return the text that ``from_json`` reads."""
@@ -106,6 +120,7 @@ class GatewayConfig:
         """Return the configuration that ``to_json`` wrote."""
         values: dict[str, Any] = json.loads(text)
         values["own_hosts"] = tuple(values["own_hosts"])
+        values["command"] = tuple(values["command"])
         oauth = values["oauth"]
         values["oauth"] = OAuthConfig(**oauth | {"scopes": tuple(oauth["scopes"])})
         return cls(**{item.name: values[item.name] for item in fields(cls)})
@@ -123,7 +138,9 @@ def from_settings(settings: "Settings", database_url: str) -> GatewayConfig:
         port=url.port or DEFAULT_PORTS.get(url.scheme, DEFAULT_PORTS["http"]),
         gateway_url=settings.mcp_gateway_url,
         own_hosts=_own_hosts(settings),
-        trusted_proxies=settings.trusted_proxies,
+        trusted_proxies=settings.believed_proxies,
+        run_dir=str(settings.run_dir.absolute()),
+        watchdog_patience_s=settings.watchdog_patience,
         database=_DATABASE | connection_arguments(database_url),
         bridge_socket=str(settings.bridge_socket),
         docker_host=settings.docker_host,
@@ -152,12 +169,19 @@ def from_settings(settings: "Settings", database_url: str) -> GatewayConfig:
         log_format=settings.log_format,
         domain=at.domain,
         public_url=at.gateway_url,
+        hub_url=settings.public_url or f"http://127.0.0.1:{settings.bind_port}",
         internal_key_hash=key_hash(internal_key(secret)).hex(),
         session_key=derived_key(secret, "gateway-sessions").hex(),
         memory_root=str(
             memory_root(settings.run_dir, settings.secrets_delivery_dir) or ""
         ),
         oauth=_oauth(settings),
+        release=this_release().version,
+        command=tuple(own_command("gateway")),
+        base_domain=(settings.base_domain or "") if settings.proxy_enabled else "",
+        https_port=""
+        if settings.proxy_https_port == DEFAULT_PORTS["https"]
+        else f":{settings.proxy_https_port}",
     )
 
 

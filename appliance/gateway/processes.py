@@ -6,18 +6,29 @@ import os
 import signal
 import time
 
+from appliance.infra.process_facts import born_at
+
 STOPPING = (signal.SIGTERM, signal.SIGINT)
+#: Told to a child by the kernel when its master is gone.
+ORPHANED = signal.SIGHUP
 _PR_SET_PDEATHSIG = 1
 _PR_SET_NAME = 15
 
 
-def become_mortal(parent: int) -> None:
-    """Have this child told to stop when the master dies, however that happens; forget the master's own signals."""
+def become_mortal(parent: int, told: signal.Signals = signal.SIGTERM) -> None:
+    """Have this child told when the master dies, however that happens; forget the master's own signals.
+
+    Args:
+        parent: The master.
+        told: What the kernel sends then; deadly until the child listens to it.
+    """
     signal.set_wakeup_fd(-1)
-    for number in (*STOPPING, signal.SIGCHLD):
+    for number in (*STOPPING, ORPHANED, signal.SIGCHLD, signal.SIGUSR2):
         signal.signal(number, signal.SIG_DFL)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, STOPPING)
-    ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)
+    # Told that it is relieved before it listens, it would be killed by that.
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGUSR2})
+    ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, told, 0, 0, 0)
     if os.getppid() != parent:
         os._exit(1)
 
@@ -47,20 +58,22 @@ def ended_children() -> list[tuple[int, int]]:
 
 
 def end(pids: set[int], deadline: float) -> None:
-    """Tell children to stop, and kill those that have not by ``deadline``."""
+    """Tell processes to stop, children or not, and kill those that have not by ``deadline``."""
     for pid in pids:
-        _kill(pid, signal.SIGTERM)
+        kill(pid, signal.SIGTERM)
     while pids and time.monotonic() < deadline:
-        pids -= {pid for pid, _ in ended_children()}
+        ended_children()  # whose numbers are free then
+        pids = {pid for pid in pids if born_at(pid) is not None}
         if pids:
             time.sleep(0.02)
     for pid in pids:
-        _kill(pid, signal.SIGKILL)
+        kill(pid, signal.SIGKILL)
         with contextlib.suppress(ChildProcessError):
             os.waitpid(pid, 0)
 
 
-def _kill(pid: int, number: signal.Signals) -> None:
+def kill(pid: int, number: signal.Signals) -> None:
+    """Send a signal to a child, which may have ended."""
     # Somebody may have told the whole process group to stop, and the child has ended already.
     with contextlib.suppress(ProcessLookupError):
         os.kill(pid, number)

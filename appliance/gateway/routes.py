@@ -12,7 +12,9 @@ import psycopg2
 import psycopg2.extensions
 import structlog
 
+from appliance.core.upstreams import account_of
 from appliance.gateway.members import Member, members_of
+from appliance.gateway.names import Names, names_of, take_in
 from appliance.gateway.screen import Screen, screen_of
 from appliance.gateway.trust import Trust
 from appliance.gateway.trust_views import read_trust
@@ -28,7 +30,8 @@ RETRY_S = 0.5
 _ROUTES = """
 SELECT server_id, name, owner_id, endpoint_key_hash, status, status_reason,
        instance_id, container_id, transport, address, allowed_tools,
-       deployment_id, session_mode, limits, trace_bodies, listed, card, held_tools, pinned_tools, org_id
+       deployment_id, session_mode, limits, trace_bodies, listed, card, held_tools, pinned_tools, org_id,
+       signin
 FROM gateway_routes
 """
 _BESIDE = """
@@ -45,6 +48,11 @@ SELECT bundle_id, name, owner_id, endpoint_key_hash, separator, description, tra
 FROM gateway_bundles
 """
 _PEOPLE = "SELECT user_id, every_server, org_ids FROM gateway_people"
+_DOMAINS = (
+    "SELECT host, server_name, redirect_to, domain_id, is_active FROM gateway_domains"
+)
+_CHANNEL = "routes"
+_DOMAINS_CHANNEL = "domains"
 #: The transport of a route that is a bundle.
 BUNDLE = "bundle"
 
@@ -92,6 +100,10 @@ class Route:
     pinned_tools: dict[str, str] | None = None
     #: Of the organisation that it belongs to; ``None``: it is ``owner_id``'s own.
     org_id: int | None = None
+    #: Whose account at the remote server its calls use: ``each`` or ``shared``; empty: it asks nobody who they are.
+    signin: str = ""
+    #: The one that these calls use; empty: none was chosen.
+    account: str = ""
 
     @property
     def screen(self) -> Screen | None:
@@ -147,12 +159,19 @@ class RoutingTable:
     people: dict[int, Person] = field(default_factory=dict)
     #: By what access tokens are checked.
     trust: Trust = field(default_factory=Trust)
+    #: By host: names that lead to one server each. All tables of a process share it, and it alone changes.
+    domains: Names = field(default_factory=dict)
 
     def all_routes(self) -> Iterator[Route]:
         """Yield servers, then bundles, then what may become a server's next instance."""
         yield from self.routes.values()
         yield from self.bundles.values()
         yield from (item for item in self.beside.values() if not item.is_leaving)
+
+    def with_one(self, server: str) -> "RoutingTable":
+        """Return the table of a place where no other server is known."""
+        route = self.routes.get(server)
+        return replace(self, routes={} if route is None else {server: route})
 
     def at_instance(self, name: str, instance_id: int) -> Route | None:
         """Return the way to one instance of the server called so; ``None``: it is not known."""
@@ -163,8 +182,22 @@ class RoutingTable:
         return beside if beside and beside.server_id == route.server_id else None
 
 
-def read_table(connection: psycopg2.extensions.connection) -> RoutingTable:
-    """Return what the views say. Blocking; all are read in one snapshot."""
+def for_principal(route: Route, principal: str) -> Route:
+    """Return the way of one principal's calls: a server that asks who calls is called with one account alone."""
+    if not route.signin:
+        return route
+    return replace(route, account=account_of(route.signin, principal))
+
+
+def read_table(
+    connection: psycopg2.extensions.connection, domains: Names | None = None
+) -> RoutingTable:
+    """Return what the views say. Blocking; all are read in one snapshot.
+
+    Args:
+        connection: To Postgres.
+        domains: Those that are known; ``None``: they are read as well.
+    """
     with connection.cursor() as cursor:
         cursor.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
         cursor.execute(_ROUTES)
@@ -178,6 +211,9 @@ def read_table(connection: psycopg2.extensions.connection) -> RoutingTable:
         cursor.execute(_PEOPLE)
         people = cursor.fetchall()
         trust = read_trust(cursor)
+        if domains is None:
+            cursor.execute(_DOMAINS)
+            domains = names_of(cursor.fetchall())
         cursor.execute("COMMIT")
     routes = {row[1]: _route(row) for row in rows}
     return RoutingTable(
@@ -190,6 +226,7 @@ def read_table(connection: psycopg2.extensions.connection) -> RoutingTable:
         beside={row[1]: _beside(routes[row[0]], row) for row in beside},
         people={row[0]: Person(row[1], frozenset(row[2])) for row in people},
         trust=trust,
+        domains=domains,
     )
 
 
@@ -231,7 +268,7 @@ def _route(row: tuple[Any, ...]) -> Route:
     server_id, name, owner_id, _, status, reason, *place = row
     instance_id, container_id, transport, address, tools, *rest = place
     deployment_id, session_mode, limits, trace_bodies, listed, card, *review = rest
-    held, pinned, org_id = review
+    held, pinned, org_id, signin = review
     return Route(
         server_id=server_id,
         name=name,
@@ -252,6 +289,7 @@ def _route(row: tuple[Any, ...]) -> Route:
         held_tools=held or {},
         pinned_tools=pinned,
         org_id=org_id,
+        signin=signin or "",
     )
 
 
@@ -262,6 +300,7 @@ class LiveTable:
         arguments: libpq keywords.
         known: What another worker knew last.
         changed: Called with every new table.
+        renamed: Called with every host that leads somewhere else from now on; ``None``: domains do not matter here.
     """
 
     def __init__(
@@ -270,12 +309,22 @@ class LiveTable:
         *,
         known: RoutingTable | None = None,
         changed: Callable[[RoutingTable], None] = lambda _: None,
+        renamed: Callable[[str], None] | None = None,
     ) -> None:
         """Start with what is known."""
         self._arguments = arguments
         self._changed = changed
+        self._renamed = renamed
+        #: Whether every change of a domain was heard since they were read.
+        self._knows_domains = False
+        #: How often it was begun to listen.
+        self._joined = 0
+        #: What was heard while they were read, and may not be in what was read.
+        self._heard: list[str] = []
         self._loaded = asyncio.Event()
         self._stale = asyncio.Event()
+        #: Set when the next reading is over, whichever way.
+        self._read = asyncio.Event()
         self.current = known
 
     async def known(self, *, within_s: float) -> None:
@@ -311,17 +360,43 @@ class LiveTable:
         """Load the table anew, though nobody said that it changed."""
         self._stale.set()
 
+    async def renewed(self, *, within_s: float) -> None:
+        """Load the table anew, and wait until that was tried; at most ``within_s`` seconds."""
+        read = self._read
+        self._stale.set()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(within_s):
+                await read.wait()
+
     async def _watch(self) -> None:
-        async for _ in listen(self._arguments, "routes"):
+        channels = (
+            (_CHANNEL,) if self._renamed is None else (_CHANNEL, _DOMAINS_CHANNEL)
+        )
+        async for channel, payload in listen(self._arguments, *channels):
+            if channel == _DOMAINS_CHANNEL:
+                self._take_in(payload)
+                continue
+            if not channel:
+                self._joined += 1
+                self._knows_domains = False
             self._stale.set()
+
+    def _take_in(self, payload: str) -> None:
+        """Have a domain count at once: all that there is to know of it was told."""
+        if not self._knows_domains:
+            self._heard.append(payload)
+        if self.current is not None and self._renamed is not None:
+            self._renamed(take_in(self.current.domains, payload))
 
     async def _refresh(self) -> None:
         while True:
             await self._stale.wait()
             await asyncio.sleep(DEBOUNCE_S)
             self._stale.clear()
+            # Whoever asks from now on may want what this reading no longer sees.
+            read, self._read = self._read, asyncio.Event()
             try:
-                self.current = await asyncio.to_thread(self._load)
+                self.current = await self._table()
             except (DatabaseUnavailableError, psycopg2.Error) as error:
                 log.warning(
                     "routes_not_loaded", error=str(error).strip().splitlines()[0]
@@ -331,7 +406,24 @@ class LiveTable:
             else:
                 self._loaded.set()
                 self._changed(self.current)
+            finally:
+                read.set()
 
-    def _load(self) -> RoutingTable:
+    async def _table(self) -> RoutingTable:
+        """Return what the views say now; domains are read only where changes of them may have been missed."""
+        if self._knows_domains and self.current is not None:
+            return await asyncio.to_thread(self._load, self.current.domains)
+        joined = self._joined
+        # Whatever was heard until now was committed before it is read.
+        self._heard.clear()
+        table = await asyncio.to_thread(self._load, None)
+        for payload in self._heard:
+            take_in(table.domains, payload)
+        self._knows_domains = joined == self._joined
+        return table
+
+    def _load(self, domains: Names | None) -> RoutingTable:
+        if self._renamed is None:
+            domains = {}
         with closing(connect(self._arguments)) as connection:
-            return read_table(connection)
+            return read_table(connection, domains)

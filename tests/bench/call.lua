@@ -1,9 +1,11 @@
--- wrk: POST the same tools/call over and over; prints one line of figures. KEY: bearer key.
+-- wrk: POST the same tools/call over and over; prints one line of figures. KEY: bearer key. HOST: under
+-- which name, where that is another than the address's.
 local body = '{"jsonrpc":"2.0","id":7,"method":"tools/call","params":{"name":"echo","arguments":{"message":"hello world"}}}'
 local headers = {
   ["Content-Type"] = "application/json",
   ["Accept"] = "application/json, text/event-stream",
   ["MCP-Protocol-Version"] = "2025-11-25",
+  ["Host"] = os.getenv("HOST"),
   ["Authorization"] = "Bearer " .. (os.getenv("KEY") or ""),
 }
 

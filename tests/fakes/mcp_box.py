@@ -13,6 +13,7 @@ import time
 import urllib.error
 from collections.abc import Callable, Iterator
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from urllib.request import Request, urlopen
@@ -107,19 +108,32 @@ def stdio_container(
 class Box:
     """One gateway and its database."""
 
-    def __init__(self, database_url: str, run_dir: Path, **settings: Any) -> None:
+    def __init__(
+        self,
+        database_url: str,
+        run_dir: Path,
+        command: tuple[str, ...] | None = None,
+        **settings: Any,
+    ) -> None:
+        #: What becomes its successor; ``None``: the gateway of this checkout.
+        self.command = command
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.database_url = database_url
         self.internal_key = internal_key(SECRET.encode())
-        self.settings = load_settings(
-            jwt_secret=SECRET,
-            mcp_gateway_url=self.url,
-            run_dir=run_dir,
-            gateway_bind_address="127.0.0.1",
-            **{"gw_workers": 2, "gw_graceful_timeout": 5, "start_timeout": 10}
-            | settings,
-        )
+        chosen = {
+            "jwt_secret": SECRET,
+            "mcp_gateway_url": self.url,
+            "run_dir": run_dir,
+            "gateway_bind_address": "127.0.0.1",
+            "gw_workers": 2,
+            "gw_graceful_timeout": 5,
+            "start_timeout": 10,
+        } | settings
+        self.settings = load_settings(**chosen)
+        #: What a successor reads its settings from.
+        self.environment = {key.upper(): str(value) for key, value in chosen.items()}
+        self.environment["DATABASE_URL"] = database_url
         self.process: subprocess.Popen[bytes] | None = None
         self._connection: psycopg2.extensions.connection | None = None
         self.owner = 0
@@ -129,7 +143,8 @@ class Box:
 
     @property
     def config(self) -> GatewayConfig:
-        return from_settings(self.settings, self.database_url)
+        config = from_settings(self.settings, self.database_url)
+        return config if self.command is None else replace(config, command=self.command)
 
     @property
     def pid(self) -> int:
@@ -139,7 +154,7 @@ class Box:
     # -- processes
 
     def spawn(self, *, capture: bool = False) -> "subprocess.Popen[bytes]":
-        """Start the lean process as ``master.run`` does."""
+        """Start the lean process as ``start.run`` does."""
         self.log.parent.mkdir(parents=True, exist_ok=True)
         descriptor = os.memfd_create("config", 0)
         os.write(descriptor, self.config.to_json().encode())
@@ -157,6 +172,7 @@ class Box:
                     str(descriptor),
                 ],
                 pass_fds=[descriptor],
+                env=os.environ | self.environment,
                 cwd=ROOT,
                 stdout=log,
                 stderr=subprocess.PIPE if capture else subprocess.STDOUT,
@@ -329,7 +345,7 @@ class Box:
     def wait_routed(self, name: str) -> None:
         """Wait until every worker knows ``name``; 405 says that the key opens it."""
         seen = 0
-        while seen < 8:
+        while seen < 20:
             request = Request(
                 f"{self.url}/servers/{name}/mcp",
                 headers={"Authorization": f"Bearer {self.internal_key}"},
@@ -337,6 +353,12 @@ class Box:
             )
             seen = seen + 1 if self._ask(request)[0] == 405 else 0
             time.sleep(0.01)
+
+    def wait_known(self) -> None:
+        """Wait until every worker knows all that has been written so far: what came last is known last."""
+        marker = f"marker-{secrets.token_hex(4)}"
+        self.add_server(marker, self.owner)
+        self.wait_routed(marker)
 
     # -- requests
 
@@ -528,7 +550,7 @@ def has_ended(pid: int) -> bool:
         return True
 
 
-def wait_until(condition: Any, what: str, *, within_s: float = 15.0) -> None:
+def wait_until(condition: Any, what: str, *, within_s: float = 30.0) -> None:
     deadline = time.monotonic() + within_s
     while time.monotonic() < deadline:
         if condition():

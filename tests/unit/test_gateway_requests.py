@@ -3,7 +3,7 @@
 import pytest
 
 from appliance.gateway.http.requests import ChunkReader, RequestError, parse_head
-from tests.harness.http_parsers import ours
+from tests.harness.http_parsers import ours, tagged
 from tests.harness.http_streams import CORPUS
 from tests.proofs.parser_fuzz import agree, fuzz
 
@@ -125,3 +125,44 @@ def test_no_reader_of_aiohttps_understands_it_otherwise(stream: bytes) -> None:
 
 def test_readers_agree_on_what_nobody_wrote_down() -> None:
     fuzz(100)
+
+
+def from_our_proxy(request_id: bytes, rest: bytes = b"") -> bytes:
+    head = b"POST /servers/a/mcp HTTP/1.1\r\nX-Request-ID: " + request_id
+    return head + b"\r\nHost: a\r\nContent-Length: 2\r\n\r\n{}" + rest
+
+
+def test_an_id_of_a_proxy_of_ours_leaves_heads_as_they_come_again() -> None:
+    first, second = b"a1" * 16, b"b2" * 16
+
+    reading, ids, learned = tagged([from_our_proxy(first), from_our_proxy(second)])
+
+    assert ids == [first, second]
+    assert learned == 1
+    assert [message.headers for message in reading.messages] == [
+        (("host", "a"), ("content-length", "2"))
+    ] * 2
+
+
+def test_an_id_is_found_however_a_request_is_cut() -> None:
+    whole = from_our_proxy(b"c3" * 16)
+
+    for at in range(1, len(whole)):
+        reading, ids, learned = tagged([whole[:at], whole[at:]])
+
+        assert (ids[-1], learned, len(reading.messages)) == (b"c3" * 16, 1, 1), at
+        assert not reading.refusal
+
+
+def test_what_is_no_id_stays_a_header() -> None:
+    for strange in (
+        b"",
+        b"a" * 31,
+        b"a" * 33,
+        b"a" * 31 + b"-",
+        b"a" * 16 + b"\r\nX: " + b"b" * 12,
+    ):
+        reading, ids, _ = tagged([from_our_proxy(strange)])
+
+        assert ids == [b""]
+        assert "x-request-id" in dict(reading.messages[0].headers)

@@ -248,7 +248,7 @@ def test_a_snapshot_gives_back_the_table_and_a_torn_one_nothing() -> None:
     snapshot.save(RoutingTable({}, {}, {}, time.time()))
     assert snapshot.load() is not None
 
-    os.pwrite(snapshot._descriptor, b"torn", 45)
+    os.pwrite(snapshot.descriptor, b"torn", 45)
     assert snapshot.load() is None
 
 

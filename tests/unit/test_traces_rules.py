@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec import structs
 
+from appliance.core.bodies import HIDDEN, _hidden, may_hold_secrets, redact
 from appliance.core.known_values import KnownValues
-from appliance.gateway.traces.redact import HIDDEN, _hidden, may_hold_secrets, redact
 from appliance.gateway.traces.rows import COLUMNS, MOST_LETTERS, copy_lines
 from appliance.gateway.traces.spool import batches, framed
 from appliance.invocations.days import expired, partition_name

@@ -168,6 +168,12 @@ class Stream:
         return await self._queue.get()
 
 
+def opens_addresses(caller: Caller) -> bool:
+    """Return whether a client of 2025-11-25 opens addresses for its person."""
+    elicitation = caller.capabilities.get("elicitation")
+    return isinstance(elicitation, Mapping) and "url" in elicitation
+
+
 def cancellation(key: str, reason: str = "") -> bytes:
     """Return the notification that takes back the request that the client knows as ``key``."""
     params = {"requestId": key} | ({"reason": reason} if reason else {})

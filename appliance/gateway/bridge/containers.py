@@ -29,6 +29,8 @@ TERMINATE_S = 3
 SWEEP_EVERY_S = 60.0
 #: Containers that are made at once; more wait, so that a rush of clients leaves the engine time for others.
 STARTS_AT_ONCE = 2
+#: The claim of the bridge that keeps sessions; a predecessor that ends its last calls still has it.
+_ALL = "sessions"
 
 
 class SessionContainers:
@@ -47,6 +49,8 @@ class SessionContainers:
         self._kept: set[str] = set()
         #: Names of containers that are being made, whose ids are not known yet.
         self._making: set[str] = set()
+        #: Of the containers that are kept, by id.
+        self._names: dict[str, str] = {}
 
     async def start(self, instance: str, key: str) -> str:
         """Make a container for session ``key`` beside container ``instance``, start it, and return its id.
@@ -94,7 +98,8 @@ class SessionContainers:
         await asyncio.gather(*map(self.end, strays))
 
     async def keep_swept(self) -> None:
-        """Sweep now and then, for ever."""
+        """Sweep now and then, for ever, once no other bridge of this gateway keeps sessions."""
+        await self._files.claims.take(_ALL)
         while True:
             with contextlib.suppress(EngineAwayError):
                 await self.sweep()
@@ -103,7 +108,15 @@ class SessionContainers:
     async def _start(self, instance: str, key: str) -> str:
         found = await self._engine.describe(instance)
         config = clone_config(found, key=key, gateway=self._gateway)
-        container_id = await self._make(clone_name(found, key), config)
+        name = clone_name(found, key)
+        # The session's calls may still be open in a container that a predecessor of this bridge keeps.
+        await self._files.claims.take(name)
+        try:
+            container_id = await self._make(name, config)
+        except BaseException:
+            self._files.claims.release(name)
+            raise
+        self._names[container_id] = name
         try:
             await self._begin(container_id)
         except DomainError:
@@ -154,6 +167,9 @@ class SessionContainers:
         with contextlib.suppress(EngineAwayError):
             await self._control("DELETE", f"/containers/{container_id}?force=1&v=1")
         await asyncio.to_thread(self._files.forget, container_id)
+        if (name := self._names.pop(container_id, None)) is not None:
+            await asyncio.to_thread(self._files.claims.forget, name)
+            self._files.claims.release(name)
 
     async def _found(self) -> list[tuple[str, str]]:
         """Return ids and names."""

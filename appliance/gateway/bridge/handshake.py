@@ -15,6 +15,7 @@ from typing import Any
 import msgspec
 from msgspec import UNSET, Raw
 
+from appliance.gateway.bridge.claims import Claims
 from appliance.gateway.bridge.engine import Engine
 from appliance.gateway.errors import (
     EngineAwayError,
@@ -95,6 +96,8 @@ class HandshakeFiles:
         """Make the directory, for this user alone."""
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._directory = directory
+        #: Which containers this bridge alone is attached to.
+        self.claims = Claims(directory.with_name(f"{directory.name}-claims"))
 
     def load(self, container_id: str, started_at: str) -> dict[str, Any] | None:
         """Return what the process that was started at ``started_at`` said; ``None`` if it was not opened yet."""
@@ -118,6 +121,7 @@ class HandshakeFiles:
         """Remove what is kept of a container that is gone."""
         self._path(container_id).unlink(missing_ok=True)
         self._asks_path(container_id).unlink(missing_ok=True)
+        self.claims.forget(container_id)
 
     def asks(self, container_id: str) -> bool:
         """Tell whether the server in a container is known to ask its clients things."""

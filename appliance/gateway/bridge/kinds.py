@@ -15,6 +15,7 @@ from appliance.gateway.bridge.peer import Peer
 from appliance.gateway.bridge.peers.door import Door
 from appliance.gateway.bridge.peers.http_peer import HttpPeer
 from appliance.gateway.bridge.peers.registry import Factory, Peers
+from appliance.gateway.bridge.peers.signed_peer import SignedPeer
 from appliance.gateway.bridge.peers.stdio_peer import StdioPeer
 from appliance.gateway.bridge.pool import StdioPool
 from appliance.gateway.bridge.sharing import Sharing
@@ -59,7 +60,8 @@ def make_peers(means: Means) -> Peers:
 
 def _http(means: Means, route: Route) -> Peer:
     door = Door(means.upstreams, route, means.config.max_body_bytes)
-    return HttpPeer(door, means.config.start_timeout_s)
+    peer = HttpPeer(door, means.config.start_timeout_s)
+    return SignedPeer(route, peer) if route.signin else peer
 
 
 def _stdio(means: Means, route: Route) -> Peer:

@@ -6,10 +6,14 @@ nobody else can reach its socket.
 
 import asyncio
 import re
-from collections.abc import Mapping
+import time
+from collections.abc import Mapping, Sequence
+
+from msgspec import UNSET
 
 from appliance.core.errors import DomainError
 from appliance.gateway.bridge import inquiries
+from appliance.gateway.bridge.elder import ANSWERS_PATH, Elder
 from appliance.gateway.bridge.fronts.asked import Asked
 from appliance.gateway.bridge.fronts.callers import Callers
 from appliance.gateway.bridge.fronts.http_sse import HttpSseFront
@@ -24,7 +28,7 @@ from appliance.gateway.http import messages as http
 from appliance.gateway.protocol import modern, wire
 from appliance.gateway.protocol.modern import RefusalError
 from appliance.gateway.protocol.wire import Envelope
-from appliance.gateway.routes import LiveTable, Route, RoutingTable
+from appliance.gateway.routes import LiveTable, Route, RoutingTable, for_principal
 
 _ENDPOINT = re.compile(
     r"/(servers|bundles)/([a-z0-9-]{1,63})/(mcp|sse|messages|eras|revive)/?"
@@ -33,7 +37,11 @@ _INSTANCE = re.compile(r"/instances/([0-9a-f]{12,64})")
 _TRAFFIC = re.compile(r"/instances/([0-9]{1,18})/traffic")
 #: Workers hear of a change a moment before or after the bridge does.
 ROUTED_WITHIN_S = 2.0
+#: Seconds between two readings of the table for what a worker has heard of before the bridge.
+REREAD_PAUSE_S = 0.5
 CLOSE_IDLE_EVERY_S = 30.0
+#: Between two looks at what nobody uses any more, while a successor waits for it.
+LET_GO_EVERY_S = 0.02
 #: A person answers, or a model does.
 ASK_WITHIN_S = 300.0
 _METHODS = {
@@ -51,6 +59,7 @@ class Bridge:
     Args:
         body_limit: Bytes that a client's message may have.
         ask_within_s: Seconds that a client has to answer what a server asks.
+        elder: The bridge that this one takes over from.
     """
 
     def __init__(
@@ -60,6 +69,7 @@ class Bridge:
         *,
         body_limit: int,
         ask_within_s: float = ASK_WITHIN_S,
+        elder: Elder | None = None,
     ) -> None:
         """Put together what every request uses."""
         self._peers = peers
@@ -68,12 +78,22 @@ class Bridge:
         self._streams = Streams()
         self._parking = Parking()
         callers, asked = Callers(), Asked(ask_within_s)
+        self._callers, self._asked, self._elder = callers, asked, elder
         self._sessions = SessionFront(callers, asked, self._streams)
         self._stateless = StatelessFront(peers, self._parking, self._streams)
         self._http_sse = HttpSseFront(callers, asked, self._streams, self._sessions)
+        self._reread_at = float("-inf")
+        #: Whether another bridge has taken over.
+        self._is_relieved = False
 
     async def handle(self, request: http.Request) -> http.Answer:
         """Answer one request of a worker."""
+        if self._is_relieved and request.path == ANSWERS_PATH:
+            return self._take_answers(request)
+        if self._is_relieved:
+            # Without a word: nothing was passed on, so the worker asks again, and reaches the successor.
+            request.connection.abort()
+            return http.empty(503)
         if request.path == "/healthz":
             return http.text_answer("ok\n")
         try:
@@ -85,7 +105,9 @@ class Bridge:
             if match is None:
                 return http.empty(404)
             route = await self._route(match[1], match[2], request.headers)
-            return await self._endpoint(request, route, match[3])
+            principal = request.headers.get(http.PRINCIPAL_HEADER, "")
+            own = for_principal(route, principal)
+            return await self._endpoint(request, own, match[3])
         except DomainError as error:
             return http.failure(wire.NULL, error)
 
@@ -102,6 +124,21 @@ class Bridge:
         self._streams.end()
         self._http_sse.end_streams()
         self._parking.close()
+
+    async def hand_over(self, *, within_s: float) -> None:
+        """Take nothing new, end what is open, and let go of each server as soon as nothing goes on there.
+
+        Args:
+            within_s: Seconds that open calls have.
+        """
+        self._is_relieved = True
+        self._streams.end()
+        self._parking.close()
+        deadline = time.monotonic() + within_s
+        while not self._peers.is_empty and time.monotonic() < deadline:
+            self._http_sse.end_streams(only_idle=True)
+            self._peers.let_go()
+            await asyncio.sleep(LET_GO_EVERY_S)
 
     async def _endpoint(
         self, request: http.Request, route: Route, kind: str
@@ -132,6 +169,8 @@ class Bridge:
             if is_sse:
                 return await self._http_sse.post(request, route, peer, body)
             messages = wire.decode_batch(body)
+            if await self._is_for_elder(request, messages, body):
+                return http.empty(202)
             message = messages[0] if len(messages) == 1 else None
             revision = request.headers.get(http.VERSION_HEADER)
             if message is not None and modern.is_modern(revision, message):
@@ -162,10 +201,38 @@ class Bridge:
             # A worker may not have heard yet that another instance took over, and the hub asks one before it does.
             return table.at_instance(name, int(str(wanted)))
 
+        current = self._table.current
+        if current is not None and look(current) is None:
+            self._reread()
         route = await self._table.find(look, within_s=ROUTED_WITHIN_S)
         if route is None:
             raise NotRunningError("The bridge has not heard of that instance yet.")
         return route
+
+    def _reread(self) -> None:
+        """Have the table read again, but not for every request anew."""
+        now = time.monotonic()
+        if now - self._reread_at >= REREAD_PAUSE_S:
+            self._reread_at = now
+            self._table.look_again()
+
+    async def _is_for_elder(
+        self, request: http.Request, messages: Sequence[Envelope], body: bytes
+    ) -> bool:
+        are_answers = all(item.method is UNSET for item in messages)
+        if self._elder is None or not are_answers:
+            return False
+        return await self._elder.takes(request, body)
+
+    def _take_answers(self, request: http.Request) -> http.Answer:
+        """Take what a client answers, from the successor."""
+        try:
+            caller = self._callers.of(request)
+            messages = wire.decode_batch(request.body or b"")
+        except (wire.WireError, DomainError):
+            return http.empty(404)
+        taken = [self._asked.answer(item, caller) for item in messages]
+        return http.empty(202 if any(taken) else 404)
 
     def _traffic(self, instance_id: int) -> http.Answer:
         """Tell what goes on at an instance that is left, having let those go on who only listened there."""

@@ -68,6 +68,7 @@ class StdioServer:
         self._reading: asyncio.Task[None] | None = None
         self._opened: dict[str, Any] | None = None
         self._failure: DomainError | None = None
+        self._has_claim = False
         self._announced = (
             SHARED
             if owner is None
@@ -91,6 +92,8 @@ class StdioServer:
         """
         if self._opened is not None:
             return self._opened
+        # A predecessor of this bridge may still have calls open there, for longer than a start may take.
+        await self._claim()
         if self._opening is None or self._opening.done():
             self._opening = asyncio.create_task(self._open())
         try:
@@ -189,12 +192,11 @@ class StdioServer:
                 task.cancel()
                 with contextlib.suppress(asyncio.CancelledError, DomainError):
                     await task
-        if self._attachment is not None:
-            self._attachment.close()
-            self._attachment = None
+        self._hang_up()
 
     async def _open(self) -> None:
         try:
+            await self._claim()
             await self._condition.know()
             container = await self._condition.running()
             known = await asyncio.to_thread(
@@ -302,9 +304,27 @@ class StdioServer:
 
     def _detach(self) -> None:
         self._opened = None
+        self._hang_up()
+
+    async def _claim(self) -> None:
+        claims, name = self._files.claims, self.container_id
+        if self._has_claim:
+            return
+        await claims.take(name)
+        if self._holds_claim():  # somebody else waited, too
+            claims.release(name)
+        self._has_claim = True
+
+    def _holds_claim(self) -> bool:
+        return self._has_claim
+
+    def _hang_up(self) -> None:
         if self._attachment is not None:
             self._attachment.close()
             self._attachment = None
+        if self._has_claim:
+            self._has_claim = False
+            self._files.claims.release(self.container_id)
 
 
 def _seen(task: asyncio.Task[None]) -> None:

@@ -1,12 +1,13 @@
 """Under which name a client reached the gateway: what it typed is what its tokens are for. Pure."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 from appliance.core.oauth import origin_of
 from appliance.gateway.edge.guard import LOOPBACK_NAMES
+from appliance.gateway.names import host_of, port_of
 
 _HOST = re.compile(r"(?:[A-Za-z0-9._-]{1,253}|\[[0-9A-Fa-f:.]{2,45}\])(?::[0-9]{1,5})?")
 _SCHEMES = frozenset({"http", "https"})
@@ -20,6 +21,8 @@ class Address:
     origin: str
     #: Whether it is the gateway's own name: by its settings, or as every box calls itself.
     is_own: bool = True
+    #: The name that leads to one server alone; empty: it is none.
+    domain: str = ""
 
     @property
     def scheme(self) -> str:
@@ -40,6 +43,7 @@ class Addresses:
         public_url: Where people reach the hub; empty: it was not said.
         own_hosts: Host names, without port, of all that was said of the box.
         port: That the gateway listens on.
+        is_domain: Whether a host leads to one server alone.
     """
 
     def __init__(
@@ -49,8 +53,10 @@ class Addresses:
         *,
         own_hosts: tuple[str, ...],
         port: int,
+        is_domain: Callable[[str], bool] = lambda _: False,
     ) -> None:
         """Keep them in the form in which they are compared."""
+        self._is_domain = is_domain
         self._public = gateway_public_url.rstrip("/")
         self._schemes = {
             urlsplit(url).netloc.lower(): urlsplit(url).scheme
@@ -72,6 +78,10 @@ class Addresses:
         host = headers.get("Host", "")
         if not _HOST.fullmatch(host):
             return Address(self._default)
+        name = host_of(host)
+        if self._is_domain(name):
+            # Nobody but the front door leads here under such a name, and it speaks TLS.
+            return Address(f"https://{name}{port_of(host)}", domain=name)
         is_public = bool(self._public) and (
             urlsplit(self._public).netloc.lower() == host.lower()
         )
@@ -82,5 +92,4 @@ class Addresses:
         told = headers.get("X-Forwarded-Proto", "").lower()
         if is_proxied and told in _SCHEMES:
             scheme = told
-        name = (urlsplit(f"//{host}").hostname or "").lower()
         return Address(f"{scheme}://{host}", is_own=name in self._names)

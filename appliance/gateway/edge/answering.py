@@ -120,7 +120,14 @@ class Answering(Telling, ABC):
     def _is_unfit(self, head: Head, body: bytes) -> bool:
         """Deal with what clients do not get to see."""
         if head.status in _NOT_FOR_CLIENTS:
-            self.fail(not_for_clients(self.plan.route.name, head.status))
+            route = self.plan.route
+            challenge = head.get("www-authenticate") or ""
+            is_remote = not (route.container_id or route.bundle_id)
+            self.fail(
+                not_for_clients(
+                    route.name, head.status, is_remote=is_remote, challenge=challenge
+                )
+            )
             return True
         if not self.is_direct:
             return False

@@ -12,6 +12,7 @@ from appliance.core.oauth import (
     Resource,
     authorization_server,
     endpoint_of,
+    is_domain_endpoint,
     issuer_of,
     origin_of,
 )
@@ -24,6 +25,9 @@ from appliance.gateway.edge.tokens import Tokens
 from appliance.gateway.routes import RoutingTable
 from appliance.gateway.trust import Trust
 
+_DOMAIN_ENDPOINT: Final = "/mcp"
+#: Where clients look that insert no path.
+_ROOTS: Final = frozenset({"", "/"})
 _SERVER_PATHS: Final = (AUTHORIZATION_SERVER, OPENID_CONFIGURATION)
 
 
@@ -91,6 +95,13 @@ class Authority:
             if self._config.audience not in token.audiences:
                 raise TokenError("it is for something else")
             return
+        if address.domain:
+            own = Resource(
+                origin_of(address.origin), Endpoint("domains", address.domain)
+            )
+            if own not in token.resources:
+                raise TokenError("it is for another endpoint")
+            return
         endpoint = Endpoint("bundles" if place.is_bundle else "servers", place.name)
         origins = {self._addresses.public_origin}
         # Under a name that is not ours another box's token would be good here. The built-in server gives out none for such
@@ -157,8 +168,11 @@ class Authority:
         address = self._addresses.of(headers)
         if path.startswith(PROTECTED_RESOURCE):
             suffix = path.removeprefix(PROTECTED_RESOURCE)
-            return self._resource(address, suffix) if endpoint_of(suffix) else None
-        if not _asks_for_server(path):
+            if address.domain and suffix in _ROOTS:
+                suffix = _DOMAIN_ENDPOINT
+            is_one = _is_endpoint(suffix, is_domain=bool(address.domain))
+            return self._resource(address, suffix) if is_one else None
+        if not _asks_for_server(path, is_domain=bool(address.domain)):
             return None
         if self._config.issuer:
             return (
@@ -185,21 +199,27 @@ class Authority:
         )
 
 
-def concerns(path: str) -> bool:
-    """Whether metadata is looked for at ``path``."""
-    return path.startswith(PROTECTED_RESOURCE) or _asks_for_server(path)
+def concerns(path: str, *, is_domain: bool = False) -> bool:
+    """Whether metadata is looked for at ``path``; ``is_domain``: of a name that leads to one server alone."""
+    return path.startswith(PROTECTED_RESOURCE) or _asks_for_server(
+        path, is_domain=is_domain
+    )
 
 
-def _asks_for_server(path: str) -> bool:
+def _is_endpoint(path: str, *, is_domain: bool) -> bool:
+    return is_domain_endpoint(path) if is_domain else endpoint_of(path) is not None
+
+
+def _asks_for_server(path: str, *, is_domain: bool) -> bool:
     """Whether the authorization server's metadata is looked for here, in one of the ways in which clients do."""
     for well_known in _SERVER_PATHS:
         if path == well_known:
             return True
         inserted = path.removeprefix(well_known)
-        if inserted != path and endpoint_of(inserted):
+        if inserted != path and _is_endpoint(inserted, is_domain=is_domain):
             return True
         appended = path.removesuffix(well_known)
-        if appended != path and endpoint_of(appended):
+        if appended != path and _is_endpoint(appended, is_domain=is_domain):
             return True
     return False
 

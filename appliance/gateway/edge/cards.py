@@ -14,6 +14,7 @@ from appliance.core import cards
 from appliance.core.cards import Listing, Site
 from appliance.gateway.edge.keys import Admission, Denial, admit
 from appliance.gateway.http.messages import JSON
+from appliance.gateway.names import first_names
 from appliance.gateway.protocol import wire
 from appliance.gateway.routes import Route, RoutingTable
 
@@ -42,11 +43,15 @@ class Discovery:
     Args:
         at: The box's own place.
         internal_key_hash: Of the hub's own key, which opens every server.
+        https_port: With its colon, where the front door listens; empty: where https is.
     """
 
-    def __init__(self, at: Site, internal_key_hash: bytes) -> None:
-        """Keep the two."""
+    def __init__(
+        self, at: Site, internal_key_hash: bytes, https_port: str = ""
+    ) -> None:
+        """Keep them."""
         self._site = at
+        self._https_port = https_port
         self._internal_key_hash = internal_key_hash
 
     def answers(self, path: str) -> bool:
@@ -111,8 +116,13 @@ class Discovery:
                 "The key is not known or has expired.",
                 {"WWW-Authenticate": 'Bearer realm="mcp-host", error="invalid_token"'},
             )
+        names = first_names(table.domains)
+        urls = {
+            server: f"https://{host}{self._https_port}/mcp"
+            for server, host in names.items()
+        }
         shown = [
-            Listing(route.name, route.card)
+            Listing(route.name, route.card, url=urls.get(route.name, ""))
             for route in routes
             if route.card and self._is_shown(route, table, key, now)
         ]

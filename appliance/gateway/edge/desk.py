@@ -32,6 +32,7 @@ from appliance.gateway.http.messages import INSTANCE_HEADER
 from appliance.gateway.http.requests import RequestHead
 from appliance.gateway.http.responses import Head
 from appliance.gateway.http.upstream import Upstreams
+from appliance.gateway.names import Name, name_at
 from appliance.gateway.routes import LiveTable, Route
 from appliance.gateway.traces.record import Invocation, Recorder
 
@@ -82,6 +83,8 @@ class Desk:
     is_debugging: bool
     announcements: Announcements
     authority: Authority
+    #: Under which the box itself is reached.
+    own_names: frozenset[str]
     #: Open streams, which end when the worker does.
     streams: "set[Telling]" = field(default_factory=set)
     _shown: dict[Head, Shown] = field(default_factory=dict)
@@ -117,6 +120,20 @@ class Desk:
         ):
             return admission
         return at_instance(admission, table, wanted)
+
+    def name_at(self, host: str) -> Name | None:
+        """Return what a host is the name of, if it leads to one server alone and is none of the box's own."""
+        table = self.table.current
+        if table is None or host in self.own_names:
+            return None
+        return name_at(table.domains, host, self.config.base_domain)
+
+    def still_leads(self, place: Place) -> bool:
+        """Whether the name under which a place was reached, if it was by one, leads there now."""
+        if not place.host:
+            return True
+        name = self.name_at(place.host)
+        return name is not None and name.server == place.name and not name.redirect_to
 
     def shown(self, head: Head) -> Shown:
         """Return what clients get to see of a server's head; heads that come again are known again."""

@@ -24,9 +24,21 @@ class Guard:
         """Add the names of the loopback to ``own_hosts``."""
         self._names = LOOPBACK_NAMES | {name.lower() for name in own_hosts}
 
-    def refuses_origin(self, origin: str | None) -> bool:
-        """Whether a browser's page of this origin may not call; programs send none."""
+    @property
+    def names(self) -> frozenset[str]:
+        """The gateway's own."""
+        return self._names
+
+    def refuses_origin(self, origin: str | None, domain: str = "") -> bool:
+        """Whether a browser's page of this origin may not call; programs send none.
+
+        Args:
+            origin: As it was sent.
+            domain: The name of one server that the request came to, whose own pages may call; empty: it came to none.
+        """
         if origin is None:
+            return False
+        if domain and _hostname(origin) == domain:
             return False
         return _hostname(origin) not in self._names
 

@@ -1,12 +1,12 @@
-"""Wait a moment for a key that is not known yet: the first token of a new key may be faster than the news of it."""
+"""Wait a moment for news that a request was faster than: of a new key, and of a server that has just begun to run."""
 
 import asyncio
 import time
-from collections.abc import Callable, Coroutine
-from typing import Any, Final
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any, Final, Protocol
 
 from appliance.gateway.http.listener import Connection, Plan
-from appliance.gateway.routes import LiveTable
+from appliance.gateway.routes import LiveTable, Route
 
 #: Seconds that a request waits for a table with its key.
 WITHIN_S: Final = 1.0
@@ -16,6 +16,10 @@ WAITING: Final = 64
 _PAUSE_S: Final = 2.0
 _FORGET_S: Final = 60.0
 _MISSING_KEPT: Final = 1024
+#: Seconds between two readings of the table for servers that do not run yet, however many ask for them.
+REREAD_PAUSE_S: Final = 0.5
+#: From these a server comes to run by itself. Of all others a change is heard long before a call can be right.
+_COMING: Final = frozenset({"queued", "cloning", "building", "pushing", "starting"})
 
 
 class Learner:
@@ -47,7 +51,9 @@ class Learner:
             again: Plans anew.
             body_limit: As for strangers: a request that is larger is answered without looking.
         """
-        return _LearningPlan(self, kid, again, body_limit)
+        return _LearningPlan(
+            lambda: self.look(kid), lambda: self.give_up(kid), again, body_limit
+        )
 
     async def look(self, kid: str) -> None:
         """Read the table again, and wait until the key is there or time is over."""
@@ -72,28 +78,82 @@ class Learner:
         self._missing[kid] = time.monotonic()
 
 
+class Renewable(Protocol):
+    """A table that can be read anew."""
+
+    async def renewed(self, *, within_s: float) -> None:
+        """Wait until it was read by a reading that began after now."""
+        ...
+
+
+class Starting:
+    """Has the routing table read once more before a call is refused because its server does not run yet.
+
+    Whoever was told by the hub that a server runs may call it before the gateway has heard so. Only calls that were let in
+    come here, for servers that exist: strangers and unknown names are refused before.
+
+    Args:
+        table: Of the routes and keys.
+    """
+
+    def __init__(self, table: Renewable) -> None:
+        """Have read nothing."""
+        self._table = table
+        self._due = float("-inf")
+        self._waiting = 0
+
+    def may_run(self, route: Route) -> bool:
+        """Whether it is worth reading again."""
+        return route.status in _COMING and self._waiting < WAITING
+
+    def plan(self, again: Callable[[], Plan], body_limit: int) -> Plan:
+        """Return a plan that has the table read, and then does what is planned anew.
+
+        Args:
+            again: Plans anew.
+            body_limit: Of the call.
+        """
+        return _LearningPlan(self.look, lambda: None, again, body_limit)
+
+    async def look(self) -> None:
+        """Read the table again; together with all who ask within the pause after the last reading."""
+        now = time.monotonic()
+        self._waiting += 1
+        try:
+            if now < self._due:
+                await asyncio.sleep(self._due - now)
+            self._due = time.monotonic() + REREAD_PAUSE_S
+            await self._table.renewed(within_s=WITHIN_S)
+        finally:
+            self._waiting -= 1
+
+
 class _LearningPlan:
     """One request that waits."""
 
     is_kept = False
 
     def __init__(
-        self, learner: Learner, kid: str, again: Callable[[], Plan], body_limit: int
+        self,
+        look: Callable[[], Awaitable[None]],
+        give_up: Callable[[], None],
+        again: Callable[[], Plan],
+        body_limit: int,
     ) -> None:
-        self._learner = learner
-        self._kid = kid
+        self._look = look
+        self._give_up = give_up
         self._again = again
         self.body_limit = body_limit
 
     def begin(self, connection: Connection, body: bytes | None) -> None:
         if body is None:
-            self._learner.give_up(self._kid)
+            self._give_up()
             self._again().begin(connection, body)
             return
         _Waiting(connection, self._go_on(connection, body))
 
     async def _go_on(self, connection: Connection, body: bytes | None) -> None:
-        await self._learner.look(self._kid)
+        await self._look()
         self._again().begin(connection, body)
 
 

@@ -68,6 +68,8 @@ class CallPlan:
         self.is_forwardable = (
             place.door == "mcp"
             and route.transport == "streamable-http"
+            # The bridge alone has the tokens of those whom the server knows.
+            and not route.signin
             and not self.session.upstream_id.startswith(http.BRIDGE_SESSION)
         )
         self.is_stream = head.method == "GET"
@@ -121,7 +123,7 @@ class CallPlan:
             lines[http.SESSION_HEADER] = session_id = secrets.token_hex(16)
             signed = self.wrap(session_id, "")
             lines[http.ENDPOINT_HEADER] = (
-                f"{self.place.base}/messages?{_SESSION_QUERY}={signed}"
+                f"{self.place.shown_base}/messages?{_SESSION_QUERY}={signed}"
             )
         return origin, origin.request_head(
             self.head.method, self.place.path, lines.items()
@@ -179,6 +181,8 @@ class CallPlan:
     def is_still_open(self) -> bool:
         """Whether what was shown still opens the endpoint, by the clock and the routing table of now."""
         if self.expires_at is not None and self.expires_at <= time.time():
+            return False
+        if not self.desk.still_leads(self.place):
             return False
         if self.desk.table.current is self.table:
             return True

@@ -132,7 +132,13 @@ class Telling:
     def fail(self, error: DomainError) -> None:
         """Tell the client what went wrong."""
         route = self.plan.route
-        log.info("call_failed", server=route.name, code=error.code, reason=error.reason)
+        log.info(
+            "call_failed",
+            server=route.name,
+            code=error.code,
+            reason=error.reason,
+            request_id=self.client.request_id.decode(),
+        )
         self.hang_up()
         body = http.failure_body(
             bytes(self.message.id), error, failures.state(route, error)

@@ -13,13 +13,13 @@ from http import HTTPStatus
 import msgspec
 from multidict import CIMultiDict
 
-from appliance.core.cards import CORS, Site
+from appliance.core.cards import CARD_SUFFIX, CORS, Site
 from appliance.core.ids import key_hash
 from appliance.core.proxies import TrustedProxies, networks_of
 from appliance.gateway.announcements import Announcements
 from appliance.gateway.config import GatewayConfig, departures_directory
 from appliance.gateway.counters import CounterRow
-from appliance.gateway.edge import authority, departures, failures
+from appliance.gateway.edge import authority, departures, failures, own_names
 from appliance.gateway.edge.address import Addresses
 from appliance.gateway.edge.authority import Authority
 from appliance.gateway.edge.cards import Discovery
@@ -27,9 +27,9 @@ from appliance.gateway.edge.desk import Desk
 from appliance.gateway.edge.eras import Eras
 from appliance.gateway.edge.guard import Guard, is_loopback
 from appliance.gateway.edge.keys import Admission, BadToken, presented_key
-from appliance.gateway.edge.learning import Learner
+from appliance.gateway.edge.learning import Learner, Starting
 from appliance.gateway.edge.limits import Limiter
-from appliance.gateway.edge.places import METHODS, place_of
+from appliance.gateway.edge.places import METHODS, place_at, place_of
 from appliance.gateway.edge.plan import CallPlan
 from appliance.gateway.edge.sessions import SessionSigner
 from appliance.gateway.edge.states import StateBinder
@@ -40,6 +40,7 @@ from appliance.gateway.http.handling import HandlerPlan, peer_address
 from appliance.gateway.http.listener import Connection, KnownHeads, Plan
 from appliance.gateway.http.requests import RequestHead
 from appliance.gateway.http.upstream import Upstreams
+from appliance.gateway.names import Name, host_of
 from appliance.gateway.protocol import wire
 from appliance.gateway.routes import LiveTable
 from appliance.gateway.traces.record import NoRecorder, Recorder
@@ -81,7 +82,9 @@ class Worker:
         self._guard = Guard(config.own_hosts)
         self._internal_key = bytes.fromhex(config.internal_key_hash)
         self._discovery = Discovery(
-            Site(config.domain, config.public_url), self._internal_key
+            Site(config.domain, config.public_url),
+            self._internal_key,
+            config.https_port,
         )
         self._calls_left = _calls_to_live(config)
         session_key = bytes.fromhex(config.session_key)
@@ -99,9 +102,11 @@ class Worker:
             is_debugging=logging.getLevelName(config.log_level.upper())
             <= logging.DEBUG,
             announcements=Announcements(config.database),
-            authority=Authority(config.oauth, _addresses(config)),
+            authority=Authority(config.oauth, self._addresses(config)),
+            own_names=self._guard.names,
         )
         self._learner = Learner(table)
+        self._starting = Starting(table)
         self._proxies = TrustedProxies(networks_of(config.trusted_proxies))
         #: Heads of requests to a loopback address, and to any other, by proxies that are believed, and by others: what is
         #: decided about the same head differs.
@@ -116,20 +121,42 @@ class Worker:
     def known(self, connection: Connection) -> KnownHeads:
         """Return where the heads of this connection's requests are remembered."""
         is_local = is_loopback(peer_address(connection, "sockname"))
-        return self._known[is_local, self._believes(connection)]
+        connection.is_tagged = self._believes(connection)
+        return self._known[is_local, connection.is_tagged]
 
     def forget_heads(self) -> None:
         """Decide about every head anew: keys or routes have changed."""
         for known in self._known.values():
             known.forget()
 
+    def forget_host(self, host: str) -> None:
+        """Decide anew about the heads that name a host which leads elsewhere now."""
+        part = host.removeprefix("*").encode()
+        for known in self._known.values():
+            known.forget_named(part)
+
     def plan(self, head: RequestHead, connection: Connection) -> Plan:
         """Decide what a request's head alone can decide."""
-        place = place_of(head.path)
+        found = self._decide(head, connection)
+        if (
+            isinstance(found, CallPlan)
+            and not found.is_running
+            and self._starting.may_run(found.route)
+        ):
+            again = partial(self._decide, head, connection)
+            return self._starting.plan(again, found.body_limit)
+        return found
+
+    def _decide(self, head: RequestHead, connection: Connection) -> Plan:
+        name = self._name_of(head.headers)
+        if name is not None and name.redirect_to:
+            location = [("Location", own_names.elsewhere(name.redirect_to, head))]
+            return self._refusal(HTTPStatus.PERMANENT_REDIRECT, b"", location)
+        place = place_of(head.path) if name is None else place_at(name, head.path)
         if place is None:
             return HandlerPlan(self._page, head, REFUSED_BODY_BYTES)
         self._forget_hearsay(head.headers, connection)
-        if self._is_foreign(head, connection):
+        if self._is_foreign(head, connection, place.host):
             return self._refusal(HTTPStatus.FORBIDDEN, failures.foreign(), [])
         admission = self._desk.admit(head, place)
         if isinstance(admission, BadToken) and self._learner.may_find(admission.kid):
@@ -170,10 +197,17 @@ class Worker:
             for name in _HEARSAY:
                 headers.popall(name, None)
 
-    def _is_foreign(self, head: RequestHead, connection: Connection) -> bool:
-        if self._guard.refuses_origin(head.headers.get("Origin")):
+    def _name_of(self, headers: CIMultiDict[str]) -> Name | None:
+        """Return the name that a request was sent to, if it leads to one server alone."""
+        return self._desk.name_at(host_of(headers.get("Host", "")))
+
+    def _is_foreign(
+        self, head: RequestHead, connection: Connection, domain: str
+    ) -> bool:
+        if self._guard.refuses_origin(head.headers.get("Origin"), domain):
             return True
-        return self._guard.refuses_host(
+        # Whoever makes a domain point to a visitor's own machine reaches the domain's server there, and nothing else.
+        return not domain and self._guard.refuses_host(
             head.headers.get("Host"),
             local_address=peer_address(connection, "sockname") or None,
             is_proxied="X-Forwarded-For" in head.headers,
@@ -182,6 +216,9 @@ class Worker:
     # -- everything that is no call
 
     async def _page(self, request: http.Request) -> http.Answer:
+        name = self._name_of(request.headers)
+        if name is not None:
+            return self._page_at(name, request)
         if self._discovery.answers(request.path):
             return self._discover(request)
         if authority.concerns(request.path):
@@ -196,6 +233,26 @@ class Worker:
             return http.text_answer(self._counters.counters.render())
         return http.text_answer(
             "There is nothing here. Endpoints are /servers/<name>/mcp.\n", status=404
+        )
+
+    def _page_at(self, name: Name, request: http.Request) -> http.Answer:
+        """Answer on a name that leads to one server alone: there is nothing of any other."""
+        path = request.path
+        if path == f"/mcp{CARD_SUFFIX}":
+            return self._discover(request, f"/servers/{name.server}{path}", name.server)
+        if self._discovery.answers(path) and not path.startswith("/servers/"):
+            return self._discover(request, path, name.server)
+        if authority.concerns(path, is_domain=True):
+            return self._authorize(request)
+        return own_names.page(name, request)
+
+    def _addresses(self, config: GatewayConfig) -> Addresses:
+        return Addresses(
+            config.oauth.gateway_public_url,
+            config.oauth.public_url,
+            own_hosts=config.own_hosts,
+            port=config.port,
+            is_domain=lambda host: self._desk.name_at(host) is not None,
         )
 
     def _authorize(self, request: http.Request) -> http.Answer:
@@ -216,7 +273,9 @@ class Worker:
             wire.encode(found), http.JSON, headers=CORS | _SHORTLY_KEPT
         )
 
-    def _discover(self, request: http.Request) -> http.Answer:
+    def _discover(
+        self, request: http.Request, path: str = "", only: str = ""
+    ) -> http.Answer:
         table = self._table.current
         if table is None:
             status, body, headers = failures.denied(None)
@@ -224,8 +283,8 @@ class Worker:
         key = presented_key(request.headers)
         found = self._discovery.document(
             request.method,
-            request.path,
-            table=table,
+            path or request.path,
+            table=table.with_one(only) if only else table,
             # A token is for an endpoint; here, who shows one sees what everybody sees.
             key=None if key is not None and is_token(key) else key,
             known_tag=request.headers.get("If-None-Match"),
@@ -310,15 +369,6 @@ class _RefusalPlan:
         started = time.monotonic()
         connection.answer(*self._answer)
         self._desk.refused(self._status, started)
-
-
-def _addresses(config: GatewayConfig) -> Addresses:
-    return Addresses(
-        config.oauth.gateway_public_url,
-        config.oauth.public_url,
-        own_hosts=config.own_hosts,
-        port=config.port,
-    )
 
 
 _HEARSAY = ("X-Forwarded-For", "X-Forwarded-Proto", "X-Forwarded-Host")

@@ -30,6 +30,9 @@ READ_WITHIN_S: Final = 30.0
 LINGER_S: Final = 2.0
 FLUSH_WITHIN_S: Final = 30.0
 _END: Final = b"\r\n\r\n"
+#: How a proxy of ours tells a request's own id: right behind the request line, 32 letters and digits.
+_TAG: Final = b"\r\nX-Request-ID: "
+_TAG_END: Final = len(_TAG) + 32
 
 
 class Exchange(Protocol):
@@ -101,6 +104,11 @@ class KnownHeads(dict[bytes, Known]):
             known.is_current = False
         self.clear()
 
+    def forget_named(self, part: bytes) -> None:
+        """Have every head planned for anew that has ``part`` in it, in lower case; few are asked for so."""
+        for text in [text for text in self if part in text.lower()]:
+            self.pop(text).is_current = False
+
 
 class Site(Protocol):
     """What is served."""
@@ -143,6 +151,9 @@ class Connection(asyncio.Protocol):
         self.exchange: Exchange | None = None
         self.head: RequestHead | None = None
         self.is_busy = False
+        #: Whether a proxy of ours may be at the other end, which tells each request's id; and the last one that it told.
+        self.is_tagged = False
+        self.request_id = b""
         self._buffer = b""
         #: Pieces of a request whose length is known, and how many bytes there will be.
         self._parts: list[bytes] = []
@@ -200,6 +211,9 @@ class Connection(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         """Read on."""
         if not (self.is_busy or self._buffer or self._is_reading):
+            if self.is_tagged:
+                self.request_id = b""
+                data = self._untag(data)
             # Most of what comes is one whole request, by a head that was seen before.
             known = self._last
             if not (known and known.is_current and data.startswith(known.text)):
@@ -213,6 +227,19 @@ class Connection(asyncio.Protocol):
         self._take_in(data)
 
     # -- reading
+
+    def _untag(self, data: bytes) -> bytes:
+        """Take the id out of a request's head: with it, no head would ever come again, and each would be read anew."""
+        at = data.find(b"\r\n")
+        tag = data[at : at + _TAG_END]
+        told = tag[len(_TAG) :]
+        if not (tag.startswith(_TAG) and len(tag) == _TAG_END and told.isalnum()):
+            return data
+        rest = data[at + _TAG_END :]
+        if rest[:2] != b"\r\n":
+            return data
+        self.request_id = told
+        return data[:at] + rest
 
     def _take_in(self, data: bytes) -> None:
         """Read on where reading ended."""
@@ -265,10 +292,11 @@ class Connection(asyncio.Protocol):
                 raise RequestError("The head is too long.", 431)
             self._wait(data)
             return None
+        if self.is_tagged:
+            data = self._untag(data)
+            end = data.find(_END)
         text = data[:end]
-        known = self._known.get(text)
-        if known is None:
-            known = self._learn(text)
+        known = self._known.get(text) or self._learn(text)
         head = known.head
         if known.length < 0:
             return self._read_unusual(known, data[end + 4 :])

@@ -16,6 +16,7 @@ from appliance.gateway.errors import (
     BodyTooLargeError,
     CallTimeoutError,
     ConnectionLostError,
+    SigninNeededError,
 )
 from appliance.gateway.http import handling, heads
 from appliance.gateway.protocol import wire
@@ -119,9 +120,17 @@ def failure_body(
 ) -> bytes:
     """Return a domain error as JSON-RPC."""
     _, rpc_code = _status(error)
+    known: Mapping[str, Any] = getattr(error, "data", {})
     return wire.error_body(
-        request_id, rpc_code, error.reason, {"code": error.code} | dict(data or {})
+        request_id,
+        wire.URL_ELICITATION if _is_to_opener(error) else rpc_code,
+        error.reason,
+        {"code": error.code} | dict(known) | dict(data or {}),
     )
+
+
+def _is_to_opener(error: DomainError) -> bool:
+    return isinstance(error, SigninNeededError) and error.is_to_opener
 
 
 def failure_status(error: DomainError) -> int:
@@ -183,6 +192,8 @@ _STATUS: tuple[tuple[type[DomainError], int, int], ...] = (
     (CallTimeoutError, 504, wire.TIMED_OUT),
     (ConnectionLostError, 502, wire.BROKEN),
     (FailedError, 502, wire.BROKEN),
+    # As an answer of the server's: 401 and 403 would send the client to sign in here once more.
+    (SigninNeededError, 200, wire.SIGN_IN),
     (DomainError, 503, wire.UNAVAILABLE),
 )
 

@@ -6,7 +6,8 @@ import os
 import signal
 import socket
 import time
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,12 +16,15 @@ import uvloop
 from appliance.gateway.http.heads import Clock
 from appliance.gateway.http.listener import Connection, Site, connection_factory
 from appliance.gateway.http.outbox import Outbox
+from appliance.gateway.processes import ORPHANED
 
 BACKLOG = 1024
 #: New connections taken in one turn; few, so that a worker does not take what its idle neighbours could.
 ACCEPT_AT_ONCE = 4
 #: A stopping process waits a second for requests on connections that are open and idle.
 LINGER_S = 1.0
+#: Serves on for so long when its master is gone.
+ORPHANED_S = 15.0
 TURN_S = 0.05
 #: How often it is looked whether something takes too long.
 SWEEP_S = 0.25
@@ -32,13 +36,60 @@ def run(main: Coroutine[Any, Any, None]) -> None:
         runner.run(main)
 
 
-def told_to_stop() -> asyncio.Event:
-    """Return what is set by SIGTERM or SIGINT."""
-    stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop.set)
-    return stop
+@dataclass
+class Patience:
+    """How long a process that ends waits for its clients. May be changed while it does."""
+
+    #: Seconds for requests on connections that are open and idle, and then for requests that are open.
+    idle_s: float
+    open_s: float
+
+
+class Told:
+    """What this process was told to do by signals.
+
+    Args:
+        graceful_timeout_s: Seconds that open requests have when it is told to stop.
+    """
+
+    def __init__(self, graceful_timeout_s: float) -> None:
+        """Listen to them from now on."""
+        #: Set by SIGTERM, SIGINT, and SIGUSR2, which says that others have taken over and nothing hurries.
+        self.ends = asyncio.Event()
+        self.is_relieved = False
+        self._graceful_timeout_s = graceful_timeout_s
+        self.patience = Patience(LINGER_S, graceful_timeout_s)
+        loop = asyncio.get_running_loop()
+        self._alone: asyncio.TimerHandle | None = None
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self.stop)
+        loop.add_signal_handler(signal.SIGUSR2, self._relieved)
+        loop.add_signal_handler(ORPHANED, self._orphaned)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGUSR2})
+
+    def stop(self) -> None:
+        """End soon, also when it was relieved before."""
+        self.patience.idle_s = LINGER_S
+        self.patience.open_s = self._graceful_timeout_s
+        self.is_relieved = False
+        self.ends.set()
+
+    def take_time(self, patience: Patience) -> None:
+        """Wait longer for clients, unless told to stop."""
+        self.patience.idle_s, self.patience.open_s = patience.idle_s, patience.open_s
+
+    def _orphaned(self) -> None:
+        """Serve on until the next master comes, but not for ever: perhaps none does."""
+        if not self.ends.is_set():
+            loop = asyncio.get_running_loop()
+            self._alone = loop.call_later(ORPHANED_S, self.stop)
+
+    def _relieved(self) -> None:
+        if self._alone is not None:
+            self._alone.cancel()
+        if not self.ends.is_set():
+            self.is_relieved = True
+            self.ends.set()
 
 
 @contextlib.asynccontextmanager
@@ -47,7 +98,7 @@ async def served(
     listener: socket.socket,
     *,
     keepalive_s: float,
-    graceful_timeout_s: float,
+    patience: Patience,
 ) -> AsyncIterator[set[Connection]]:
     """Answer requests on ``listener`` while inside; then take no more, and wait for those that are open.
 
@@ -57,7 +108,7 @@ async def served(
         site: Answers each request.
         listener: Bound and perhaps shared with other processes.
         keepalive_s: Seconds an idle connection stays open.
-        graceful_timeout_s: Seconds that open requests have at the end.
+        patience: At the end.
     """
     clock, outbox = Clock(), Outbox()
     connections: set[Connection] = set()
@@ -73,14 +124,14 @@ async def served(
     finally:
         listening.close()
         clock.is_ending = True
-        await _until_none(connections, LINGER_S)
+        await _until_none(connections, lambda: patience.idle_s)
         for connection in [item for item in connections if not item.is_busy]:
             connection.close()
-        await _until_none(connections, graceful_timeout_s)
+        await _until_none(connections, lambda: patience.open_s)
         sweeper.cancel()
         for connection in list(connections):
             connection.abort()
-        await _until_none(connections, LINGER_S)
+        await _until_none(connections, lambda: LINGER_S)
 
 
 async def _sweep(
@@ -95,10 +146,12 @@ async def _sweep(
             connection.check(now, keepalive_s)
 
 
-async def _until_none(connections: set[Connection], within_s: float) -> None:
+async def _until_none(
+    connections: set[Connection], within_s: Callable[[], float]
+) -> None:
     """Wait until every connection is closed; each is closed after its answer now."""
-    deadline = time.monotonic() + within_s
-    while connections and time.monotonic() < deadline:  # noqa: ASYNC110 - a second a lifetime
+    started = time.monotonic()
+    while connections and time.monotonic() < started + within_s():  # noqa: ASYNC110 - once a lifetime
         await asyncio.sleep(TURN_S)
 
 

@@ -24,7 +24,9 @@ from appliance.gateway.http.client import (
     Origin,
 )
 from appliance.gateway.http.responses import Head
+from appliance.gateway.http.signed import SignedRequests
 from appliance.gateway.routes import Route
+from appliance.gateway.signins import Signins
 
 #: Less than the five seconds after which uvicorn and Node close an idle connection: no request must meet the closing.
 IDLE_S = 4.0
@@ -91,10 +93,25 @@ def is_public(address: str) -> bool:
 
 
 class Upstreams:
-    """Opens what is needed when entered and closes it when left."""
+    """Opens what is needed when entered and closes it when left.
 
-    def __init__(self, bridge_socket: str, *, allow_private: bool) -> None:
+    Args:
+        bridge_socket: Where the bridge is.
+        allow_private: Whether remote servers may be beside this box.
+        signins: With what servers are called that ask who calls; ``None``: this process calls none.
+    """
+
+    def __init__(
+        self,
+        bridge_socket: str,
+        *,
+        allow_private: bool,
+        signins: Signins | None = None,
+    ) -> None:
         """Open nothing yet."""
+        self._signed = (
+            None if signins is None else SignedRequests(signins, self._ask_remote)
+        )
         self._allow_private = allow_private
         self.bridge = Origin(bridge_socket, "bridge", idle_s=BRIDGE_IDLE_S)
         self._local: dict[tuple[str, int], Origin] = {}
@@ -128,14 +145,20 @@ class Upstreams:
         Raises:
             NotConnectedError: Nothing was sent.
             ConnectionError: The connection broke.
-            PermissionError: The address is remote and private.
+            PermissionError: The address is remote and private, or wants a token that this process does not have.
+            SigninNeededError: The server asks who calls, and the route's account has nothing to show.
+            TokenNotRenewedError: What it has cannot be used just now.
         """
         local = self.local(route)
         if local is not None:
             origin, target = local
             return await origin.request(method, target, headers.items(), body)
         self._refuse_private_literal(route.address)
-        return await self._ask_remote(route.address, method, headers, body)
+        if not route.signin:
+            return await self._ask_remote(route.address, method, headers, body)
+        if self._signed is None or not route.account:
+            raise PermissionError("it asks who calls, and this process cannot say")
+        return await self._signed.request(route, method, headers, body)
 
     def local(self, route: Route) -> tuple[Origin, str] | None:
         """Return where a server on this box is, and the target to ask for; ``None``: it is remote."""

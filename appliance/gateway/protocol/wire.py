@@ -30,6 +30,10 @@ UNAVAILABLE = -32050
 BROKEN = -32051
 TIMED_OUT = -32052
 REFUSED = -32053
+#: The caller has no account at the remote server.
+SIGN_IN = -32054
+#: The same to a client that opens addresses for its person (2025-11-25).
+URL_ELICITATION = -32042
 
 NULL = b"null"
 #: Messages in one JSON-RPC batch.

@@ -4,8 +4,8 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import lru_cache
 
+from appliance.core.bodies import may_hold_secrets, redact
 from appliance.gateway.traces.record import Invocation
-from appliance.gateway.traces.redact import may_hold_secrets, redact
 
 COLUMNS = (
     "started_at",

@@ -29,6 +29,8 @@ log = structlog.get_logger("gateway.traces")
 #: Seconds between looks at the spool while calls come, and while none does.
 BUSY_EVERY_S = 0.1
 IDLE_EVERY_S = 0.25
+#: Seconds without a call until the connection is closed: at rest it costs Postgres two to three megabytes.
+RESTS_AFTER_S = 10.0
 #: Seconds until the database is asked again after it did not answer.
 RETRY_S = 0.5
 #: So often a scribe that was told to stop asks a database that does not answer; the spool keeps what it cannot write.
@@ -53,16 +55,22 @@ class Scribe:
         database: libpq keywords.
         counters: Its own row.
         memory: Where the values are that servers must not have told.
+        beat: Shows the master that it is alive.
     """
 
     directory: Path
     database: dict[str, str]
     counters: CounterRow
     memory: MemoryFiles = field(default_factory=lambda: MemoryFiles(None))
+    beat: Callable[[], None] = lambda: None
     segments: Segments = field(init=False)
     _connection: psycopg2.extensions.connection | None = field(init=False, default=None)
     _removed: list[str] = field(init=False, default_factory=list)
     _is_silent: bool = field(init=False, default=False)
+    #: When there was something to copy last, by the monotonic clock.
+    _busy_at: float = field(init=False, default=0.0)
+    #: Whether it closed the connection itself, knowing how far everything is copied.
+    _is_resting: bool = field(init=False, default=False)
 
     def __post_init__(self) -> None:
         """Know no segment yet."""
@@ -100,7 +108,11 @@ class Scribe:
             DatabaseUnavailableError: Postgres does not answer; nothing is lost.
             psycopg2.Error: It answered with an error, or went away in the middle.
         """
+        if self._is_resting and not (piece := self.segments.read()).positions:
+            self._removed += self.segments.remove_finished()
+            return piece
         connection = self._connected()
+        self._is_resting = False
         piece = self.segments.read()
         try:
             if piece.positions:
@@ -115,7 +127,17 @@ class Scribe:
             self._tell_lag(piece.rows)
             raise
         self._tell_lag(() if not piece.is_full else piece.rows)
+        self._rest_unless_busy(piece)
         return piece
+
+    def _rest_unless_busy(self, piece: Piece) -> None:
+        """Hang up when no call came for a while; what is copied is known here, until the next connection asks anew."""
+        now = time.monotonic()
+        if piece.positions:
+            self._busy_at = now
+        elif now - self._busy_at >= RESTS_AFTER_S:
+            self._disconnect()
+            self._is_resting = True
 
     def _round(self) -> float:
         """Copy what is there, and return how long to wait before the next look."""
@@ -142,6 +164,7 @@ class Scribe:
         self._is_silent = True
 
     def _told_to_stop(self, *, within_s: float) -> bool:
+        self.beat()
         return signal.sigtimedwait({signal.SIGTERM}, within_s) is not None
 
     # -- the database
@@ -258,11 +281,17 @@ def run_scribe(
     database: dict[str, str],
     counters: CounterRow,
     memory: MemoryFiles,
+    *,
+    beat: Callable[[], None] = lambda: None,
 ) -> None:
     """Be the scribe until told to stop. Blocking."""
     # Ctrl-C reaches every process of a terminal; the workers still have something to tell after it.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
     Scribe(
-        directory, database | {"application_name": "mcp-host-scribe"}, counters, memory
+        directory,
+        database | {"application_name": "mcp-host-scribe"},
+        counters,
+        memory,
+        beat,
     ).run()

@@ -17,7 +17,8 @@ from tests.fakes.mcp_box import ROOT, Box, free_port, stdio_container, wait_unti
 
 
 @contextmanager
-def _run_dir() -> Iterator[Path]:
+def run_directory() -> Iterator[Path]:
+    """Yield where a gateway keeps its sockets."""
     # Not pytest's own directory: its path may be too long for a socket.
     directory = Path(tempfile.mkdtemp(prefix="gw-", dir="/var/tmp"))
     try:
@@ -29,7 +30,7 @@ def _run_dir() -> Iterator[Path]:
 @pytest.fixture
 def make_box(database_url: str) -> Iterator[Callable[..., Box]]:
     """Start a gateway of the test's own, with other settings."""
-    with _run_dir() as run_dir:
+    with run_directory() as run_dir:
         made: list[Box] = []
 
         def make(
@@ -50,7 +51,7 @@ def shared_box(cluster: ThrowAwayCluster, migrated_template: str) -> Iterator[Bo
     """One gateway for all tests that want nothing special of it."""
     name = "shared_gateway"
     cluster.execute(f"CREATE DATABASE {name} TEMPLATE {migrated_template}")
-    with _run_dir() as run_dir:
+    with run_directory() as run_dir:
         box = Box(cluster.url(name), run_dir)
         box.start()
         yield box

@@ -221,6 +221,24 @@ def test_a_port_where_nothing_listens_says_so(box: Box) -> None:
     assert "does not accept connections" in answer["error"]["message"]
 
 
+def test_a_call_that_is_faster_than_the_news_that_its_server_runs_is_carried(
+    box: Box, web_server: str
+) -> None:
+    key = box.add_server("web", box.add_user(), status="starting")
+    box.wait_routed("web")
+    with box.one_transaction():
+        # No trigger runs, so that nobody is told.
+        box.execute("SET session_replication_role = replica")
+        box.add_instance(
+            "web", "streamable-http", container_id="c0ffee", address=f"{web_server}/mcp"
+        )
+        box.execute("UPDATE servers SET status = 'running' WHERE name = 'web'")
+
+    status, answer = box.post("web", tool_call("headers"), key=key)
+
+    assert status == 200, answer
+
+
 @pytest.mark.parametrize(
     "host",
     [

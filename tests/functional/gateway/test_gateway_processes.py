@@ -1,8 +1,10 @@
 """What happens when processes die, stop, or cannot start, and when Postgres is away."""
 
+import json
 import os
 import signal
 import subprocess
+import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -144,7 +146,9 @@ def test_a_stop_of_the_whole_process_group_is_a_clean_one(
     assert "Traceback" not in box.log.read_text()
 
 
-def test_children_do_not_outlive_a_killed_master(make_box: Callable[..., Box]) -> None:
+def test_children_of_a_killed_master_end_when_none_comes(
+    make_box: Callable[..., Box],
+) -> None:
     box = make_box(gw_graceful_timeout=1)
     children = list(box.children().values())
     assert len(children) == 4
@@ -153,10 +157,68 @@ def test_children_do_not_outlive_a_killed_master(make_box: Callable[..., Box]) -
     box.process.kill()
     box.process.wait()
 
+    time.sleep(1)
+    assert box.get("/healthz")[0] == 200
     wait_until(
         lambda: all(has_ended(pid) for pid in children), "the children have ended"
     )
     box.start()
+
+
+def test_a_killed_masters_port_is_never_closed(make_box: Callable[..., Box]) -> None:
+    box = make_box()
+    with stdio_container() as container_id:
+        box.host_stdio("fake", container_id)
+        elders, has_ended_all = box.children(), threading.Event()
+
+        def calls() -> list[bool]:
+            answered = []
+            while not has_ended_all.is_set():
+                answered.append(echo_works(box))
+            return answered
+
+        with ThreadPoolExecutor(2) as clients:
+            answered = [clients.submit(calls) for _ in range(2)]
+            try:
+                assert box.process is not None
+                box.process.kill()
+                box.process.wait()
+                time.sleep(1)
+                box.start()
+                wait_until(
+                    lambda: all(has_ended(pid) for pid in elders.values()),
+                    "the successor's children have relieved them",
+                )
+            finally:
+                has_ended_all.set()
+            both = [item.result() for item in answered]
+
+        assert all(len(item) > 10 and all(item) for item in both)
+        assert not set(elders.values()) & set(box.children().values())
+
+
+def test_a_master_that_may_not_take_over_has_the_children_leave(
+    make_box: Callable[..., Box],
+) -> None:
+    box = make_box()
+    elders = box.children()
+    assert box.process is not None
+    box.process.kill()
+    box.process.wait()
+    roll = Path(box.config.bridge_socket).parent / "gateway-children.json"
+    torn = json.loads(roll.read_text()) | {"listener": 999}
+    roll.write_text(json.dumps(torn))
+
+    box.start()
+
+    assert box.get("/healthz")[0] == 200
+    wait_until(
+        lambda: (
+            all(has_ended(pid) for pid in elders.values())
+            and not set(elders.values()) & set(box.children().values())
+        ),
+        "others are in their places",
+    )
 
 
 def test_a_second_gateway_on_the_port_ends_with_a_sentence(

@@ -253,7 +253,7 @@ def test_a_request_state_serves_its_owner_and_its_purpose_once(
         given["requestState"] = first["requestState"][:-1] + "!"
     elif change == "key":
         key = shared.add_user_key(shared.owner)
-        shared.wait_routed("any")
+        shared.wait_known()
     else:
         answer(shared, first, responses)
 

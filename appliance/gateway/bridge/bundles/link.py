@@ -23,11 +23,11 @@ from appliance.gateway.bridge.bundles.items import TOOLS, Item, Kind, clean
 from appliance.gateway.bridge.calls import Caller
 from appliance.gateway.bridge.peer import Peer
 from appliance.gateway.bridge.peers.registry import Peers
-from appliance.gateway.errors import NotRunningError
+from appliance.gateway.errors import NotRunningError, TokenNotRenewedError
 from appliance.gateway.members import Member
 from appliance.gateway.protocol import wire
 from appliance.gateway.protocol.wire import Envelope
-from appliance.gateway.routes import LiveTable, Route
+from appliance.gateway.routes import LiveTable, Route, for_principal
 from appliance.gateway.screen import Screen, ToolRefusedError
 
 log = structlog.get_logger("gateway.bundles")
@@ -37,6 +37,8 @@ PAGES_LIMIT = 50
 ENTRIES_LIMIT = 1_000
 
 Listing = list[tuple[str, Item]]
+#: Has no account at a server that asks who calls.
+_NOBODY = "bundle"
 
 
 @dataclass(frozen=True)
@@ -109,13 +111,17 @@ class Link:
         return route
 
     @contextlib.contextmanager
-    def leased(self) -> Iterator[Peer]:
+    def leased(self, principal: str) -> Iterator[Peer]:
         """Yield the member's peer, which stays open inside.
+
+        Args:
+            principal: For whom.
 
         Raises:
             DomainError: There is none.
         """
-        with self._peers.leased(self.route()) as peer:
+        route = for_principal(self.route(), principal)
+        with self._peers.leased(route) as peer:
             yield peer
 
     async def open(
@@ -135,6 +141,8 @@ class Link:
             raise MemberSilentError(
                 f"it has not answered for {within_s:g} seconds."
             ) from error
+        except TokenNotRenewedError:  # of one account: others may well be served
+            raise
         except DomainError:
             self._breaker.failed(time.monotonic())
             raise
@@ -188,7 +196,7 @@ class Link:
         Raises:
             DomainError: It cannot be had.
         """
-        with self.leased() as peer:
+        with self.leased(caller.principal) as peer:
             opened = await self.open(peer, self._patience.list_s)
             if kind.capability not in (opened.get("capabilities") or {}):
                 return []
@@ -261,7 +269,7 @@ class Link:
             self._trying = self._attempt()
 
     async def _try(self) -> None:
-        with contextlib.suppress(DomainError), self.leased() as peer:
+        with contextlib.suppress(DomainError), self.leased(_NOBODY) as peer:
             await self.open(peer, self._patience.hello_s)
 
 

@@ -111,7 +111,10 @@ class BundlePeer:
             return
         for link in self._board.links():
             if link.is_open:
-                with contextlib.suppress(DomainError), link.leased() as peer:
+                with (
+                    contextlib.suppress(DomainError),
+                    link.leased(caller.principal) as peer,
+                ):
                     await peer.notify(notification, caller)
 
     def open_stream(self, caller: Caller) -> Stream:
@@ -127,7 +130,10 @@ class BundlePeer:
         self._streams.end_session(caller)
         self._resources.end_session(caller)
         for link in self._board.links():
-            with contextlib.suppress(DomainError), link.leased() as peer:
+            with (
+                contextlib.suppress(DomainError),
+                link.leased(caller.principal) as peer,
+            ):
                 peer.end_session(caller)
 
     async def close(self) -> None:
@@ -190,7 +196,10 @@ class BundlePeer:
 
     async def _set_level(self, request: Envelope, caller: Caller) -> Call:
         async def tell(link: Link) -> None:
-            with contextlib.suppress(DomainError), link.leased() as peer:
+            with (
+                contextlib.suppress(DomainError),
+                link.leased(caller.principal) as peer,
+            ):
                 if link.is_open and link.offers("logging"):
                     await ask(
                         peer,

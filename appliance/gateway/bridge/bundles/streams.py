@@ -100,7 +100,7 @@ class Streams:
         pause_s = 0.0
         while True:
             try:
-                with link.leased() as peer:
+                with link.leased(stream.caller.principal) as peer:
                     await link.open(peer)
                     if pause_s:
                         self._announce(stream)

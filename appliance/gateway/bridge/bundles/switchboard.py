@@ -134,7 +134,7 @@ class Switchboard:
     async def forward(self, request: Envelope, caller: Caller, member: Member) -> Call:
         """Return the call that ``member`` makes of ``request``: its own, so that all that belongs to it arrives there."""
         try:
-            async with self._entered(member) as (peer, lease):
+            async with self._entered(member, caller) as (peer, lease):
                 call = await peer.begin(request, caller)
                 call.server_id = member.server_id
                 self._forwarded[call] = (peer, lease.pop_all())
@@ -148,7 +148,7 @@ class Switchboard:
     ) -> Envelope:
         """Return what ``member`` answers to a request of the bundle's own, or why it does not."""
         try:
-            async with self._entered(member) as (peer, _):
+            async with self._entered(member, caller) as (peer, _):
                 return await ask(peer, request, caller)
         except DomainError as error:
             return errors.member_error(member, error)
@@ -179,7 +179,7 @@ class Switchboard:
 
     @contextlib.asynccontextmanager
     async def _entered(
-        self, member: Member
+        self, member: Member, caller: Caller
     ) -> AsyncIterator[tuple[Peer, contextlib.ExitStack]]:
         """Yield ``member``, open and counted under its limits, and what lets go of it unless somebody takes that over.
 
@@ -188,7 +188,7 @@ class Switchboard:
         """
         link = self._link(member)
         with contextlib.ExitStack() as lease:
-            peer = lease.enter_context(link.leased())
+            peer = lease.enter_context(link.leased(caller.principal))
             self._quotas.enter(link.route(), time.monotonic())
             lease.callback(self._quotas.leave, member.server_id)
             await link.open(peer)

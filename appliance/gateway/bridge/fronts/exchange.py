@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from appliance.core.errors import DomainError
-from appliance.gateway.bridge.calls import Ask, Call
+from appliance.gateway.bridge.calls import Ask, Call, opens_addresses
+from appliance.gateway.errors import SigninNeededError
 from appliance.gateway.http import messages as http
 from appliance.gateway.protocol import wire
 
@@ -46,8 +47,9 @@ Exchange = tuple[Call, Manner]
 
 def failed(call: Call, error: DomainError) -> Ending:
     """Return the end of a call that broke."""
-    body = http.failure_body(call.client_id, error)
-    return Ending(body, http.failure_status(error))
+    told = _as_told(call, error)
+    body = http.failure_body(call.client_id, told)
+    return Ending(body, http.failure_status(told))
 
 
 async def answered(request: http.Request, call: Call, manner: Manner) -> http.Answer:
@@ -132,8 +134,22 @@ def _shown(call: Call, manner: Manner) -> list[bytes]:
 def _whole(call: Call, ending: Ending) -> http.Answer:
     headers = _told_to_workers(call)
     if call.error is not None:
-        return http.failure(call.client_id, call.error, headers=headers)
+        return http.failure(call.client_id, _as_told(call, call.error), headers=headers)
     return http.json_answer(ending.body, status=ending.status, headers=headers)
+
+
+def _as_told(call: Call, error: DomainError) -> DomainError:
+    """Return ``error`` as this call's client understands it best."""
+    if not isinstance(error, SigninNeededError):
+        return error
+    is_opener = call.caller.revision == _OPENS_ADDRESSES and opens_addresses(
+        call.caller
+    )
+    return error.to_opener() if is_opener else error
+
+
+#: The revision in which an address that its person is to open may be the answer to any request.
+_OPENS_ADDRESSES = "2025-11-25"
 
 
 def _told_to_workers(call: Call) -> dict[str, str]:

@@ -45,11 +45,17 @@ class SseSession:
         self.is_initialized = False
         self._out: asyncio.Queue[bytes] = asyncio.Queue(WAITING_LIMIT)
         self._tasks: set[asyncio.Task[None]] = set()
+        self._calls: set[asyncio.Task[None]] = set()
 
     @property
     def is_full(self) -> bool:
         """Whether it has as many calls open as it may."""
         return len(self._tasks) >= CALLS_LIMIT
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether no call is open."""
+        return not self._calls
 
     async def say(self, body: bytes) -> None:
         """Send ``body``, after what is waiting."""
@@ -59,11 +65,12 @@ class SseSession:
         """Return the next message for the stream."""
         return await self._out.get()
 
-    def run(self, work: Coroutine[Any, Any, None]) -> None:
-        """Do ``work`` until it is done or the session ends."""
+    def run(self, work: Coroutine[Any, Any, None], *, is_call: bool = False) -> None:
+        """Do ``work`` until it is done or the session ends; during a call the session is not idle."""
         task = asyncio.create_task(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        for tasks in (self._tasks, self._calls) if is_call else (self._tasks,):
+            tasks.add(task)
+            task.add_done_callback(tasks.discard)
 
     async def end(self) -> None:
         """Cancel what is being done."""
@@ -89,10 +96,11 @@ class HttpSseFront:
         self._front = sessions
         self._sessions: dict[tuple[str, str], SseSession] = {}
 
-    def end_streams(self) -> None:
+    def end_streams(self, *, only_idle: bool = False) -> None:
         """Nothing is left of a stream that its process does not hold; clients connect again."""
         for session in self._sessions.values():
-            session.run(session.say(b""))
+            if session.is_idle or not only_idle:
+                session.run(session.say(b""))
 
     async def get(self, request: http.Request, route: Route, peer: Peer) -> http.Answer:
         """Open a session, and send everything it is told until it hangs up.
@@ -142,7 +150,7 @@ class HttpSseFront:
             if refusal := _refusal(message, route):
                 session.run(session.say(refusal))
             else:
-                session.run(self._call(message, session, peer))
+                session.run(self._call(message, session, peer), is_call=True)
         return http.empty(202)
 
     def _initialize(self, message: Envelope, session: SseSession, peer: Peer) -> None:

@@ -10,6 +10,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import structlog
+
 from appliance.core.errors import DomainError
 from appliance.gateway.bridge.peers.door import Door
 from appliance.gateway.bridge.peers.hello import Hello
@@ -21,8 +23,13 @@ from appliance.gateway.bridge.peers.sse_session import SseSession
 from appliance.gateway.errors import (
     HandshakeError,
     NotRunningError,
+    SigninNeededError,
     SilentServerError,
+    TokenNotRenewedError,
+    UpstreamUnauthorizedError,
 )
+
+log = structlog.get_logger("gateway.peers")
 
 HTTP, SSE = "streamable-http", "sse"
 LEGACY, MODERN = "legacy", "modern"
@@ -62,12 +69,17 @@ async def detect(door: Door, within_s: float) -> Finding:
         session = HttpSession(door, Hello(), within_s, listens=False)
         opened = await _opened(session)
         eras.append(LEGACY)
-    except (NotRunningError, SilentServerError):
+    except (
+        NotRunningError,
+        SilentServerError,
+        SigninNeededError,
+        TokenNotRenewedError,
+    ):
         raise
     except DomainError as error:
         refusal = error
-    with contextlib.suppress(DomainError):
-        modern = await _discovered(door, SECOND_WITHIN_S if eras else within_s)
+    modern = await _asked_for_modern(door, within_s, is_known=bool(eras))
+    if modern is not None:
         opened = opened or modern
         eras.append(MODERN)
     if refusal is None or eras:
@@ -76,6 +88,25 @@ async def detect(door: Door, within_s: float) -> Finding:
         with contextlib.suppress(DomainError):
             return await _http_sse(other, within_s)
     raise refusal
+
+
+async def _asked_for_modern(
+    door: Door, within_s: float, *, is_known: bool
+) -> Mapping[str, Any] | None:
+    """Return what a server of the stateless revision says of itself; ``None``: it is none.
+
+    Raises:
+        UpstreamUnauthorizedError: It asks who calls before it says anything, and speaks no other way either.
+        SigninNeededError: So it does, and that was known.
+    """
+    try:
+        return await _discovered(door, SECOND_WITHIN_S if is_known else within_s)
+    except (SigninNeededError, UpstreamUnauthorizedError):
+        if not is_known:
+            raise
+    except DomainError as error:
+        log.debug("not_modern", server=door.route.name, code=error.code)
+    return None
 
 
 def _doors_of_sse(door: Door) -> list[Door]:

@@ -101,7 +101,12 @@ class Door:
 
     def refusal(self, answer: UpstreamAnswer) -> DomainError:
         """Return what to tell a client of an answer that is no message."""
-        return not_for_clients(self.route.name, answer.head.status)
+        return not_for_clients(
+            self.route.name,
+            answer.head.status,
+            is_remote=not self.route.container_id,
+            challenge=answer.head.get("www-authenticate") or "",
+        )
 
     def check(self, answer: UpstreamAnswer) -> None:
         """Raise ``ConnectionLostError`` if the answer asks for credentials or leads elsewhere."""

@@ -102,6 +102,11 @@ class HttpPeer:
             self._inner.end_session(caller)
 
     @property
+    def is_known(self) -> bool:
+        """Whether the server was asked how it speaks, and has said so."""
+        return self._inner is not None
+
+    @property
     def is_needed(self) -> bool:
         """Whether clients would lose something if this were closed: a session that is idle for long is opened again."""
         return False

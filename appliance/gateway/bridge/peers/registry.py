@@ -40,8 +40,22 @@ class Peers:
     def __init__(self, factories: Mapping[str, Factory]) -> None:
         """Know no peer yet."""
         self._factories = factories
-        self._kept: dict[Place, _Kept] = {}
+        #: One for each account, where the server asks who calls.
+        self._kept: dict[tuple[Place, str], _Kept] = {}
         self._closing: set[asyncio.Task[None]] = set()
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether every server was let go of."""
+        return not (self._kept or self._closing)
+
+    def let_go(self) -> None:
+        """Close what nobody uses; called again and again, it comes to the rest as its calls end."""
+        for key, kept in list(self._kept.items()):
+            if isinstance(kept.peer, Retires):
+                kept.peer.retire()
+            if not kept.users:
+                self._close(key, kept)
 
     def of(self, route: Route) -> Peer:
         """Return the peer of what runs at ``route``.
@@ -70,23 +84,21 @@ class Peers:
         """Return how many calls and streams hold on to the peer of a server's instance."""
         return sum(
             kept.users
-            for (transport, *_, number, _, _), kept in self._kept.items()
+            for ((transport, *_, number, _, _), _), kept in self._kept.items()
             if number == instance_id and transport != BUNDLE
         )
 
     def keep_to(self, routes: Iterable[Route]) -> None:
         """Close the peers that nobody uses and that ``routes`` do not lead to, or that were idle for long."""
-        routed = {place(route) for route in routes}
+        routed = {(place(route), bool(route.signin)) for route in routes}
         before = time.monotonic() - CLOSE_AFTER_S
-        for where, kept in list(self._kept.items()):
-            if where not in routed and isinstance(kept.peer, Retires):
+        for key, kept in list(self._kept.items()):
+            is_routed = (key[0], bool(key[1])) in routed
+            if not is_routed and isinstance(kept.peer, Retires):
                 kept.peer.retire()
-            if kept.users or (where in routed and _is_needed(kept, before)):
+            if kept.users or (is_routed and _is_needed(kept, before)):
                 continue
-            del self._kept[where]
-            task = asyncio.create_task(kept.peer.close())
-            self._closing.add(task)
-            task.add_done_callback(self._closed)
+            self._close(key, kept)
 
     async def close(self) -> None:
         """Let go of every server."""
@@ -96,10 +108,10 @@ class Peers:
         await asyncio.gather(*self._closing, return_exceptions=True)
 
     def _find(self, route: Route) -> _Kept:
-        where = place(route)
-        kept = self._kept.get(where)
+        key = (place(route), route.account)
+        kept = self._kept.get(key)
         if kept is None:
-            kept = self._kept[where] = _Kept(self._make(route))
+            kept = self._kept[key] = _Kept(self._make(route))
         kept.last_used = time.monotonic()
         return kept
 
@@ -110,6 +122,12 @@ class Peers:
                 f"{route.name} speaks {route.transport or 'nothing yet'}, which the bridge does not."
             )
         return factory(route)
+
+    def _close(self, key: tuple[Place, str], kept: _Kept) -> None:
+        del self._kept[key]
+        task = asyncio.create_task(kept.peer.close())
+        self._closing.add(task)
+        task.add_done_callback(self._closed)
 
     def _closed(self, task: asyncio.Task[None]) -> None:
         self._closing.discard(task)
