@@ -1,0 +1,1 @@
+"""``mcp-host doctor``: looks at everything that an operator would, and says how to mend what is wrong."""
