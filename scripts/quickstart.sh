@@ -21,10 +21,10 @@ readonly ROOT=${PWD}
 source "${ROOT}/scripts/lib/setup.sh"
 # shellcheck source=lib/appliance.sh
 source "${ROOT}/scripts/lib/appliance.sh"
+# shellcheck source=lib/remains.sh
+source "${ROOT}/scripts/lib/remains.sh"
 
 readonly DEFAULT_PACKAGE=pypi:mcp-server-time
-# What everything on the engine carries that an installation made.
-readonly OWNER_LABEL=mcp-host.owner
 install=yes
 confirmed=no
 source_kind=package
@@ -108,9 +108,7 @@ stop() {
   "${MCP_HOST}" down >&2
   read_settings
   if [[ -r ${DATA_DIR}/installation-id ]]; then
-    on_each 'Stopping the hosted servers' ps -q -- stop -t 5
-    # An ended container that is still there would count as a crash at the next start.
-    on_each 'Removing their containers' ps -aq -- rm
+    stop_hosted
   fi
 }
 
@@ -125,45 +123,11 @@ remove() {
     [[ ${answer} == [yY]* ]] || die 'Nothing was removed.'
   fi
   stop
-  on_each 'Removing containers' ps -aq -- rm -f
-  on_each 'Removing networks' network ls -q -- network rm
+  remove_hosted
   # As another user than root there are none.
   "${MCP_HOST}" egress --remove >/dev/null 2>&1 || note 'The firewall was not asked for its rules: that takes root and nft.'
-  on_each 'Removing volumes' volume ls -q -- volume rm
-  on_each 'Removing images' images -q -- rmi -f
-  remove_base_images
+  remove_hosted_data
   delete_state
-}
-
-# remove_base_images: every installation on an engine shares them, so only the last one takes them away.
-remove_base_images() {
-  local others found
-  others=$(docker images -q --filter "label=${OWNER_LABEL}")
-  found=$(docker images -q mcp-host/base)
-  if [[ -z ${others} && -n ${found} ]]; then
-    step 'Removing the base images of builds'
-    xargs docker rmi -f <<<"${found}" >/dev/null
-  fi
-}
-
-# on_each TEXT LISTING... -- COMMAND...: give docker's COMMAND all that its LISTING finds of this installation.
-on_each() {
-  local text=$1 id found
-  local -a listing=() things
-  shift
-  while [[ $1 != -- ]]; do
-    listing+=("$1")
-    shift
-  done
-  shift
-  id=$(<"${DATA_DIR}/installation-id")
-  found=$(docker "${listing[@]}" --filter "label=${OWNER_LABEL}=${id}")
-  found=$(sort -u <<<"${found}")                # an image is listed once for every tag
-  read -r -d '' -a things <<<"${found}" || true # there is no closing NUL, which read calls a failure
-  if ((${#things[@]} > 0)); then
-    step "${text}"
-    docker "$@" "${things[@]}" >/dev/null
-  fi
 }
 
 status() {

@@ -1,7 +1,8 @@
 # shellcheck shell=bash
 # The virtual environment: exactly what the lock file says, checked by hash.
 
-readonly VENV=${ROOT}/.venv
+# A release keeps its own beside its code.
+readonly VENV=${MCP_HOST_VENV:-${ROOT}/.venv}
 
 # make_venv runtime|dev: make it, or do nothing when it already is what the lock file says.
 make_venv() {

@@ -21,6 +21,9 @@ needs() {
   if is_root && ! has_firewall; then
     printf 'firewall\n'
   fi
+  if wants_front_door; then
+    has_nginx || printf 'nginx\n'
+  fi
   # Only where somebody asked for images of other architectures.
   local platforms
   platforms=$(wanted_platforms)
@@ -30,6 +33,20 @@ needs() {
 # has_firewall: whether nft and ip are there; Debian keeps them off other users' PATH.
 has_firewall() {
   PATH=${PATH}:/usr/sbin:/sbin has nft && PATH=${PATH}:/usr/sbin:/sbin has ip
+}
+
+# has_nginx: as for nft, not only on this user's PATH.
+has_nginx() {
+  PATH=${PATH}:/usr/sbin:/sbin has nginx
+}
+
+# wants_front_door: whether the settings ask for it, in the words of the settings.
+wants_front_door() {
+  local value=${PROXY_ENABLED:-}
+  if [[ -z ${value} && -r .env ]]; then
+    value=$(sed -n "s/^PROXY_ENABLED=[\"']\\?\\([^\"']*\\).*/\\1/p" .env)
+  fi
+  [[ ${value,,} =~ ^(true|t|yes|y|on|1)$ ]]
 }
 
 # engine_has_gvisor: whether containers may be given a kernel of their own.
@@ -59,6 +76,9 @@ test_needs() {
     printf 'gvisor\n'
   fi
   has redis-server || printf 'redis-server\n'
+  has pebble || printf 'pebble\n'
+  # Above, where the settings ask for it.
+  wants_front_door || has_nginx || printf 'nginx\n'
   emulation_needs "${TEST_PLATFORMS}"
   local architecture
   for architecture in amd64 arm64; do
@@ -92,6 +112,8 @@ reason() {
     gvisor) printf 'gVisor, for the engine: runs the servers of the tier that is tested with it\n' ;;
     git-lfs) printf 'git-lfs: fetches the large files of test repositories\n' ;;
     redis-server) printf 'redis-server: a service that the tests have servers use\n' ;;
+    nginx) printf 'Nginx: the front door, which speaks TLS before the hub and the gateway\n' ;;
+    pebble) printf 'pebble: the certificate authority at which the tests order\n' ;;
     emulation:*) printf 'qemu and binfmt_misc: run programs of %s, for images of that architecture\n' "${1#*:}" ;;
     busybox:*) printf 'busybox for %s: what the smallest test images are made of\n' "${1#*:}" ;;
     *) printf '%s\n' "$1" ;;
@@ -128,6 +150,14 @@ packages_for() {
     libatomic) printf 'libatomic1\n' ;;
     htpasswd) printf 'apache2-utils\n' ;;
     sshd) printf 'openssh-server\n' ;;
+    nginx)
+      # The smallest of its packages, where there are several.
+      if apt_knows nginx-light; then
+        printf 'nginx-light\n'
+      else
+        printf 'nginx\n'
+      fi
+      ;;
     gvisor) ;; # one program, which a script of its own fetches
     # arch-test is how mmdebstrap finds out.
     emulation:*) printf '%s\n' qemu-user-static binfmt-support arch-test ;;

@@ -47,6 +47,7 @@ prepare_box() {
       busybox:*) fetch_busybox "${need#*:}" ;;
       docker-registry) keep_idle docker-registry ;;
       redis-server) keep_idle redis-server ;;
+      nginx) keep_idle nginx ;;
       sshd) keep_idle ssh ;;
       gvisor) scripts/install_gvisor.sh ;;
       *) ;;
@@ -54,10 +55,13 @@ prepare_box() {
   done
 }
 
-# keep_idle SERVICE: tests start one of their own; nobody needs the one that the package has just started.
+# keep_idle SERVICE: we start one of our own; nobody needs the one that the package has just started, and its ports.
+# A box may forbid its packages to start anything (policy-rc.d), and some of these scripts fail where nothing runs.
 keep_idle() {
   if has_systemd; then
     quietly idle systemctl disable --now "$1"
+  elif [[ -x /etc/init.d/$1 ]] && "/etc/init.d/$1" status >/dev/null 2>&1; then
+    quietly idle "/etc/init.d/$1" stop
   fi
 }
 

@@ -12,9 +12,11 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from shutil import rmtree
 
+import httpx
 import pytest
 
 from tests.harness.ports import free_port
+from tests.harness.prometheus import asked_for, told
 
 WAIT_S = 30
 #: What supervisord allows its processes for stopping, one after the other, with a margin.
@@ -27,11 +29,12 @@ class Box:
     def __init__(self, home: Path) -> None:
         self.home = home
         self.port = free_port()
+        self.gateway_url = f"http://127.0.0.1:{free_port()}"
         settings = {
             "JWT_SECRET": secrets.token_urlsafe(48),
             "BIND_ADDRESS": "127.0.0.1",
             "BIND_PORT": self.port,
-            "MCP_GATEWAY_URL": f"http://127.0.0.1:{free_port()}",
+            "MCP_GATEWAY_URL": self.gateway_url,
             "GATEWAY_BIND_ADDRESS": "127.0.0.1",
             "GW_WORKERS": 1,
             "DATA_DIR": home / "data",
@@ -56,6 +59,16 @@ class Box:
             if words[0] == program:
                 return int(words[3])
         raise LookupError(program)
+
+    def scrape(self) -> str:
+        """Return what Prometheus is told by hub and gateway; nothing while one of them starts."""
+        try:
+            return "".join(
+                httpx.get(f"{url}/metrics").raise_for_status().text
+                for url in (f"http://127.0.0.1:{self.port}", self.gateway_url)
+            )
+        except httpx.HTTPError:
+            return ""
 
     def all_run(self) -> bool:
         found = self.states()
@@ -100,10 +113,13 @@ def box() -> Iterator[Box]:
     rmtree(home)
 
 
-def test_up_runs_everything_and_down_leaves_nothing(box: Box) -> None:
+def test_up_runs_everything_with_all_metrics_that_the_rules_ask_for_and_down_leaves_nothing(
+    box: Box,
+) -> None:
     assert box.run("up").returncode == 0
     _wait(box.all_run)
     pids = [box.pid(program) for program in ("postgres", "gateway", "egress", "hub")]
+    _wait(lambda: asked_for() <= told(box.scrape()))
 
     assert box.run("up").stdout == "It runs already.\n"
     assert box.run("down").returncode == 0

@@ -28,6 +28,11 @@ PROOFS = (
         "both README commands on four clean Debian boxes; quickstart within 5 min cold, 20 s warm",
     ),
     Proof(
+        "fresh-install",
+        40,
+        "blank Debian boxes: install, a name with a certificate, reboot, upgrades under 100 calls/s, restored elsewhere",
+    ),
+    Proof(
         "survives-kills",
         4,
         "kill -9 of every process during a build and calls: all back, nothing lost or doubled",
@@ -49,8 +54,18 @@ PROOFS = (
     ),
     Proof(
         "access-matrix",
-        2,
-        "every route of the hub, asked by everybody who could: exactly the expected answer, no route without one",
+        4,
+        "every route of the hub, asked with 47 kinds of credentials: the expected answer, and what is refused is not done",
+    ),
+    Proof(
+        "orgs-apart",
+        4,
+        "strangers to an organisation act in 40 made-up orders of 25 steps: nothing of it changes, is seen, or is called",
+    ),
+    Proof(
+        "openapi",
+        8,
+        "schemathesis over the whole OpenAPI document as three kinds of people: no 5xx, every answer as documented",
     ),
     Proof(
         "conformance",
@@ -91,6 +106,16 @@ PROOFS = (
         "deploys-under-load",
         8,
         "200 calls/s, 30 s tools, open streams, 20 deployments, 5 of them bad: no call fails, no bad one is switched to",
+    ),
+    Proof(
+        "governed-launch",
+        4,
+        "by REST, mcpctl and browser: built, held, certified, promoted, launched; failed run, roll back: no call fails",
+    ),
+    Proof(
+        "stays-served",
+        14,
+        "every process killed or stopped under load, Postgres away, disk full, clock set: what is served stays served",
     ),
     Proof(
         "reconcile",
@@ -138,6 +163,16 @@ PROOFS = (
         "two platforms, cached base: at most 1.05 times two parallel docker buildx build --push by hand",
     ),
     Proof(
+        "gate-property",
+        4,
+        "40 random histories of calls, deaths, retries and clocks: nothing launches that the policy of its moment holds",
+    ),
+    Proof(
+        "decision-speed",
+        3,
+        "with 100,000 builds and 10,000 certifications, p99 of a decision, gathered, made and stored, at most 5 ms",
+    ),
+    Proof(
         "marketplace-speed",
         4,
         "100,000 builds: p99 of searches 3 ms for three letters and more, 10 ms otherwise; the page begins within 30 ms",
@@ -181,6 +216,31 @@ PROOFS = (
         "doors-shut",
         8,
         "spraying, fixation, CSRF, timing, replay, framing, made-up headers, floods, OAuth tricks: shut; planted faults: seen",
+    ),
+    Proof(
+        "certificates",
+        4,
+        "issued, renewed, expired, CA down, limited, wrong DNS, revoked account, kill -9: told; what was good is served",
+    ),
+    Proof(
+        "container-image",
+        25,
+        "built and run with every option, amd64 and emulated arm64; one killed: all stop in order, the exit code tells which",
+    ),
+    Proof(
+        "admin-guide",
+        8,
+        "the commands of the administration guide that need a box of their own, on a clean Debian with systemd",
+    ),
+    Proof(
+        "tls",
+        2,
+        "the front door: TLS 1.2 and 1.3 and nothing older, good suites alone, no name leads astray, headers on every page",
+    ),
+    Proof(
+        "domains",
+        4,
+        "one more among 5,000 domains serves within 50 ms, no reload; changes, renewals and reloads under load fail nothing",
     ),
     Proof(
         "compiled-servers",
