@@ -10,7 +10,9 @@ from mcpctl.client import MAX_RECONNECTS, RECONNECT_AFTER_S, Client, path_of
 from mcpctl.errors import ApiError, CommandError, UnreachableError
 from mcpctl.output import printable_lines, state
 
-SETTLED = frozenset({"running", "degraded", "stopped", "error"})
+#: What waits for somebody's evidence or approval.
+HELD = frozenset({"pending-evaluation", "pending-governance"})
+SETTLED = frozenset({"running", "degraded", "stopped", "error"}) | HELD
 _NOT_FOUND = 404
 _UNAVAILABLE = 503
 
@@ -74,6 +76,11 @@ def wait_until_settled(
         if watch.server["status"] in SETTLED:
             break
     found = watch.server
+    if found["status"] in HELD:
+        raise CommandError(
+            f"{found['name']} is held: {found['status_reason']}",
+            hint=f"'mcpctl policy explain {found['name']}' tells what is missing; it launches by itself afterwards.",
+        )
     if found["status"] not in {"running", "degraded"}:
         raise CommandError(
             f"{found['name']} ended in {found['status']}: {found['status_reason'] or 'no reason was given.'}",

@@ -97,7 +97,7 @@ async def test_login_keeps_a_key_and_not_the_password(
     principal = await hub.services.accounts.keys.authenticate(
         json.loads(stored.read_text())["api_key"]
     )
-    assert await hub.services.accounts.sessions(principal) == []
+    assert await hub.services.accounts.sessions.list(principal) == []
 
 
 async def test_logout_revokes_the_key(hub: Hub, terminal: Terminal) -> None:

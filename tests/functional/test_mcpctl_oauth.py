@@ -36,6 +36,21 @@ async def test_a_machine_client_is_made_listed_exchanged_and_deleted(
     assert gone.code != 0
 
 
+async def test_an_app_is_made_with_the_addresses_that_it_sends_people_to(
+    mine: Terminal,
+) -> None:
+    address = "https://app.example.org/callback"
+    made = await mine.run(
+        *("oauth", "create-client", "desk", "--redirect-uri", address, "--public")
+    )
+    listed = await mine.run("oauth", "clients", "--json")
+
+    (app,) = listed.json()["items"]
+    assert made.code == 0
+    assert "client_secret" not in made.out
+    assert (app["kind"], app["redirect_uris"]) == ("made", [address])
+
+
 async def test_without_grants_the_list_is_empty_and_the_key_may_be_exchanged(
     mine: Terminal,
 ) -> None:

@@ -46,4 +46,4 @@ async def test_people_share_a_server_from_the_command_line(
     assert refused.code == 1
     assert "deployer may not transfer this server" in refused.err
     assert hidden.code == 1
-    assert "1 servers and 0 bundles belong to data" in kept.err
+    assert "data still owns 1 server" in kept.err

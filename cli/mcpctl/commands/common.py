@@ -1,5 +1,6 @@
 """What every command shares."""
 
+import functools
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
@@ -24,6 +25,24 @@ def json_option(function: F) -> F:
     return click.option(
         "--json", "as_json", is_flag=True, help="Print JSON for programs."
     )(function)
+
+
+def output_option(function: F) -> F:
+    """Add ``--output json|table``, and ``--json`` for the same; the function gets ``as_json``."""
+
+    @functools.wraps(function)
+    def call(*args: Any, output: str, as_json: bool, **kwargs: Any) -> Any:
+        return function(*args, as_json=as_json or output == "json", **kwargs)
+
+    choice = click.Choice(["table", "json"])
+    option = click.option(
+        "--output",
+        "-o",
+        type=choice,
+        default="table",
+        help="For people, or for programs.",
+    )
+    return option(json_option(call))  # type: ignore[return-value]  # takes what the function takes, and the two
 
 
 def client() -> Client:

@@ -9,6 +9,7 @@ from mcpctl.client import Client, path_of
 from mcpctl.commands.common import client, json_option
 from mcpctl.commands.isolation import isolation_fields, isolation_options
 from mcpctl.commands.sources import READABLE, credential_fields, entry_fields
+from mcpctl.errors import CommandError
 from mcpctl.output import emit_json, pairs, state
 from mcpctl.watch import wait_until_settled
 
@@ -156,7 +157,14 @@ def create(name: str | None, *, wait: bool, as_json: bool, **options: Any) -> No
                 f"{made['name']} is created. Its endpoint key, shown this once: {key}",
                 err=True,
             )
-        made = wait_until_settled(hub, made, quiet=as_json)
+        try:
+            made = wait_until_settled(hub, made, quiet=as_json)
+        except CommandError:
+            if as_json:
+                # A program needs the key of what was made as well, where it is held or has failed.
+                now = hub.get(path_of("servers", made["id"]))
+                emit_json({"server": now, "endpoint_key": key})
+            raise
     if as_json:
         emit_json({"server": made, "endpoint_key": key})
     else:

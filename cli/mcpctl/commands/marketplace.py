@@ -4,7 +4,7 @@ from typing import Any
 
 import click
 
-from mcpctl.commands.common import client, json_option
+from mcpctl.commands.common import client, output_option
 from mcpctl.output import age, emit_json, state, table
 
 
@@ -27,7 +27,7 @@ def marketplace() -> None:
 @click.option("--tier", help="gold, silver or watchlist, or with a type: gold:npm.")
 @click.option("--limit", type=click.IntRange(1, 200), default=50, show_default=True)
 @click.option("--cursor", help="next_cursor of the page before; --json shows it.")
-@json_option
+@output_option
 def list_entries(*, as_json: bool, **options: Any) -> None:
     """Show the newest build of each server, and the newest good one if that is another."""
     found = client().get("/api/marketplace", **options)
@@ -49,7 +49,7 @@ def list_entries(*, as_json: bool, **options: Any) -> None:
 
 @marketplace.command()
 @click.option("-q", "--query", "q", help="Words of title, package or description.")
-@json_option
+@output_option
 def catalog(q: str | None, *, as_json: bool) -> None:
     """List published servers; host one with 'mcpctl servers create'."""
     found = client().get("/api/marketplace/catalog", q=q)

@@ -1,4 +1,4 @@
-"""oauth: what clients were allowed, and clients for machines."""
+"""oauth: what clients were allowed, and clients that people made."""
 
 from typing import Any
 
@@ -18,7 +18,7 @@ def _query(*, all_: bool) -> dict[str, Any]:
 
 @click.group()
 def oauth() -> None:
-    """Apps that people connected, and clients for machines."""
+    """Apps that people connected, and clients that they made."""
 
 
 @oauth.command()
@@ -57,19 +57,20 @@ def revoke(grant_id: int, *, as_json: bool) -> None:
 @_whose
 @json_option
 def clients(*, all_: bool, as_json: bool) -> None:
-    """Show your machine clients."""
+    """Show the clients that you made."""
     found = client().get("/api/oauth/clients", **_query(all_=all_))
     if as_json:
         emit_json(found)
         return
     table(
-        ("client id", "name", "scopes", "made", "used"),
+        ("client id", "name", "for", "scopes", "made", "used"),
         [
-            (item["client_id"], item["name"], " ".join(item["scopes"]) or "all",
+            (item["client_id"], item["name"], "people" if item["redirect_uris"] else "itself",
+             " ".join(item["scopes"]) or "all",
              age(item["created_at"]), age(item["last_used_at"]))
             for item in found["items"]
         ],
-        empty="No machine clients. 'mcpctl oauth create-client NAME' makes one.",
+        empty="No clients. 'mcpctl oauth create-client NAME' makes one.",
     )  # fmt: skip
 
 
@@ -82,16 +83,41 @@ def clients(*, all_: bool, as_json: bool) -> None:
     multiple=True,
     help="The most it may have; may be given twice. Without it, everything.",
 )
+@click.option(
+    "--redirect-uri",
+    "redirect_uris",
+    multiple=True,
+    help="Where it may send people back to; may be given often. Without it, it runs without people and acts as you.",
+)
+@click.option(
+    "--public",
+    is_flag=True,
+    help="Make no secret: for an app on people's own computers, or a page.",
+)
 @json_option
-def create_client(name: str, scopes: tuple[str, ...], *, as_json: bool) -> None:
-    """Make a client for a program that runs without people; its secret is shown this once."""
-    made = client().post("/api/oauth/clients", {"name": name, "scopes": list(scopes)})
+def create_client(
+    name: str,
+    scopes: tuple[str, ...],
+    redirect_uris: tuple[str, ...],
+    *,
+    public: bool,
+    as_json: bool,
+) -> None:
+    """Make a client for a program without people, or for an app that people sign in with; its secret is shown this once."""
+    wanted = {
+        "name": name,
+        "scopes": list(scopes),
+        "redirect_uris": list(redirect_uris),
+        "public": public,
+    }
+    made = client().post("/api/oauth/clients", wanted)
     if as_json:
         emit_json(made)
         return
     click.echo(f"client_id      {made['client_id']}")
-    click.echo(f"client_secret  {made['client_secret']}")
-    click.echo("Keep the secret: it is not shown again.", err=True)
+    if made["client_secret"]:
+        click.echo(f"client_secret  {made['client_secret']}")
+        click.echo("Keep the secret: it is not shown again.", err=True)
 
 
 @oauth.command("rotate-secret")
@@ -101,7 +127,7 @@ def create_client(name: str, scopes: tuple[str, ...], *, as_json: bool) -> None:
 )  # fmt: skip
 @json_option
 def rotate_secret(client_id: str, *, at_once: bool, as_json: bool) -> None:
-    """Exchange a machine client's secret; the one before goes on for a day."""
+    """Exchange a client's secret; the one before goes on for a day."""
     path = path_of("oauth", "clients", client_id, "rotate")
     made = client().post(path, {"at_once": at_once})
     if as_json:
@@ -115,7 +141,7 @@ def rotate_secret(client_id: str, *, at_once: bool, as_json: bool) -> None:
 @click.argument("client_id")
 @json_option
 def delete_client(client_id: str, *, as_json: bool) -> None:
-    """Delete a machine client; its tokens are refused within two seconds."""
+    """Delete a client that you made; its tokens are refused within two seconds."""
     client().delete(path_of("oauth", "clients", client_id))
     if as_json:
         emit_json({"deleted": client_id})

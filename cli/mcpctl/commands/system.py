@@ -1,4 +1,4 @@
-"""health and version."""
+"""health, version and system."""
 
 import http.client
 import sys
@@ -6,9 +6,9 @@ import sys
 import click
 
 from mcpctl import __version__
-from mcpctl.commands.common import json_option, open_client
+from mcpctl.commands.common import client, json_option, open_client
 from mcpctl.errors import ApiError, CommandError
-from mcpctl.output import emit_json, state, table
+from mcpctl.output import emit_json, pairs, state, table
 
 
 @click.command()
@@ -52,3 +52,29 @@ def version(*, as_json: bool) -> None:
     else:
         click.echo(f"mcpctl {__version__}")
         click.echo(f"hub {hub}" if hub else "hub does not answer")
+
+
+@click.command()
+@json_option
+def system(*, as_json: bool) -> None:
+    """Show the release of the box, and what became of earlier changes."""
+    found = client().get("/api/system")
+    if as_json:
+        emit_json(found)
+        return
+    pairs(
+        [
+            ("release", found["release"]),
+            ("commit", found["commit"]),
+            ("on this box", ", ".join(found["releases"]) or None),
+        ]
+    )
+    click.echo()
+    table(
+        ("when", "outcome", "from", "to", ""),
+        [
+            (item["at"], item["outcome"], item["origin"], item["to"], item["text"])
+            for item in found["changes"]
+        ],
+        empty="No change of release yet.",
+    )

@@ -26,7 +26,7 @@ def list_users(*, as_json: bool) -> None:
         emit_json(found)
         return
     table(
-        ("id", "e-mail", "role", "servers at most", "added", "may come"),
+        ("id", "e-mail", "role", "servers at most", "added", "signs in by", "may come"),
         [
             (
                 item["id"],
@@ -34,6 +34,7 @@ def list_users(*, as_json: bool) -> None:
                 item["role"],
                 "any" if item["server_quota"] is None else item["server_quota"],
                 age(item["created_at"]),
+                _ways(item),
                 "disabled" if item["disabled_at"] else "yes",
             )
             for item in found["items"]
@@ -106,7 +107,7 @@ def enable(user: str, *, as_json: bool) -> None:
 @json_option
 def reset_link(user: str, hours: int, *, as_json: bool) -> None:
     """Make a link by which somebody sets a new password, once; it is shown this once."""
-    path = path_of("users", _id(user), "reset-link")
+    path = path_of("users", id_of(user), "reset-link")
     made = client().post(path, {"hours": hours})
     if as_json:
         emit_json(made)
@@ -122,7 +123,7 @@ def reset_link(user: str, hours: int, *, as_json: bool) -> None:
 @json_option
 def reset_totp(user: str, *, as_json: bool) -> None:
     """Turn off the second factor of somebody who lost app and recovery codes."""
-    number = _id(user)
+    number = id_of(user)
     client().delete(path_of("users", number, "totp"))
     if as_json:
         emit_json({"reset": number})
@@ -130,8 +131,53 @@ def reset_totp(user: str, *, as_json: bool) -> None:
         click.echo("Their second factor is off.")
 
 
+@users.command()
+@click.argument("user")
+@click.option(
+    "--subject",
+    required=True,
+    help="The provider's own number or name for them (sub).",
+)
+@json_option
+def link(user: str, subject: str, *, as_json: bool) -> None:
+    """Let somebody sign in by the provider: whoever it means by SUBJECT."""
+    path = path_of("users", id_of(user), "identities")
+    made = client().post(path, {"subject": subject})
+    if as_json:
+        emit_json(made)
+    else:
+        click.echo(f"Linked with {made['subject']} at {made['issuer']}.")
+
+
+@users.command()
+@click.argument("user")
+@click.option("--subject", help="Which one, where they are linked with several.")
+@json_option
+def unlink(user: str, subject: str | None, *, as_json: bool) -> None:
+    """Let somebody sign in by the provider no more; sessions that it opened end."""
+    number = id_of(user)
+    found = client().get(path_of("users", number))["identities"]
+    meant = [item for item in found if subject in {None, item["subject"]}]
+    if len(meant) != 1:
+        names = ", ".join(item["subject"] for item in found) or "nobody"
+        raise CommandError(f"Say which with --subject: they are linked with {names}.")
+    client().delete(path_of("users", number, "identities", meant[0]["id"]))
+    if as_json:
+        emit_json({"unlinked": meant[0]["id"]})
+    else:
+        click.echo(f"Unlinked from {meant[0]['subject']} at {meant[0]['issuer']}.")
+
+
+def _ways(item: dict[str, Any]) -> str:
+    """Return by what somebody signs in."""
+    ways = ["password"] if item["has_password"] else []
+    if item["identities"]:
+        ways.append("provider")
+    return ", ".join(ways) or "nothing"
+
+
 def _change(user: str, body: dict[str, Any], *, as_json: bool) -> None:
-    changed = client().send("PATCH", path_of("users", _id(user)), body).json()
+    changed = client().send("PATCH", path_of("users", id_of(user)), body).json()
     if as_json:
         emit_json(changed)
         return
@@ -139,7 +185,7 @@ def _change(user: str, body: dict[str, Any], *, as_json: bool) -> None:
     click.echo(f"{changed['email']}: {changed['role']}, {state}.")
 
 
-def _id(user: str) -> int:
+def id_of(user: str) -> int:
     """Return the number of a person named by number or e-mail."""
     if user.isdigit():
         return int(user)
