@@ -9,10 +9,16 @@ from aiohttp import web
 from appliance.accounts.orgs.invitations import InvitationService
 from appliance.accounts.orgs.service import OrgService
 from appliance.accounts.service import AccountService
+from appliance.alerts.service import AlertService
 from appliance.artifacts.service import LedgerService
+from appliance.backups.service import BackupService
 from appliance.bundles.service import BundleService
+from appliance.certificates.service import CertificateService
+from appliance.domains.service import DomainService
+from appliance.evaluations.room import Evaluations
 from appliance.evidence.service import EvidenceService
 from appliance.files.service import FileService
+from appliance.governance.room import Governance
 from appliance.integrations.service import IntegrationService
 from appliance.invocations.service import InvocationService
 from appliance.jobs.queue import JobQueue
@@ -22,12 +28,17 @@ from appliance.observability.audit import AuditTrail
 from appliance.observability.events import EventLog
 from appliance.observability.metrics import Metrics
 from appliance.output.service import OutputService
+from appliance.policy.service import PolicyDocuments
+from appliance.promotions.room import Promotions
+from appliance.proxy.service import FrontDoorService
 from appliance.registry.upkeep import RegistryUpkeep
 from appliance.servers.catalog import Catalog
 from appliance.servers.checks.service import HealthService
 from appliance.servers.deployments import DeploymentService
 from appliance.servers.egress_service import EgressService
 from appliance.servers.isolating.service import IsolationService
+from appliance.servers.policies import ServerPolicies
+from appliance.servers.quotas.service import QuotaService
 from appliance.servers.secret_settings import ServerSecrets
 from appliance.servers.service import ServerService
 from appliance.servers.sources import ServerSources
@@ -35,6 +46,8 @@ from appliance.servers.tool_reviews import ToolReviews
 from appliance.servers.transfers import ServerTransfers
 from appliance.servers.webhooks import WebhookService
 from appliance.settings import Settings
+from appliance.signin.room import SignIn
+from appliance.upstreams.service import UpstreamService
 from appliance.web import doors, keys
 from appliance.web.api import ROUTES, discovery, oauth_protocol
 from appliance.web.health import Readiness
@@ -54,8 +67,10 @@ class Services:
 
     settings: Settings
     accounts: AccountService
+    alerts: AlertService
     orgs: OrgService
     invitations: InvitationService
+    quotas: QuotaService
     transfers: ServerTransfers
     servers: ServerService
     sources: ServerSources
@@ -69,7 +84,12 @@ class Services:
     catalog: Catalog
     ledger: LedgerService
     registry: RegistryUpkeep
+    front_door: FrontDoorService
+    certificates: CertificateService
     evidence: EvidenceService
+    evaluations: Evaluations
+    policy: PolicyDocuments
+    policies: ServerPolicies
     invocations: InvocationService
     checks: HealthService
     output: OutputService
@@ -77,6 +97,12 @@ class Services:
     files: FileService
     integrations: IntegrationService
     oauth: AuthorizationServer
+    signin: SignIn
+    governance: Governance
+    promotions: Promotions
+    upstreams: UpstreamService
+    backups: BackupService
+    domains: DomainService
     jobs: JobQueue
     events: EventLog
     audit: AuditTrail
@@ -100,8 +126,10 @@ def make_app(  # noqa: PLR0915 - one key after another
     app = web.Application(middlewares=MIDDLEWARES, client_max_size=MAX_BODY_BYTES)
     app[keys.SETTINGS] = services.settings
     app[keys.ACCOUNTS] = services.accounts
+    app[keys.ALERTS] = services.alerts
     app[keys.ORGS] = services.orgs
     app[keys.INVITATIONS] = services.invitations
+    app[keys.QUOTAS] = services.quotas
     app[keys.TRANSFERS] = services.transfers
     app[keys.SERVERS] = services.servers
     app[keys.SOURCES] = services.sources
@@ -115,14 +143,26 @@ def make_app(  # noqa: PLR0915 - one key after another
     app[keys.CATALOG] = services.catalog
     app[keys.LEDGER] = services.ledger
     app[keys.EVIDENCE] = services.evidence
+    app[keys.EVALUATIONS] = services.evaluations
+    app[keys.CERTIFICATIONS] = services.evaluations.certifications
+    app[keys.POLICY] = services.policy
+    app[keys.POLICIES] = services.policies
     app[keys.REGISTRY] = services.registry
+    app[keys.FRONT_DOOR] = services.front_door
+    app[keys.CERTIFICATES] = services.certificates
     app[keys.INVOCATIONS] = services.invocations
+    app[keys.BACKUPS] = services.backups
     app[keys.CHECKS] = services.checks
     app[keys.OUTPUT] = services.output
     app[keys.MEASUREMENTS] = services.measurements
     app[keys.FILES] = services.files
     app[keys.INTEGRATIONS] = services.integrations
     app[keys.OAUTH] = services.oauth
+    app[keys.SIGNIN] = services.signin
+    app[keys.GOVERNANCE] = services.governance
+    app[keys.PROMOTIONS] = services.promotions
+    app[keys.UPSTREAMS] = services.upstreams
+    app[keys.DOMAINS] = services.domains
     app[keys.JOBS] = services.jobs
     app[keys.EVENTS] = services.events
     app[keys.AUDIT] = services.audit

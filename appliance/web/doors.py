@@ -22,7 +22,7 @@ _WRITES = web.AppKey("account_writes", Budget)
 _ANONYMOUS = web.AppKey("anonymous_requests", Budget)
 _ORIGINS = web.AppKey("cors_origins", frozenset)
 #: Asked by whoever watches the box, and pictures and scripts of pages, which come from memory.
-_UNCOUNTED = ("/healthz", "/readyz", "/metrics", "/static/")
+UNCOUNTED = ("/healthz", "/readyz", "/metrics", "/static/")
 _API = ("/api/", "/openapi.json")
 _MAX_AGE_S = 600
 
@@ -35,7 +35,7 @@ class TooOftenError(LimitedError):
 
 def set_up(app: web.Application, settings: Settings) -> None:
     """Give ``app`` what the doors know."""
-    app[PROXIES] = TrustedProxies(networks_of(settings.trusted_proxies))
+    app[PROXIES] = TrustedProxies(networks_of(settings.believed_proxies))
     app[_WRITES] = Budget(settings.account_writes_per_minute)
     app[_ANONYMOUS] = Budget(settings.anonymous_requests_per_minute)
     app[_ORIGINS] = frozenset(settings.cors_origins.replace(",", " ").lower().split())
@@ -44,11 +44,11 @@ def set_up(app: web.Application, settings: Settings) -> None:
 def exposure(settings: Settings) -> str:
     """Return how to keep others from reading along; empty: nobody can, as far as the settings tell."""
     is_encrypted = (settings.public_url or "").startswith("https://")
-    if is_encrypted or settings.trusted_proxies or _is_loopback(settings.bind_address):
+    if is_encrypted or settings.believed_proxies or _is_loopback(settings.bind_address):
         return ""
     return (
-        f"The hub listens on {settings.bind_address} without TLS. Put a proxy with a certificate before it, and set PUBLIC_URL"
-        " to its https address and TRUSTED_PROXIES to where it is; or set BIND_ADDRESS=127.0.0.1."
+        f"The hub listens on {settings.bind_address} without TLS. Set PROXY_ENABLED=true; or put a proxy with a certificate"
+        " before it, and set PUBLIC_URL to its https address and TRUSTED_PROXIES to where it is; or set BIND_ADDRESS=127.0.0.1."
     )
 
 
@@ -71,7 +71,7 @@ async def paces(request: web.Request, handler: Handler) -> web.StreamResponse:
         if request.method not in SAFE_METHODS:
             whose = f"{principal.user_id} {principal.org_id}"
             seconds = request.app[_WRITES].take(whose, moment)
-    elif not request.path.startswith(_UNCOUNTED):
+    elif not request.path.startswith(UNCOUNTED):
         whose = counted_as(client_address(request))
         seconds = request.app[_ANONYMOUS].take(whose, moment)
     if seconds:

@@ -33,6 +33,16 @@ class Part:
     state: PartState
     text: str
 
+    @property
+    def is_down(self) -> bool:
+        """Whether it does not work at all."""
+        return self.state is PartState.DOWN
+
+    @property
+    def is_well(self) -> bool:
+        """Whether nothing is wrong with it."""
+        return self.state is PartState.OK
+
 
 @dataclass(frozen=True)
 class Report:
@@ -87,6 +97,23 @@ class Readiness:
         self._asking = asyncio.Lock()
         self._report = Report(())
         self._asked_at = float("-inf")
+
+    def known(self) -> Mapping[str, int]:
+        """Return how every part was when it was asked last: 0 well, 1 degraded, 2 down."""
+        order = list(PartState)
+        return {part.name: order.index(part.state) for part in self._report.parts}
+
+    async def parts(self) -> tuple[Part, ...]:
+        """Return how every part is, asked one after another.
+
+        For whoever asks all the time and waits for nobody: all at once would keep as many connections of Postgres open.
+        """
+        found = [
+            await _ask(name, check, self._patience_s)
+            for name, check in self._checks.items()
+        ]
+        self._report, self._asked_at = Report(tuple(found)), time.monotonic()
+        return self._report.parts
 
     async def report(self) -> Report:
         """Return how every part is; never raises, a part that fails is an answer."""

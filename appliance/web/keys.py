@@ -8,11 +8,18 @@ from appliance.accounts.model import Principal
 from appliance.accounts.orgs.invitations import InvitationService
 from appliance.accounts.orgs.service import OrgService
 from appliance.accounts.service import AccountService
+from appliance.alerts.service import AlertService
 from appliance.artifacts.service import LedgerService
+from appliance.backups.service import BackupService
 from appliance.bundles.service import BundleService
+from appliance.certificates.service import CertificateService
 from appliance.core.proxies import Caller, TrustedProxies
+from appliance.domains.service import DomainService
+from appliance.evaluations.certifying import CertificationService
+from appliance.evaluations.room import Evaluations
 from appliance.evidence.service import EvidenceService
 from appliance.files.service import FileService
+from appliance.governance.room import Governance
 from appliance.integrations.service import IntegrationService
 from appliance.invocations.service import InvocationService
 from appliance.jobs.queue import JobQueue
@@ -22,12 +29,17 @@ from appliance.observability.audit import AuditTrail
 from appliance.observability.events import EventLog
 from appliance.observability.metrics import Metrics
 from appliance.output.service import OutputService
+from appliance.policy.service import PolicyDocuments
+from appliance.promotions.room import Promotions
+from appliance.proxy.service import FrontDoorService
 from appliance.registry.upkeep import RegistryUpkeep
 from appliance.servers.catalog import Catalog
 from appliance.servers.checks.service import HealthService
 from appliance.servers.deployments import DeploymentService
 from appliance.servers.egress_service import EgressService
 from appliance.servers.isolating.service import IsolationService
+from appliance.servers.policies import ServerPolicies
+from appliance.servers.quotas.service import QuotaService
 from appliance.servers.secret_settings import ServerSecrets
 from appliance.servers.service import ServerService
 from appliance.servers.sources import ServerSources
@@ -35,16 +47,24 @@ from appliance.servers.tool_reviews import ToolReviews
 from appliance.servers.transfers import ServerTransfers
 from appliance.servers.webhooks import WebhookService
 from appliance.settings import Settings
+from appliance.signin.room import SignIn
+from appliance.upstreams.service import UpstreamService
 from appliance.web.health import Readiness
 from appliance.web.problems import ErrorPage
 
 SETTINGS = web.AppKey("settings", Settings)
 ACCOUNTS = web.AppKey("accounts", AccountService)
+ALERTS = web.AppKey("alerts", AlertService)
 ORGS = web.AppKey("orgs", OrgService)
+QUOTAS = web.AppKey("quotas", QuotaService)
 INVITATIONS = web.AppKey("invitations", InvitationService)
 TRANSFERS = web.AppKey("transfers", ServerTransfers)
 CATALOG = web.AppKey("catalog", Catalog)
 LEDGER = web.AppKey("ledger", LedgerService)
+POLICY = web.AppKey("policy", PolicyDocuments)
+POLICIES = web.AppKey("policies", ServerPolicies)
+CERTIFICATIONS = web.AppKey("certifications", CertificationService)
+EVALUATIONS = web.AppKey("evaluations", Evaluations)
 EVIDENCE = web.AppKey("evidence", EvidenceService)
 SERVERS = web.AppKey("servers", ServerService)
 SOURCES = web.AppKey("sources", ServerSources)
@@ -55,6 +75,8 @@ TOOL_REVIEWS = web.AppKey("tool_reviews", ToolReviews)
 EGRESS = web.AppKey("egress", EgressService)
 ISOLATION = web.AppKey("isolation", IsolationService)
 REGISTRY = web.AppKey("registry", RegistryUpkeep)
+FRONT_DOOR = web.AppKey("front_door", FrontDoorService)
+CERTIFICATES = web.AppKey("certificates", CertificateService)
 INVOCATIONS = web.AppKey("invocations", InvocationService)
 BUNDLES = web.AppKey("bundles", BundleService)
 CHECKS = web.AppKey("checks", HealthService)
@@ -63,9 +85,15 @@ FILES = web.AppKey("files", FileService)
 INTEGRATIONS = web.AppKey("integrations", IntegrationService)
 MEASUREMENTS = web.AppKey("measurements", MeasurementService)
 OAUTH = web.AppKey("oauth", AuthorizationServer)
+SIGNIN = web.AppKey("signin", SignIn)
+GOVERNANCE = web.AppKey("governance", Governance)
+PROMOTIONS = web.AppKey("promotions", Promotions)
+DOMAINS = web.AppKey("domains", DomainService)
+UPSTREAMS = web.AppKey("upstreams", UpstreamService)
 JOBS = web.AppKey("jobs", JobQueue)
 EVENTS = web.AppKey("events", EventLog)
 AUDIT = web.AppKey("audit", AuditTrail)
+BACKUPS = web.AppKey("backups", BackupService)
 METRICS = web.AppKey("metrics", Metrics)
 READINESS = web.AppKey("readiness", Readiness)
 #: Renders errors for whoever accepts HTML; the pages set it, the API works without.
@@ -87,6 +115,8 @@ PRINCIPAL = web.RequestKey("principal", Principal)
 TIME_LIMIT = web.RequestKey("time_limit", asyncio.Timeout)
 
 SESSION_COOKIE = "mcp_host_session"
+#: Of a browser that is on its way to the provider and back; what follows tells one way from another.
+SIGNIN_COOKIE = "mcp_host_signin_"
 CSRF_HEADER = "X-CSRF-Token"
 CSRF_FIELD = "csrf_token"
 WEBHOOK_SECRET_HEADER = "X-Webhook-Secret"  # noqa: S105 - a name

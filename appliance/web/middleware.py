@@ -9,11 +9,12 @@ from urllib.parse import unquote, urlsplit
 
 import structlog
 from aiohttp import hdrs, web
+from aiohttp.http_exceptions import BadHttpMessage
 from structlog.contextvars import bound_contextvars
 
-from appliance.accounts.access import require_administer
+from appliance.accounts.access import require_administer, require_sight
 from appliance.accounts.model import Principal
-from appliance.accounts.service import csrf_matches
+from appliance.accounts.sessions import csrf_matches
 from appliance.core.errors import DomainError
 from appliance.core.ids import request_id as new_request_id
 from appliance.web import keys
@@ -23,6 +24,7 @@ from appliance.web.parsing import refuse_unreadable
 from appliance.web.problems import (
     CrossSiteError,
     ErrorPage,
+    MalformedError,
     Problem,
     TimedOutError,
     problem_of,
@@ -144,6 +146,13 @@ async def problems(request: web.Request, handler: Handler) -> web.StreamResponse
         if error.status < HTTPStatus.BAD_REQUEST:
             raise
         problem = problem_of_http(error, request[keys.REQUEST_ID])
+    except BadHttpMessage:
+        # Raised where a body is read in parts, or unpacked, by whoever reads it.
+        malformed = MalformedError(
+            "The body is not what its headers say.",
+            hint="Look at the names of its parts, and at Content-Encoding.",
+        )
+        problem = problem_of(malformed, request[keys.REQUEST_ID])
     except Exception:
         log.exception("http.fault", method=request.method, path=request.path)
         problem = problem_of_fault(request[keys.REQUEST_ID])
@@ -216,6 +225,9 @@ async def _identify(request: web.Request, level: Access) -> None:
     principal = principal_of(request)
     if level is Access.ADMIN:
         require_administer(principal)
+    # A form whose answer cannot be shown must not be done first and be refused then.
+    if not request.path.startswith("/api/"):
+        require_sight(principal)
 
 
 @web.middleware

@@ -34,4 +34,5 @@ def place_of(request: web.Request) -> Place:
         gateway_port=gateway.port or _DEFAULT_PORTS.get(gateway.scheme, 80),
         hosts=hosts,
     )
-    return Place(issuer, origins)
+    base = settings.base_domain if settings.proxy_enabled else None
+    return Place(issuer, origins, base or "")

@@ -8,6 +8,7 @@ from aiohttp import hdrs
 from pydantic import BaseModel, Field
 from pydantic.json_schema import JsonSchemaMode, models_json_schema
 
+from appliance.web.doors import UNCOUNTED
 from appliance.web.keys import (
     CSRF_HEADER,
     SESSION_COOKIE,
@@ -15,8 +16,9 @@ from appliance.web.keys import (
     WEBHOOK_SIGNATURE_HEADER,
 )
 from appliance.web.problems import MEDIA_TYPE
-from appliance.web.requests import Access
+from appliance.web.requests import OWN_DOORS, Access
 from appliance.web.routes import EVENT_STREAM, JSON, Operation
+from appliance.web.schema_names import REF, renamed, short_names
 
 BYTES = "application/octet-stream"
 
@@ -26,6 +28,17 @@ class FieldProblem(BaseModel):
 
     field: str = Field(description="Path of the field, such as `environment.KEY`.")
     message: str
+
+
+class EventAnswer(BaseModel):
+    """One event of a stream; a stream has any number of them."""
+
+    event: str = Field(description="What happened: the kind of the event.")
+    data: str = Field(description="More of it, mostly as JSON.")
+    id: str = Field(
+        "",
+        description="Send it as `Last-Event-ID` to go on after it; absent where one cannot.",
+    )
 
 
 class ProblemAnswer(BaseModel):
@@ -53,12 +66,16 @@ def document(described: Iterable[Operation], *, version: str) -> dict[str, Any]:
     described = list(described)
     schemas, definitions = models_json_schema(
         sorted(_models(described), key=lambda item: (item[0].__name__, item[1])),
-        ref_template="#/components/schemas/{model}",
+        ref_template=REF + "{model}",
     )
-    components = definitions.get("$defs", {})
+    found = definitions.get("$defs", {})
+    names = short_names(found)
+    components = {names[name]: renamed(found[name], names) for name in found}
+    schemas = {key: renamed(schema, names) for key, schema in schemas.items()}
+    _let_repeat(components)
     # Of a query only the properties are shown, one parameter each.
     queries = {
-        model: components.pop(model.__name__)
+        model: components.pop(schemas[model, "validation"]["$ref"].removeprefix(REF))
         for model in {item.query for item in described}
         if model is not None
     }
@@ -105,6 +122,16 @@ def document(described: Iterable[Operation], *, version: str) -> dict[str, Any]:
     }
 
 
+def _let_repeat(schema: object) -> None:
+    """Let what is kept as a set come with something twice, as it may: it counts once."""
+    if isinstance(schema, dict):
+        schema.pop("uniqueItems", None)
+        schema = list(schema.values())
+    if isinstance(schema, list):
+        for item in schema:
+            _let_repeat(item)
+
+
 #: Of doors that take neither key nor session.
 _SECURITY: Mapping[Access, list[dict[str, list[str]]]] = {
     Access.PUBLIC: [],
@@ -117,7 +144,10 @@ _Schemas = Mapping[Any, dict[str, Any]]
 
 
 def _models(described: list[Operation]) -> _Models:
-    found: _Models = {(ProblemAnswer, "serialization")}
+    found: _Models = {
+        (ProblemAnswer, "serialization"),
+        (EventAnswer, "serialization"),
+    }
     for item in described:
         if item.body is not None:
             found.add((item.body, "validation"))
@@ -157,10 +187,8 @@ def _describe(
         found["requestBody"] = {"required": True, "content": content}
     if item.raw:
         schema = {"type": "string", "format": "binary"}
-        found["requestBody"] = {
-            "required": True,
-            "content": {BYTES: {"schema": schema}},
-        }
+        # A file may be empty, and then nothing comes.
+        found["requestBody"] = {"content": {BYTES: {"schema": schema}}}
     return found
 
 
@@ -189,6 +217,10 @@ def _responses(item: Operation, schemas: _Schemas) -> dict[str, Any]:
         good["content"] = {
             item.content: {"schema": schemas[item.answer, "serialization"]}
         }
+    elif item.content == EVENT_STREAM:
+        good["content"] = {
+            item.content: {"schema": schemas[EventAnswer, "serialization"]}
+        }
     elif item.status is not HTTPStatus.NO_CONTENT:
         good["content"] = {item.content: {"schema": {"type": "string"}}}
     found = {str(item.status.value): good}
@@ -201,12 +233,22 @@ def _responses(item: Operation, schemas: _Schemas) -> dict[str, Any]:
     return found
 
 
+def _is_counted(item: Operation) -> bool:
+    """Return whether it can be asked too often: writes by anybody, everything else by whoever is not signed in."""
+    if item.access is Access.PUBLIC or item.access in OWN_DOORS:
+        return not item.path.startswith(UNCOUNTED)
+    return item.method != hdrs.METH_GET
+
+
 def _refusals(item: Operation) -> set[HTTPStatus]:
     found = {HTTPStatus.BAD_REQUEST, HTTPStatus.SERVICE_UNAVAILABLE, *item.errors}
     if item.access is not Access.PUBLIC:
         found.add(HTTPStatus.UNAUTHORIZED)
-    if item.method != hdrs.METH_GET or item.access is Access.ADMIN:
+    # Reading, too, may be more than a narrowed key is for.
+    if item.method != hdrs.METH_GET or item.access in {Access.USER, Access.ADMIN}:
         found.add(HTTPStatus.FORBIDDEN)
+    if _is_counted(item):
+        found.add(HTTPStatus.TOO_MANY_REQUESTS)
     if item.path_parameters:
         found.add(HTTPStatus.NOT_FOUND)
     if item.query is not None or item.body is not None or item.upload:

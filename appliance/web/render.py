@@ -6,6 +6,7 @@ names are errors, everything is escaped.
 
 from collections.abc import Mapping
 from datetime import datetime
+from functools import cache
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any
@@ -38,11 +39,20 @@ def set_up(
     app: web.Application, *, templates: Path = TEMPLATES, static: Path = STATIC
 ) -> None:
     """Give ``app`` its templates and static files. Blocking; meant for the start."""
-    assets = Assets.load(static)
-    app[ASSETS] = assets
+    app[ASSETS] = _assets(static)
     app.router.add_get("/static/{version}/{name:.+}", _serve_static, name="static")
-    environment = aiohttp_jinja2.setup(
-        app,
+    app[aiohttp_jinja2.APP_KEY] = _environment(templates, static)
+
+
+@cache
+def _assets(static: Path) -> Assets:
+    return Assets.load(static)
+
+
+@cache
+def _environment(templates: Path, static: Path) -> jinja2.Environment:
+    """Return the compiled templates: once a process, because that takes most of a second."""
+    environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(templates),
         undefined=jinja2.StrictUndefined,
         autoescape=True,
@@ -50,9 +60,8 @@ def set_up(
         lstrip_blocks=True,
         auto_reload=False,
         cache_size=-1,
-        default_helpers=False,
     )
-    environment.globals["static"] = assets.url
+    environment.globals["static"] = _assets(static).url
     environment.globals["words"] = words
     environment.globals["server_tabs"] = tabs.SERVER
     environment.filters["ago"] = _ago
@@ -66,6 +75,7 @@ def set_up(
     environment.globals["ui"] = environment.get_template("partials/ui.html").module
     for name in environment.list_templates():
         environment.get_template(name)  # now, so that no request reads files
+    return environment
 
 
 @access(Access.PUBLIC)

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 from aiohttp import hdrs, web
 
 from appliance.accounts.model import Principal
-from appliance.core.errors import UnauthenticatedError
+from appliance.core.errors import NotFoundError, UnauthenticatedError
 from appliance.core.proxies import Caller
 from appliance.web.keys import (
     ACCOUNTS,
@@ -82,7 +82,7 @@ async def identify(request: web.Request) -> Principal | None:
     if key is not None:
         return await accounts.authenticate(key)
     cookie = session_cookie(request)
-    return await accounts.session(cookie) if cookie else None
+    return await accounts.sessions.whose(cookie) if cookie else None
 
 
 def bearer_of(request: web.Request) -> str | None:
@@ -146,16 +146,12 @@ def move_time_limit(request: web.Request, seconds: float | None) -> None:
 
 def server_of(request: web.Request) -> int | str:
     """Return the server that the path names: digits are an id, anything else is a name."""
-    raw = request.match_info["server"]
-    number = row_id(raw)
-    return raw if number is None else number
+    return named(request.match_info["server"])
 
 
 def bundle_of(request: web.Request) -> int | str:
     """Return the bundle that the path names: digits are an id, anything else is a name."""
-    raw = request.match_info["bundle"]
-    number = row_id(raw)
-    return raw if number is None else number
+    return named(request.match_info["bundle"])
 
 
 def org_of(request: web.Request) -> int | str:
@@ -167,6 +163,27 @@ def named(text: str) -> int | str:
     """Return what ``text`` names: digits are an id, anything else is a name."""
     number = row_id(text)
     return text if number is None else number
+
+
+def path_id(
+    request: web.Request, part: str, told: str, missing: type[NotFoundError]
+) -> int:
+    """Return the id that a part of the path is.
+
+    Args:
+        request: Whose path.
+        part: Name of the part in the route.
+        told: What is said where it can be no id, with ``{}`` for what stands there.
+        missing: As what.
+
+    Raises:
+        NotFoundError: ``missing``.
+    """
+    text = request.match_info[part]
+    number = row_id(text)
+    if number is None:
+        raise missing(told.format(text))
+    return number
 
 
 def row_id(text: str) -> int | None:

@@ -1,7 +1,11 @@
-"""The session cookie: written and dropped the same way for the API and for the pages."""
+"""The session's cookie, and that of the way to a provider: written and dropped the same way for the API and for the pages."""
 
 from aiohttp import web
 
+from appliance.core.ids import key_hash
+from appliance.signin.flow import LASTS
+from appliance.signin.model import Departure
+from appliance.web.keys import SIGNIN_COOKIE
 from appliance.web.requests import is_https, session_cookie_name
 
 #: Seconds that a browser keeps the cookie: as long as browsers keep any. When the session ends is decided by the hub, which
@@ -33,3 +37,42 @@ def drop_session_cookie(request: web.Request, response: web.StreamResponse) -> N
         samesite="Lax",
         secure=is_https(request),
     )
+
+
+def set_signin_cookie(
+    request: web.Request, response: web.StreamResponse, departure: Departure
+) -> None:
+    """Have the browser keep what shows that it is the one that left; each way has its own, so that tabs go theirs."""
+    response.set_cookie(
+        _signin_cookie_name(request, departure.state),
+        departure.browser,
+        max_age=int(LASTS.total_seconds()),
+        path="/",
+        httponly=True,
+        # The way back is a link of another site, with which Strict would not come.
+        samesite="Lax",
+        secure=is_https(request),
+    )
+
+
+def signin_cookie(request: web.Request, state: str) -> str:
+    """Return what the browser kept on a way; empty: it left on none such."""
+    return request.cookies.get(_signin_cookie_name(request, state), "")
+
+
+def drop_signin_cookie(
+    request: web.Request, response: web.StreamResponse, state: str
+) -> None:
+    """Have the browser forget a way that it came back from."""
+    response.del_cookie(
+        _signin_cookie_name(request, state),
+        path="/",
+        httponly=True,
+        samesite="Lax",
+        secure=is_https(request),
+    )
+
+
+def _signin_cookie_name(request: web.Request, state: str) -> str:
+    prefix = "__Host-" if is_https(request) else ""
+    return f"{prefix}{SIGNIN_COOKIE}{key_hash(state).hex()[:12]}"

@@ -10,6 +10,7 @@ import orjson
 from aiohttp import hdrs, web
 
 from appliance.core.errors import DomainError, UnauthenticatedError, UnavailableError
+from appliance.infra.waiting import set_within
 from appliance.web.keys import HEARTBEAT_S, PRINCIPAL, REQUEST_ID, STOPPING
 from appliance.web.problems import problem_of
 from appliance.web.requests import identify, move_time_limit, row_id
@@ -166,8 +167,7 @@ async def _end_of_welcome(request: web.Request) -> None:
     """Return when the hub stops, or when whoever opened the stream would not be let in the same way any more."""
     stopping = request.app[STOPPING]
     while not stopping.is_set():
-        with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(stopping.wait(), request.app[HEARTBEAT_S])
+        await set_within(stopping, request.app[HEARTBEAT_S])
         if PRINCIPAL in request and not await _is_welcome(request):
             return
 

@@ -43,14 +43,29 @@ class Group:
 SERVER = (
     Group((Tab("Overview", ""), Tab("Metrics", "/metrics"), Tab("Health", "/health"))),
     Group(
-        (Tab("Tools", "/tools"), Tab("Review", "/review"), Tab("Manifest", "/manifest"))
+        (
+            Tab("Tools", "/tools"),
+            Tab("Review", "/review"),
+            Tab("Manifest", "/manifest"),
+            Tab("Evaluations", "/evaluations"),
+        )
     ),
     Group((Tab("Logs", "/logs"),)),
     Group((Tab("Invocations", "/invocations"),)),
     Group(
-        (Tab("Deployments", "/deployments"), Tab("Build", "/build", ("/dockerfile",)))
+        (
+            Tab("Deployments", "/deployments"),
+            Tab("Build", "/build", ("/dockerfile",)),
+            Tab("Decisions", "/decisions"),
+        )
     ),
-    Group((Tab("Connect", "/connect"),)),
+    Group(
+        (
+            Tab("Connect", "/connect"),
+            Tab("Account", "/account"),
+            Tab("Domains", "/domains"),
+        )
+    ),
     Group((Tab("Files", "/files"),)),
     Group(
         (

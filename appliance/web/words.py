@@ -63,8 +63,21 @@ def reason_tone(status: Status, newest: DeploymentState | None) -> Tone:
 
 #: Deployments, builds, jobs, audit outcomes and health parts, by the word that the model uses.
 _OTHER_LOOKS: dict[str, Look] = {
+    "alert-warning": Look("Warning", "triangle-alert", "warn"),
+    "alert-critical": Look("Critical", "circle-x", "bad"),
+    "warning": Look("80 %", "triangle-alert", "warn"),
+    "reached": Look("Used up", "circle-x", "bad"),
     "pending": Look("Pending", "hourglass", "idle"),
+    "launch": Look("Launches", "circle-check", "ok"),
+    "build": Look("Is built", "hammer", "idle"),
+    "hold-evaluation": Look("Waits for evaluation", "circle-pause", "warn"),
+    "hold-governance": Look("Waits for approval", "circle-pause", "warn"),
+    "refuse": Look("Refused", "circle-x", "bad"),
     "live": Look("Live", "circle-check", "ok"),
+    "active": Look("Active", "circle-check", "ok"),
+    "issuing": Look("Certificate on its way", "loader-circle", "busy"),
+    "not-yet": Look("Not yet", "hourglass", "idle"),
+    "broken": Look("No verdict", "triangle-alert", "warn"),
     "superseded": Look("Superseded", "circle-stop", "idle"),
     "failed": Look("Failed", "circle-x", "bad"),
     "cancelled": Look("Cancelled", "ban", "idle"),
@@ -92,11 +105,17 @@ _OTHER_LOOKS: dict[str, Look] = {
     "gold": Look("Gold", "shield-check", "ok"),
     "silver": Look("Silver", "circle-dot", "idle"),
     "watchlist": Look("Watchlist", "triangle-alert", "warn"),
+    "deleted": Look("Removed", "trash-2", "idle"),
     "healthy": Look("Healthy", "circle-check", "ok"),
     "expiring": Look("Near its end", "triangle-alert", "warn"),
     "expired": Look("Expired", "circle-x", "bad"),
     "missing": Look("Missing", "circle-x", "bad"),
     "anonymous": Look("Without credentials", "circle-dot", "idle"),
+    "wanted": Look("Wanted", "hourglass", "idle"),
+    "ordering": Look("Being ordered", "loader-circle", "busy"),
+    "valid": Look("Valid", "circle-check", "ok"),
+    "revoking": Look("Being revoked", "loader-circle", "busy"),
+    "revoked": Look("Revoked", "ban", "idle"),
     "kept": Look("Kept", "circle-check", "ok"),
     "pruned": Look("Pruned", "ban", "idle"),
     "skipped": Look("Skipped", "ban", "idle"),
@@ -110,6 +129,12 @@ _OTHER_LOOKS: dict[str, Look] = {
     "passed": Look("Passed", "circle-check", "ok"),
     "attached": Look("In the registry", "circle-check", "ok"),
     "local": Look("On this box", "circle-check", "ok"),
+    "in_progress": Look("In progress", "loader-circle", "busy"),
+    "completed": Look("Completed", "circle-check", "ok"),
+    "rejected": Look("Rejected", "ban", "bad"),
+    "scheduled": Look("Scheduled", "hourglass", "idle"),
+    "approved": Look("Approved", "check", "ok"),
+    "rolled_back": Look("Rolled back", "rotate-cw", "bad"),
 }
 
 #: By what a deployment was started.
@@ -134,6 +159,15 @@ HEALTH_STEPS = {
     "tools/list": "Does it list its tools?",
     "canary": "Does its canary call succeed?",
     "calls": "Do its clients' calls succeed?",
+}
+
+#: What something is decided for.
+PURPOSES = {
+    "serve": "To serve clients",
+    "candidate": "To be evaluated alone",
+    "build": "To be built",
+    "keep": "To go on running",
+    "explain": "To see what would happen",
 }
 
 CALL_LOOKS: dict[str, Look] = {

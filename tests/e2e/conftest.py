@@ -4,14 +4,17 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.engine import base_image
 from tests.harness.appliance import Appliance, Created
 from tests.harness.conformance import BUILDS
 from tests.harness.node import ensure_installed
 from tests.proofs.conformance import hosted_builds
 
+__all__ = ["base_image"]
+
 
 @pytest.fixture(scope="session")
-def appliance() -> Iterator[Appliance]:
+def appliance(base_image: str) -> Iterator[Appliance]:  # noqa: ARG001 - or every process would make a base of its own
     """A whole appliance with two gateway workers."""
     with Appliance.temporary(gw_workers=2, remote_allow_private=True) as running:
         yield running

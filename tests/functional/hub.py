@@ -12,19 +12,24 @@ from appliance.accounts.orgs.invitations import InvitationService
 from appliance.accounts.orgs.service import OrgService
 from appliance.accounts.service import AccountService
 from appliance.accounts.store import emails
+from appliance.alerts.room import make_alerts
 from appliance.artifacts.service import LedgerService
+from appliance.backups.service import BackupService
 from appliance.builds.service import BuildService
 from appliance.bundles.service import BundleService
 from appliance.bundles.store import holdings
 from appliance.bundles.store import names as bundle_names
+from appliance.certificates.service import CertificateService
 from appliance.core.cards import site
 from appliance.evidence.image_files import ImageFiles
 from appliance.evidence.keys import SigningKeys
 from appliance.evidence.making import Maker
 from appliance.evidence.service import EvidenceService
 from appliance.files.service import FileService
+from appliance.governance.room import make_governance
 from appliance.infra.database import Database
 from appliance.infra.docker import Engine
+from appliance.infra.memory_files import MemoryFiles
 from appliance.infra.sealing import Sealer
 from appliance.invocations.service import InvocationService
 from appliance.jobs.queue import JobQueue
@@ -35,9 +40,13 @@ from appliance.observability.audit import AuditTrail
 from appliance.observability.events import EventLog
 from appliance.observability.metrics import Metrics
 from appliance.output.room import Output
+from appliance.policy.service import PolicyDocuments
+from appliance.promotions.room import make_promotions
+from appliance.proxy.service import FrontDoorService
 from appliance.registry.credentials import CredentialKeeper
 from appliance.registry.model import registry_host
 from appliance.registry.upkeep import RegistryUpkeep
+from appliance.secrets.keeping import SecretKeeper
 from appliance.servers.access import visible_id
 from appliance.servers.catalog import Catalog
 from appliance.servers.checks.check import Checker
@@ -45,28 +54,39 @@ from appliance.servers.checks.service import HealthService
 from appliance.servers.checks.watch import HealthWatch
 from appliance.servers.deployments import DeploymentService
 from appliance.servers.egress_service import EgressService
+from appliance.servers.evaluating import make_evaluations
 from appliance.servers.exchange import Gateway
+from appliance.servers.gate import Gate
 from appliance.servers.integrating import make_integrations
 from appliance.servers.isolating.service import IsolationService
 from appliance.servers.mcp import McpClient
 from appliance.servers.measured import calls_of, marks_of
-from appliance.servers.places import changed_place, seen_place
+from appliance.servers.naming import make_server_domains
+from appliance.servers.places import changed_place, filled_place, seen_place
+from appliance.servers.policies import ServerPolicies
+from appliance.servers.quotas.service import QuotaService
 from appliance.servers.secret_settings import ServerSecrets
 from appliance.servers.service import ServerService
+from appliance.servers.signing_in import ServerStanding
 from appliance.servers.sources import ServerSources
 from appliance.servers.store import all_ids
 from appliance.servers.store import facts as server_facts
 from appliance.servers.tool_reviews import ToolReviews
 from appliance.servers.transfers import ServerTransfers
+from appliance.servers.versions import live_digest
 from appliance.servers.webhooks import WebhookService
 from appliance.settings import Settings, load_settings
+from appliance.signin.room import make_sign_in
 from appliance.sources.keeper import SourceKeeper
+from appliance.upstreams.room import make_upstreams
+from appliance.upstreams.service import UpstreamService
 from appliance.web.app import Services
 from appliance.web.health import Check, Readiness
 from tests.fakes.executor import IdleExecutor
 from tests.fakes.metering import FakeMetering
 from tests.fakes.printers import FakePrinters
 from tests.fakes.volumes import LocalVolumes
+from tests.harness.passwords import cheap_passwords
 from tests.harness.secrets import secrets_in
 
 PASSWORD = "a long enough password"
@@ -96,7 +116,7 @@ class Hub:
             user = await accounts.people.add(SYSTEM, email, PASSWORD, role)
         else:
             user = await accounts.register(email, PASSWORD)
-        # Nobody signs in for this: each password costs a tenth of a second on purpose.
+        # Nobody signs in for this.
         principal = Principal(user.id, user.email, user.role, "session")
         return (await accounts.keys.create(principal, NewKey("test"))).shown
 
@@ -144,13 +164,17 @@ def services_for(
     )
     return Services(
         settings=settings,
+        alerts=make_alerts(database, settings, {}).service,
         accounts=AccountService(
             database,
             *settings.jwt_secrets,
             open_registration=settings.open_registration,
+            passwords_sign_in=settings.password_sign_in,
+            passwords=cheap_passwords(),
         ),
         orgs=OrgService(database, holds=holdings),
         invitations=InvitationService(database),
+        quotas=QuotaService(database),
         transfers=ServerTransfers(database),
         servers=servers,
         sources=ServerSources(database, servers, keeper),
@@ -171,6 +195,16 @@ def services_for(
         catalog=Catalog(database, site(settings.public_url, gateway_url)),
         ledger=ledger,
         evidence=evidence_for(database, settings, ledger),
+        evaluations=make_evaluations(
+            database, settings, ledger, gateway, hide=secrets.redactor
+        ),
+        policy=PolicyDocuments(database),
+        policies=ServerPolicies(database, Gate(database, [executor])),
+        front_door=FrontDoorService(database, settings),
+        backups=BackupService(database, settings, installation="0a1b2c3d4e5f"),
+        certificates=CertificateService(
+            database, settings, Sealer(*settings.jwt_secrets)
+        ),
         registry=RegistryUpkeep(
             database,
             settings,
@@ -195,6 +229,7 @@ def services_for(
             LocalVolumes(settings.data_dir / "volumes"),
             seen=seen_place,
             changed=changed_place,
+            filled=filled_place,
             quota_bytes=settings.files_quota,
             upload_bytes=settings.files_upload_max_bytes,
         ),
@@ -202,11 +237,29 @@ def services_for(
             database, secrets, subnet_pool=settings.server_subnet_pool
         ),
         oauth=make_authorization_server(database, settings),
+        signin=make_sign_in(database, settings),
+        governance=make_governance(database, settings),
+        promotions=make_promotions(database, live=live_digest),
+        upstreams=upstreams_for(database, settings, secrets.keeper),
+        domains=make_server_domains(database, settings),
         jobs=JobQueue(database),
         events=EventLog(database),
         audit=AuditTrail(database),
         metrics=Metrics(),
         readiness=Readiness(checks or {}, fresh_for_s=0),
+    )
+
+
+def upstreams_for(
+    database: Database, settings: Settings, keeper: SecretKeeper
+) -> UpstreamService:
+    """Return what knows accounts at remote servers; its tokens lie below the data directory, as if that were in memory."""
+    return make_upstreams(
+        database,
+        settings,
+        keeper,
+        files=MemoryFiles(settings.data_dir / "memory"),
+        standing=ServerStanding(),
     )
 
 

@@ -198,12 +198,18 @@ async def test_an_organisation_is_deleted_only_when_nothing_belongs_to_it(
     ada: Client,
 ) -> None:
     await host(ada, "ours", org="data")
+    track = {"name": "main", "stages": [{"name": "canary"}], "org": "data"}
+    await done(ada.post("/api/promotions/tracks", json=track), 201)
 
     full = await done(ada.delete("/api/orgs/data"), 409)
     await done(ada.post("/api/servers/ours/transfer", json={}))
+    less = await done(ada.delete("/api/orgs/data"), 409)
+    await done(ada.delete("/api/promotions/tracks/main"), 204)
     await done(ada.delete("/api/orgs/data"), 204)
 
-    assert full["code"] == "org_not_empty"
+    assert full["code"] == less["code"] == "org_not_empty"
+    assert full["detail"] == "data still owns 1 server; the track main."
+    assert less["detail"] == "data still owns the track main."
     assert (await done(ada.get("/api/servers/ours")))["org_id"] is None
 
 

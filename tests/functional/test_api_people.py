@@ -105,3 +105,25 @@ async def test_the_pages_do_the_same(site: Site) -> None:
     assert done.headers["Location"] == "/login"
     assert "was used" in await used.text()
     assert f"{person}/enable" in await site.page("/settings/people")
+
+
+async def test_quotas_are_changed_by_the_form_and_what_was_refused_stays_typed(
+    site: Site,
+) -> None:
+    person = f"/settings/people/{(await site.sign_in()).user_id}"
+    control = 'name="{}" autocomplete="off" value="{}"'.format
+
+    wrong = await site.post(person, role="admin", build_minutes="much", disk_mib="7")
+    await site.post(person, role="admin", build_minutes="40", disk_mib="any")
+    limits = await site.page("/settings/people")
+    await site.post(person, role="admin", build_minutes="default")
+    back = await site.page("/settings/people")
+
+    refused = await wrong.text()
+    assert wrong.status == HTTPStatus.UNPROCESSABLE_ENTITY
+    assert "<code>build_minutes</code>: give a number, any, or default" in refused
+    assert control("disk_mib", "7") in refused
+    assert control("build_minutes", "40") in limits
+    assert control("disk_mib", "any") in limits
+    assert control("build_minutes", "default") in back
+    assert control("disk_mib", "any") in back

@@ -198,6 +198,10 @@ async def test_a_rotated_key_is_new(admin: Client) -> None:
     assert (await (await admin.get("/api/servers/clock")).json())[
         "endpoint_key_prefix"
     ] == key[:11]
+    trail = await (await admin.get("/api/audit?action=server.rotate_key")).json()
+    (line,) = trail["items"]
+    assert line["before"] == {"endpoint_key_prefix": made["endpoint_key"][:11]}
+    assert line["after"] == {"endpoint_key_prefix": key[:11]}
 
 
 async def test_a_server_that_does_not_run_cannot_be_called(admin: Client) -> None:

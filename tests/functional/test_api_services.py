@@ -206,15 +206,23 @@ async def relayed(target: Path) -> AsyncIterator[int]:
                 await sink.drain()
             sink.write_eof()
 
+    serving: set[asyncio.Task[None]] = set()
+
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         inner_reader, inner_writer = await asyncio.open_unix_connection(target)
-        await asyncio.gather(copy(reader, inner_writer), copy(inner_reader, writer))
-        inner_writer.close()
-        writer.close()
+        with closing(writer), closing(inner_writer):
+            await asyncio.gather(copy(reader, inner_writer), copy(inner_reader, writer))
 
-    server = await asyncio.start_server(serve, own_address(), 0)
+    def begin(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        serving.add(asyncio.create_task(serve(reader, writer)))
+
+    server = await asyncio.start_server(begin, own_address(), 0)
     async with server:
         yield server.sockets[0].getsockname()[1]
+    for task in serving:
+        task.cancel()
+    await asyncio.gather(*serving, return_exceptions=True)
+    await asyncio.sleep(0)  # what is closed is closed in the loop's next round
 
 
 @pytest.fixture

@@ -1,5 +1,6 @@
 """The second factor over HTTP, on the pages and in the terminal."""
 
+import base64
 import re
 from collections.abc import AsyncIterator
 from http import HTTPStatus
@@ -9,7 +10,9 @@ from typing import Any
 import pytest
 from aiohttp.test_utils import TestClient
 
+from appliance.accounts import totp
 from appliance.infra.database import Database
+from appliance.web.qr import qr_svg
 from tests.functional.hub import PASSWORD as HUB_PASSWORD
 from tests.functional.hub import Hub
 from tests.functional.test_mcpctl import Terminal
@@ -61,6 +64,9 @@ async def test_the_pages_enrol_and_ask(site: Site) -> None:
     await site.sign_in()
     begun = await (await site.post("/settings/totp")).text()
     secret = re.findall(r"secret=([A-Z2-7]{32})", begun)[0]
+    picture = qr_svg(
+        totp.uri(base64.b32decode(secret), "ada@example.org"), "The key as a QR code"
+    )
     wrong = await site.post("/settings/totp/confirm", code="000000")
     done = await site.post("/settings/totp/confirm", code=code_of(secret))
     recovery = re.findall(r"[a-z2-7]{4}(?:-[a-z2-7]{4}){3}", await done.text())
@@ -78,6 +84,7 @@ async def test_the_pages_enrol_and_ask(site: Site) -> None:
         next="/settings/keys",
     )
 
+    assert picture in begun
     assert wrong.status == HTTPStatus.UNAUTHORIZED
     assert len(recovery) >= 10
     assert refused.status == HTTPStatus.UNAUTHORIZED

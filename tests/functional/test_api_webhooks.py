@@ -481,6 +481,7 @@ async def test_the_signed_doors_are_known_by_name(hub: Hub) -> None:
     assert found == {
         "POST /api/servers/{server}/webhook",
         "POST /api/servers/{server}/github",
+        "POST /api/governance/callbacks/{step}",
     }
 
 

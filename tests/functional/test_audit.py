@@ -150,3 +150,33 @@ async def test_mcpctl_lists_exports_and_verifies(hub: Hub, tmp_path: Path) -> No
     assert json.loads(file.read_text().splitlines()[0])["seq"] == 1
     assert (whole.code, again.code, wrong.code) == (0, 0, 1)
     assert "written down" in wrong.out
+
+
+async def test_changes_of_keys_bundles_and_deploy_policy_show_what_was_before(
+    admin: Client,
+) -> None:
+    remote = {"remote_url": "https://mcp.example.org/mcp", "name": "clock"}
+    await admin.post("/api/servers", json=remote)
+    made = await (await admin.post("/api/keys", json={"name": "ci"})).json()
+    key = f"/api/keys/{made['id']}"
+    await admin.put(f"{key}/limits", json={"calls_per_second": 5})
+    await admin.post(f"{key}/rotate", json={"overlap_hours": 1})
+    await admin.delete(key)
+    await admin.post("/api/bundles", json={"name": "tools"})
+    await admin.put("/api/bundles/tools/members/clock", json={"prefix": "c"})
+    await admin.put("/api/servers/clock/deploy-policy", json={"retain": 7})
+
+    found = (await (await admin.get("/api/audit?limit=50")).json())["items"]
+    trail = {item["action"]: (item["before"], item["after"]) for item in found}
+
+    assert trail["key.limit"] == ({"calls_per_second": None}, {"calls_per_second": 5.0})
+    before, after = trail["key.rotate"]
+    assert (before["replaced_by"], before["expires_at"]) == (None, None)
+    assert after["replaced_by"] is not None
+    assert after["expires_at"] is not None
+    assert trail["key.revoke"][0]["name"] == "ci"
+    before, after = trail["bundle.set_member"]
+    assert (before["order"], after["order"]) == ([], ["clock"])
+    assert after["member.clock"]["prefix"] == "c"
+    assert set(trail["server.deploy_policy"][0]) == {"deploys"}
+    assert made["key"] not in json.dumps(found)

@@ -125,6 +125,19 @@ async def test_a_lock_refuses_people_and_webhooks_and_says_who_and_why(
     assert "demo until five" in delivery["detail"]
     assert (await client.delete("/api/servers/clock/deploy-lock")).status == 204
     assert not (await read(client, "deploy-lock"))["is_locked"]
+    unlocked, locked = [
+        line
+        for line in await hub.services.audit.list(action="server")
+        if line.action.endswith("lock_deploys")
+    ]
+    assert locked.action == "server.lock_deploys"
+    assert unlocked.action == "server.unlock_deploys"
+    assert locked.after == unlocked.before
+    assert locked.after == {
+        "is_locked": True,
+        "locked_by": "ada@example.org",
+        "reason": "demo until five",
+    }
     await post(client, "redeploy", 202)
 
 

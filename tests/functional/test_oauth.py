@@ -117,7 +117,7 @@ async def test_a_client_gets_tokens_after_a_person_said_yes(
     assert page.status == 200
     assert "Test client" in text
     assert "bobs" in text
-    assert "client.example.org" in text
+    assert "client<wbr>.example<wbr>.org" in text
     assert (
         f"form-action 'self' {CALLBACK[:26]}" in page.headers["Content-Security-Policy"]
     )
@@ -158,7 +158,7 @@ async def test_who_is_not_signed_in_signs_in_first_and_comes_back(
         password="correct horse battery staple",
         next=site.hub.client.make_url(f"/?next={wanted}").query["next"],
     )
-    principal = await site.hub.services.accounts.session(
+    principal = await site.hub.services.accounts.sessions.whose(
         back.cookies["mcp_host_session"].value
     )
     assert principal
@@ -644,3 +644,50 @@ async def test_the_secret_of_a_machine_client_is_shown_once_and_exchanged(
     assert secret not in later
     assert (old_status, new_status) == (200, 200)
     assert nameless.status == 422
+
+
+async def test_people_sign_in_with_an_app_that_an_administrator_made(
+    site: Site,
+) -> None:
+    await site.hub.sign_in("gus@example.org", Role.ADMIN)
+    wanted = {"name": "Desk", "redirect_uris": f"{CALLBACK}\nhttp://localhost/callback", "scope": "mcp:read"}  # fmt: skip
+    made = await (await site.hub.post("/settings/apps/clients", **wanted)).text()
+    bad = await site.hub.post("/settings/apps/clients", name="x", redirect_uris="ftp://x")  # fmt: skip
+    desk = Client(
+        site.hub,
+        re.findall(r"made-[0-9a-f]{16}", made)[0],
+        secret=re.findall(r"mcpo_[\w-]{43}", made)[0],
+    )
+
+    asked = await (await desk.authorize()).text()
+    found = await desk.tokens()
+    astray = await desk.authorize(redirect_uri="https://elsewhere.example.org/callback")
+    machine = await desk.token(grant_type="client_credentials", resource=CLOCK)
+
+    assert "made by an administrator of this box" in asked
+    assert "nobody vouches" not in asked
+    assert found["scope"] == "mcp:read"
+    assert found["refresh_token"]
+    assert astray.status == 422
+    assert machine[1]["error"] == "unauthorized_client"
+    assert bad.status == 422
+
+
+async def test_an_app_without_a_secret_has_none_to_exchange_and_takes_an_administrator(
+    site: Site,
+) -> None:
+    await site.hub.sign_in("hal@example.org", Role.ADMIN)
+    token = {"X-CSRF-Token": site.hub.csrf}
+    wanted = {"name": "page", "redirect_uris": [CALLBACK], "public": True}
+    made = await site.hub.client.post("/api/oauth/clients", json=wanted, headers=token)
+    found = await made.json()
+    path = f"/api/oauth/clients/{found['client_id']}"
+    exchanged = await site.hub.client.post(f"{path}/rotate", json={}, headers=token)
+    await site.hub.sign_in("fay@example.org", Role.MEMBER)
+    token = {"X-CSRF-Token": site.hub.csrf}
+    refused = await site.hub.client.post("/api/oauth/clients", json=wanted, headers=token)  # fmt: skip
+    hidden = await site.hub.client.delete(path, headers=token)
+
+    assert (made.status, found["client_secret"], found["has_secret"]) == (201, "", False)  # fmt: skip
+    assert exchanged.status == 409
+    assert (refused.status, hidden.status) == (403, 404)

@@ -2,6 +2,8 @@
 
 import re
 from collections.abc import AsyncIterator
+from html import escape
+from urllib.parse import urlencode
 
 import pytest
 
@@ -24,6 +26,7 @@ PAGES_OF_ADMINS = [
     "/activity/audit",
     "/settings/people",
     "/registry",
+    "/settings/front-door",
     "/patterns",
 ]
 
@@ -37,6 +40,18 @@ async def site(database: Database) -> AsyncIterator[Hub]:
 async def test_a_fresh_box_asks_for_its_administrator(site: Hub) -> None:
     assert "Create the administrator" in await site.page("/")
     assert (await site.get("/login")).headers["Location"] == "/register"
+
+
+async def test_who_registers_goes_where_they_wanted_to_go(site: Hub) -> None:
+    wanted = "/oauth/authorize?client_id=a&state=b%26c"
+    sent = await site.get(f"/login?{urlencode({'next': wanted})}")
+    form = await site.page(sent.headers["Location"])
+    kept = {"email": "ada@example.org", "password": PASSWORD, "next": wanted}
+
+    answer = await site.post("/register", **kept)
+
+    assert f'value="{escape(wanted)}"' in form
+    assert answer.headers["Location"] == wanted
 
 
 async def test_registering_signs_the_administrator_in(site: Hub) -> None:

@@ -28,7 +28,7 @@ async def site(database: Database, tmp_path: Path) -> AsyncIterator[Hub]:
 
 
 async def _say(site: Hub, *texts: str, session: str = "") -> None:
-    principal = await site.services.accounts.session(
+    principal = await site.services.accounts.sessions.whose(
         next(iter(site.client.session.cookie_jar)).value
     )
     assert principal

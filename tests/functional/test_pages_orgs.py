@@ -88,6 +88,8 @@ async def test_a_refused_form_shows_what_is_wrong_and_what_was_typed(site: Hub) 
     unknown = await site.post(f"{place}/members", email="x@example.org", role="reader")
     last = await site.post(f"{place}/members/{owner.user_id}/remove")
     quota = await site.post(place, title="Data", server_quota="-1")
+    disk = await site.post(place, title="Data", server_quota="", disk_mib="much")
+    await site.post(place, title="Data", server_quota="", disk_mib="70")
 
     assert taken.status == 409
     assert 'value="Typed"' in await taken.text()
@@ -97,6 +99,9 @@ async def test_a_refused_form_shows_what_is_wrong_and_what_was_typed(site: Hub) 
     assert "only owner" in await last.text()
     assert quota.status == 422
     assert 'value="-1"' in await quota.text()
+    assert disk.status == 422
+    assert "give a number, any, or default" in await disk.text()
+    assert 'value="70"' in await site.page(place)
 
 
 async def test_a_deployer_gets_the_buttons_of_a_deployer(site: Hub) -> None:
@@ -105,7 +110,7 @@ async def test_a_deployer_gets_the_buttons_of_a_deployer(site: Hub) -> None:
     await site.host(ada, "clock")
     await site.post("/servers/clock/transfer", to="org:data")
     ben = await site.sign_in("ben@example.org", Role.MEMBER)
-    await site.services.orgs.set_member(ada, "data", ben.email, MemberRole.DEPLOYER)
+    await site.services.orgs.members.add(ada, "data", ben.email, MemberRole.DEPLOYER)
 
     page = await site.page("/servers/clock")
     config = await site.page("/servers/clock/config")

@@ -42,6 +42,8 @@ class Appliance:
     def __init__(self, home: Path, environment: dict[str, str]) -> None:
         self.home = home
         self.environment = environment
+        #: What ``mcp-host`` is.
+        self.program: list[str] = [sys.executable, "-m", "appliance"]
         self.url = f"http://127.0.0.1:{environment['BIND_PORT']}"
         self.gateway_url = environment["MCP_GATEWAY_URL"]
         self.email = "admin@example.org"
@@ -50,16 +52,20 @@ class Appliance:
 
     @classmethod
     @contextmanager
-    def temporary(cls, **settings: object) -> Iterator["Appliance"]:
+    def temporary(
+        cls, program: list[str] | None = None, /, **settings: object
+    ) -> Iterator["Appliance"]:
         """Start an appliance, sign in as its first administrator, and take everything away at the end.
 
         Args:
+            program: What ``mcp-host`` is, unless that of this checkout.
             settings: More settings, names in lower case.
         """
         home = Path(tempfile.mkdtemp(prefix="mcp-host-", dir="/var/tmp"))
         home.chmod(0o755)  # Postgres runs as somebody else when we are root
         environment = _environment(home, settings)
         appliance = cls(home, environment)
+        appliance.program = program or appliance.program
         try:
             appliance.up()
             appliance.sign_in()
@@ -78,17 +84,19 @@ class Appliance:
                 raise TimeoutError(f"not ready after {READY_S} s:\n{self.logs()}")
             time.sleep(0.1)
 
-    def command(self, *arguments: str, stdin: str | None = None) -> str:
+    def command(
+        self, *arguments: str, stdin: str | None = None, within_s: float = READY_S
+    ) -> str:
         """Run ``mcp-host`` with this appliance's settings and return what it printed."""
         done = subprocess.run(
-            [sys.executable, "-m", "appliance", *arguments],
+            [*self.program, *arguments],
             env=self.environment,
             cwd=self.home,
             input=stdin,
             capture_output=True,
             text=True,
             check=False,
-            timeout=READY_S,
+            timeout=within_s,
         )
         if done.returncode:
             raise RuntimeError(
@@ -148,7 +156,7 @@ class Appliance:
             self._client.close()
             for command in (["down"], ["egress", "--remove"]):
                 subprocess.run(
-                    [sys.executable, "-m", "appliance", *command],
+                    [*self.program, *command],
                     env=self.environment,
                     cwd=self.home,
                     check=False,
@@ -226,7 +234,11 @@ class Appliance:
         key = self._client.post(
             "/api/keys",
             json={"name": "harness"},
-            headers={"X-CSRF-Token": login.json()["csrf_token"]},
+            headers={
+                "X-CSRF-Token": login.json()["csrf_token"],
+                # Behind TLS the cookie is for https alone, and the hub itself speaks none.
+                "Cookie": login.headers["Set-Cookie"].partition(";")[0],
+            },
         )
         key.raise_for_status()
         self.api_key = key.json()["key"]

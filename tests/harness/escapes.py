@@ -30,7 +30,8 @@ LIMITS: dict[str, Any] = {
 #: What counts up when a trick runs into a limit, as the server's page tells it.
 HITS = {"processes", "memory", "data"}
 #: Of the listeners that stand for what listens on this box.
-PORTS = {"hub": 41410, "postgres": 41411, "engine": 41412, "udp": 41413}
+#: Below those that the kernel gives to whoever connects.
+PORTS = {"hub": 21410, "postgres": 21411, "engine": 21412, "udp": 21413}
 #: Something that a neighbour would hear of: it answers everybody on its network.
 LISTEN = ["sh", "-c", "python3 -m http.server 8000 >/dev/null 2>&1 &"]
 _PROGRAM = """\

@@ -6,11 +6,12 @@ from appliance.infra.database import Database
 from appliance.servers import store
 from appliance.servers.model import NewServer, Server
 from appliance.sources.model import Ecosystem, PackageSource
+from tests.harness.passwords import cheap_passwords
 
 
 async def ada(database: Database) -> User:
     """Return the first person of an installation."""
-    accounts = AccountService(database, b"s" * 32)
+    accounts = AccountService(database, b"s" * 32, passwords=cheap_passwords())
     user = await accounts.register("ada@example.org", "a long enough password")
     accounts.close()
     return user

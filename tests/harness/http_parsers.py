@@ -100,6 +100,19 @@ class _Plan:
         connection.answer(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n", b"")
 
 
+def tagged(pieces: Sequence[bytes]) -> tuple[Reading, list[bytes], int]:
+    """Feed it what a proxy of ours sends; return also the id after each piece, and how many heads it had to learn."""
+    site, transport = _Site(), _Transport()
+    connection = Connection(site, Clock(), Outbox(), set())
+    connection.connection_made(transport)  # type: ignore[arg-type] # as below
+    connection.is_tagged = True
+    ids = []
+    for piece in pieces:
+        connection.data_received(piece)
+        ids.append(connection.request_id)
+    return site.reading, ids, len(site.known(connection))
+
+
 def ours(pieces: Sequence[bytes]) -> Reading:
     """Feed the gateway's listener, which answers each request before it reads the next."""
     site, transport = _Site(), _Transport()

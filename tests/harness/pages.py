@@ -14,21 +14,29 @@ from appliance.accounts.orgs.invitations import InvitationService
 from appliance.accounts.orgs.service import OrgService
 from appliance.accounts.service import AccountService
 from appliance.accounts.store import emails
+from appliance.alerts.room import make_alerts
 from appliance.artifacts.service import LedgerService
+from appliance.backups.service import BackupService
 from appliance.builds.service import BuildService
 from appliance.bundles.service import BundleService
 from appliance.bundles.store import holdings
 from appliance.bundles.store import names as bundle_names
+from appliance.certificates.service import CertificateService
 from appliance.core.cards import site
 from appliance.files.service import FileService
+from appliance.governance.room import make_governance
 from appliance.infra.database import Database
 from appliance.infra.docker import Engine
+from appliance.infra.sealing import Sealer
 from appliance.invocations.service import InvocationService
 from appliance.jobs.queue import JobQueue
 from appliance.oauth.room import make_authorization_server
 from appliance.observability.audit import AuditTrail
 from appliance.observability.events import EventLog
 from appliance.observability.metrics import Metrics
+from appliance.policy.service import PolicyDocuments
+from appliance.promotions.room import make_promotions
+from appliance.proxy.service import FrontDoorService
 from appliance.registry.credentials import CredentialKeeper
 from appliance.registry.model import registry_host
 from appliance.registry.upkeep import RegistryUpkeep
@@ -41,26 +49,39 @@ from appliance.servers.checks.service import HealthService
 from appliance.servers.checks.watch import HealthWatch
 from appliance.servers.deployments import DeploymentService
 from appliance.servers.egress_service import EgressService
+from appliance.servers.evaluating import make_evaluations
 from appliance.servers.exchange import Gateway
+from appliance.servers.gate import Gate
 from appliance.servers.integrating import make_integrations
 from appliance.servers.isolating.service import IsolationService
 from appliance.servers.mcp import McpClient
 from appliance.servers.model import Deployment, NewServer, Status
-from appliance.servers.places import changed_place, seen_place
+from appliance.servers.naming import make_server_domains
+from appliance.servers.places import changed_place, filled_place, seen_place
+from appliance.servers.policies import ServerPolicies
+from appliance.servers.quotas.service import QuotaService
 from appliance.servers.secret_settings import ServerSecrets
 from appliance.servers.service import ServerService, ServerView
 from appliance.servers.sources import ServerSources
 from appliance.servers.tool_reviews import ToolReviews
 from appliance.servers.transfers import ServerTransfers
+from appliance.servers.versions import live_digest
 from appliance.servers.webhooks import WebhookService
 from appliance.settings import load_settings
+from appliance.signin.room import make_sign_in
 from appliance.sources.keeper import SourceKeeper
 from appliance.sources.spec import parse_source
 from appliance.web.app import Services, make_app
 from appliance.web.health import Check, Readiness
 from appliance.web.pages import install
 from tests.fakes.volumes import LocalVolumes
-from tests.functional.hub import evidence_for, measurements_for, output_for
+from tests.functional.hub import (
+    evidence_for,
+    measurements_for,
+    output_for,
+    upstreams_for,
+)
+from tests.harness.passwords import cheap_passwords
 from tests.harness.secrets import secrets_in
 
 ADMIN = "ada@example.org"
@@ -110,7 +131,9 @@ class Hub:
         self.client.session.cookie_jar.clear()
         response = await self.post("/login", email=email, password=PASSWORD)
         assert response.status == 303, await response.text()
-        principal = await accounts.session(response.cookies["mcp_host_session"].value)
+        principal = await accounts.sessions.whose(
+            response.cookies["mcp_host_session"].value
+        )
         assert principal
         self.csrf = principal.csrf_token
         return principal
@@ -188,7 +211,13 @@ async def hub(database: Database, **settings: Any) -> AsyncIterator[Hub]:
     builds = await asyncio.to_thread(
         BuildService, database, engine, chosen, owner=OWNER
     )
-    events, accounts = EventLog(database), AccountService(database, b"s" * 32)
+    events = EventLog(database)
+    accounts = AccountService(
+        database,
+        *chosen.jwt_secrets,
+        passwords_sign_in=chosen.password_sign_in,
+        passwords=cheap_passwords(),
+    )
     checks: dict[str, Check] = {"database": _well}
     async with aiohttp.ClientSession() as session:
         keeper = SourceKeeper(database, chosen)
@@ -198,6 +227,7 @@ async def hub(database: Database, **settings: Any) -> AsyncIterator[Hub]:
             engine, owner=OWNER, subnet_pool=chosen.server_subnet_pool
         )
         secrets = secrets_in(chosen.data_dir, database)
+        domains = make_server_domains(database, chosen)
         servers = ServerService(
             database,
             executor,
@@ -206,13 +236,16 @@ async def hub(database: Database, **settings: Any) -> AsyncIterator[Hub]:
             keeper=keeper,
             secrets=secrets,
             gateway_public_url="http://gateway.example.org:4444",
+            domains=domains,
         )
         ledger = LedgerService(database, servers=store.facts, targets=())
         services = Services(
             settings=chosen,
             accounts=accounts,
+            alerts=make_alerts(database, chosen, {}).service,
             orgs=OrgService(database, holds=holdings),
             invitations=InvitationService(database),
+            quotas=QuotaService(database),
             transfers=ServerTransfers(database),
             servers=servers,
             sources=ServerSources(database, servers, keeper),
@@ -232,9 +265,21 @@ async def hub(database: Database, **settings: Any) -> AsyncIterator[Hub]:
             bundles=BundleService(
                 database, mcp, gateway_public_url="http://gateway.example.org:4444"
             ),
-            catalog=Catalog(database, site(chosen.public_url, chosen.mcp_gateway_url)),
+            catalog=Catalog(
+                database, site(chosen.public_url, chosen.mcp_gateway_url), domains
+            ),
             ledger=ledger,
             evidence=evidence_for(database, chosen, ledger),
+            evaluations=make_evaluations(
+                database, chosen, ledger, gateway, hide=secrets.redactor
+            ),
+            policy=PolicyDocuments(database),
+            policies=ServerPolicies(database, Gate(database, [executor])),
+            front_door=FrontDoorService(database, chosen),
+            backups=BackupService(database, chosen, installation="0a1b2c3d4e5f"),
+            certificates=CertificateService(
+                database, chosen, Sealer(*chosen.jwt_secrets)
+            ),
             registry=RegistryUpkeep(
                 database,
                 chosen,
@@ -250,6 +295,7 @@ async def hub(database: Database, **settings: Any) -> AsyncIterator[Hub]:
                 LocalVolumes(chosen.data_dir / "volumes"),
                 seen=seen_place,
                 changed=changed_place,
+                filled=filled_place,
                 quota_bytes=chosen.files_quota,
                 upload_bytes=chosen.files_upload_max_bytes,
             ),
@@ -266,6 +312,11 @@ async def hub(database: Database, **settings: Any) -> AsyncIterator[Hub]:
             output=output_for(database, chosen).service,
             measurements=measurements_for(database),
             oauth=make_authorization_server(database, chosen),
+            signin=make_sign_in(database, chosen),
+            governance=make_governance(database, chosen),
+            promotions=make_promotions(database, live=live_digest),
+            upstreams=upstreams_for(database, chosen, secrets.keeper),
+            domains=domains,
             jobs=JobQueue(database),
             events=events,
             audit=AuditTrail(database),

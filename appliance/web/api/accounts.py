@@ -5,9 +5,10 @@ from http import HTTPStatus
 from typing import Literal, Self
 
 from aiohttp import hdrs, web
-from pydantic import BaseModel, Field, SecretStr
+from pydantic import Field, SecretStr
 
 from appliance.accounts.model import Principal, Role, User
+from appliance.web.api.answer import Answer
 from appliance.web.keys import ACCOUNTS
 from appliance.web.parsing import Input, json_answer
 from appliance.web.requests import Access, client_address, principal_of
@@ -48,7 +49,7 @@ class ResetBody(Input):
     new: SecretStr = Field(max_length=1024, description="At least 10 characters.")
 
 
-class UserAnswer(BaseModel):
+class UserAnswer(Answer):
     """A person."""
 
     id: int
@@ -66,7 +67,7 @@ class UserAnswer(BaseModel):
         return cls.model_validate(user, from_attributes=True)
 
 
-class SignedInAnswer(BaseModel):
+class SignedInAnswer(Answer):
     """A session has begun; its cookie is in the headers."""
 
     user: UserAnswer
@@ -76,7 +77,7 @@ class SignedInAnswer(BaseModel):
     expires_at: datetime
 
 
-class MeAnswer(BaseModel):
+class MeAnswer(Answer):
     """Who asks."""
 
     id: int | None

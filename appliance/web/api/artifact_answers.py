@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Any, Self
 
-from pydantic import BaseModel, Field
+from pydantic import Field
 
 from appliance.artifacts.model import (
     Artifact,
@@ -14,9 +14,12 @@ from appliance.artifacts.model import (
     RunStatus,
 )
 from appliance.artifacts.wellknown import WellKnown
+from appliance.promotions.service import Lineage
+from appliance.web.api.answer import Answer
+from appliance.web.api.promotion_bodies import LineageAnswer
 
 
-class PlatformAnswer(BaseModel):
+class PlatformAnswer(Answer):
     """One architecture of an artifact."""
 
     platform: str = Field(examples=["linux/arm64"])
@@ -32,21 +35,21 @@ class PlatformAnswer(BaseModel):
     credential_health_status: str
 
 
-class IssueAnswer(BaseModel):
+class IssueAnswer(Answer):
     """One thing that is worth knowing of an artifact."""
 
     code: str = Field(description="Stable; match this, texts may change.")
     message: str
 
 
-class HealthAnswer(BaseModel):
+class HealthAnswer(Answer):
     """What is wrong with an artifact."""
 
     status: str = Field(description="`healthy`, `degraded` or `unhealthy`.")
     issues: list[IssueAnswer] = Field(description="What weighs most comes first.")
 
 
-class ArtifactAnswer(BaseModel):
+class ArtifactAnswer(Answer):
     """One run of the ledger."""
 
     id: int
@@ -115,11 +118,18 @@ class CatalogAnswer(ArtifactAnswer):
     """A run as the marketplace lists it."""
 
     is_hosted: bool = Field(description="Whether its server is still hosted.")
+    lineage: LineageAnswer
 
     @classmethod
-    def of_entry(cls, entry: CatalogEntry) -> Self:
-        """Return ``entry`` as it is answered."""
-        return cls.of(entry.id, entry.run, entry.rating, is_hosted=entry.is_hosted)
+    def of_entry(cls, entry: CatalogEntry, lineage: Lineage | None) -> Self:
+        """Return ``entry`` as it is answered, with how far it came."""
+        return cls.of(
+            entry.id,
+            entry.run,
+            entry.rating,
+            is_hosted=entry.is_hosted,
+            lineage=LineageAnswer.of(lineage),
+        )
 
 
 class LedgerAnswer(ArtifactAnswer):
@@ -127,20 +137,22 @@ class LedgerAnswer(ArtifactAnswer):
 
     prev_hash: str = Field(description="`row_hash` of the run before.")
     row_hash: str = Field(description="SHA-256 of this run and its platforms, hex.")
+    lineage: LineageAnswer
 
     @classmethod
-    def of_artifact(cls, item: Artifact) -> Self:
-        """Return ``item`` as it is answered."""
+    def of_artifact(cls, item: Artifact, lineage: Lineage | None) -> Self:
+        """Return ``item`` as it is answered, with how far it came."""
         return cls.of(
             item.id,
             item.run,
             item.rating,
             prev_hash=item.prev_hash,
             row_hash=item.row_hash,
+            lineage=LineageAnswer.of(lineage),
         )
 
 
-class MarketplacePage(BaseModel):
+class MarketplacePage(Answer):
     """Some entries of the marketplace, the newest run first."""
 
     items: list[CatalogAnswer]
@@ -149,7 +161,7 @@ class MarketplacePage(BaseModel):
     )
 
 
-class ArtifactPage(BaseModel):
+class ArtifactPage(Answer):
     """Some runs of the ledger, newest first."""
 
     items: list[LedgerAnswer]
@@ -158,7 +170,7 @@ class ArtifactPage(BaseModel):
     )
 
 
-class BreakAnswer(BaseModel):
+class BreakAnswer(Answer):
     """A place where the ledger is not what was written."""
 
     run_id: int
@@ -166,7 +178,7 @@ class BreakAnswer(BaseModel):
     message: str
 
 
-class ChainAnswer(BaseModel):
+class ChainAnswer(Answer):
     """What comparing every run with its hash found."""
 
     is_intact: bool
@@ -194,7 +206,7 @@ class ChainAnswer(BaseModel):
         )
 
 
-class SettingAnswer(BaseModel):
+class SettingAnswer(Answer):
     """A variable that a server reads."""
 
     name: str
@@ -203,7 +215,7 @@ class SettingAnswer(BaseModel):
     example: str
 
 
-class WellKnownAnswer(BaseModel):
+class WellKnownAnswer(Answer):
     """A published server that can be hosted as it is."""
 
     name: str
@@ -223,7 +235,7 @@ class WellKnownAnswer(BaseModel):
         return cls.model_validate(item, from_attributes=True)
 
 
-class WellKnownList(BaseModel):
+class WellKnownList(Answer):
     """Servers to begin with."""
 
     items: list[WellKnownAnswer]

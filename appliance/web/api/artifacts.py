@@ -15,10 +15,10 @@ from appliance.web.api.artifact_answers import (
 from appliance.web.api.marketplace import PlaceQuery
 from appliance.web.api.server_answers import CreatedServer, ServerAnswer
 from appliance.web.deploying import deploy
-from appliance.web.keys import LEDGER
+from appliance.web.keys import LEDGER, PROMOTIONS
 from appliance.web.paging import one_page
 from appliance.web.parsing import Input, json_answer
-from appliance.web.requests import move_time_limit, principal_of, row_id
+from appliance.web.requests import move_time_limit, path_id, principal_of
 from appliance.web.routes import Routes
 
 routes = Routes("artifacts")
@@ -64,8 +64,9 @@ async def index(request: web.Request, *, query: ArtifactQuery) -> ArtifactPage:
         limit=query.limit + 1,
     )
     shown, last = one_page(found, query.limit)
+    lineage = await request.app[PROMOTIONS].moves.lineage([item.id for item in shown])
     return ArtifactPage(
-        items=[LedgerAnswer.of_artifact(item) for item in shown],
+        items=[LedgerAnswer.of_artifact(item, lineage.get(item.id)) for item in shown],
         next_cursor=str(last.id) if last else None,
     )
 
@@ -86,7 +87,9 @@ async def chain(request: web.Request, *, query: ChainQuery) -> ChainAnswer:
 @routes.get("/api/artifacts/{artifact}", summary="Show a run of the ledger")
 async def show(request: web.Request) -> LedgerAnswer:
     """One build that ended, with its platforms, provenance, health and place in the chain."""
-    return LedgerAnswer.of_artifact(await artifact_of(request))
+    artifact = await artifact_of(request)
+    lineage = await request.app[PROMOTIONS].moves.lineage([artifact.id])
+    return LedgerAnswer.of_artifact(artifact, lineage.get(artifact.id))
 
 
 @routes.post(
@@ -114,8 +117,7 @@ async def artifact_of(request: web.Request) -> Artifact:
     Raises:
         ArtifactNotFoundError: There is none, or the caller may not know of it.
     """
-    text = request.match_info["artifact"]
-    number = row_id(text)
-    if number is None:
-        raise ArtifactNotFoundError(f"There is no artifact {text}.")
+    number = path_id(
+        request, "artifact", "There is no artifact {}.", ArtifactNotFoundError
+    )
     return await request.app[LEDGER].get(principal_of(request), number)

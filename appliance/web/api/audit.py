@@ -1,20 +1,22 @@
 """/api/audit: every write and every denied attempt, who did it and what became of it."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
 from datetime import datetime
 from http import HTTPStatus
 from typing import Any
 
 from aiohttp import web
-from pydantic import AwareDatetime, BaseModel, Field
+from pydantic import Field
 
 from appliance.accounts.access import BOX, require_known
 from appliance.accounts.model import Action
 from appliance.observability.audit_chain import as_json, canonical, place_of
 from appliance.observability.model import AuditFilter, Outcome
+from appliance.web.api.answer import Answer
 from appliance.web.keys import AUDIT
 from appliance.web.paging import one_page
-from appliance.web.parsing import Input
+from appliance.web.parsing import Input, Moment
 from appliance.web.requests import move_time_limit, principal_of
 from appliance.web.routes import Routes
 
@@ -39,10 +41,10 @@ class AuditFilterQuery(Input):
     object_type: str | None = Field(None, max_length=100)
     object_id: int | None = Field(None, ge=0, le=MAX_ID)
     outcome: Outcome | None = Field(None)
-    since: AwareDatetime | None = Field(
+    since: Moment | None = Field(
         None, description="From this moment on, with its time zone."
     )
-    until: AwareDatetime | None = Field(None, description="Before this moment.")
+    until: Moment | None = Field(None, description="Before this moment.")
     q: str | None = Field(
         None,
         max_length=200,
@@ -72,7 +74,7 @@ class AuditQuery(AuditFilterQuery):
     limit: int = Field(50, ge=1, le=200, description="Lines a page.")
 
 
-class AuditAnswer(BaseModel):
+class AuditAnswer(Answer):
     """One write, or one attempt at it."""
 
     id: int
@@ -101,7 +103,7 @@ class AuditAnswer(BaseModel):
     row_hash: str | None
 
 
-class AuditPage(BaseModel):
+class AuditPage(Answer):
     """Some lines, newest first."""
 
     items: list[AuditAnswer]
@@ -120,7 +122,7 @@ class AuditChainQuery(Input):
     )
 
 
-class AuditBreakAnswer(BaseModel):
+class AuditBreakAnswer(Answer):
     """A place where the chain does not hold."""
 
     seq: int
@@ -128,7 +130,7 @@ class AuditBreakAnswer(BaseModel):
     message: str
 
 
-class AuditChainAnswer(BaseModel):
+class AuditChainAnswer(Answer):
     """What a check of the chain found."""
 
     is_intact: bool
@@ -205,13 +207,17 @@ async def send_lines(request: web.Request, wanted: AuditFilter) -> web.StreamRes
             "Cache-Control": "no-store",
         }
     )
-    await response.prepare(request)
-    async for line in _lines(request, wanted):
-        await response.write(line)
+    async with aclosing(_lines(request, wanted)) as lines:
+        # Read before anything is sent, so that a refusal is still one.
+        first = await anext(lines, b"")
+        await response.prepare(request)
+        await response.write(first)
+        async for line in lines:
+            await response.write(line)
     await response.write_eof()
     return response
 
 
-async def _lines(request: web.Request, wanted: AuditFilter) -> AsyncIterator[bytes]:
+async def _lines(request: web.Request, wanted: AuditFilter) -> AsyncGenerator[bytes]:
     async for event in request.app[AUDIT].export(wanted):
         yield canonical(as_json(event) | {"row_hash": event.row_hash}) + b"\n"

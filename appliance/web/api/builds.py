@@ -6,9 +6,10 @@ from datetime import datetime
 from typing import Any, Self
 
 from aiohttp import web
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import ConfigDict, Field
 
 from appliance.builds.model import BuildState, BuildView
+from appliance.web.api.answer import Answer
 from appliance.web.keys import EVENTS, SERVERS
 from appliance.web.parsing import Input
 from appliance.web.requests import principal_of, server_of
@@ -18,7 +19,7 @@ from appliance.web.sse import Message, last_event_id, stream
 routes = Routes("builds")
 
 
-class StepAnswer(BaseModel):
+class StepAnswer(Answer):
     """One instruction of a Dockerfile."""
 
     model_config = ConfigDict(from_attributes=True)
@@ -28,7 +29,7 @@ class StepAnswer(BaseModel):
     seconds: float | None
 
 
-class PlatformAnswer(BaseModel):
+class PlatformAnswer(Answer):
     """One platform of a build, as far as it is."""
 
     model_config = ConfigDict(from_attributes=True)
@@ -50,7 +51,7 @@ class PlatformAnswer(BaseModel):
     log: list[StepAnswer] = Field(description="The steps that began, with their times.")
 
 
-class BuildAnswer(BaseModel):
+class BuildAnswer(Answer):
     """One build."""
 
     id: int
@@ -81,14 +82,14 @@ class BuildAnswer(BaseModel):
         return cls.model_validate(view, from_attributes=True)
 
 
-class LineAnswer(BaseModel):
+class LineAnswer(Answer):
     """One line of a log."""
 
     number: int
     text: str
 
 
-class BuildLogAnswer(BaseModel):
+class BuildLogAnswer(Answer):
     """A build's log."""
 
     build_id: int

@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Any, Self
 
-from pydantic import BaseModel, Field
+from pydantic import Field
 
 from appliance.bundles.model import (
     DEFAULT_SEPARATOR,
@@ -16,6 +16,7 @@ from appliance.bundles.model import (
     Override,
 )
 from appliance.bundles.service import BundleView
+from appliance.web.api.answer import Answer
 from appliance.web.api.org_bodies import OF_ORG, ORG, OWNER
 from appliance.web.parsing import Input
 from appliance.web.requests import named
@@ -118,7 +119,7 @@ class BundleQuery(Input):
     limit: int = Field(50, ge=1, le=200, description="Bundles a page.")
 
 
-class MemberAnswer(BaseModel):
+class MemberAnswer(Answer):
     """A server in a bundle."""
 
     server_id: int
@@ -149,7 +150,7 @@ class MemberAnswer(BaseModel):
         )
 
 
-class BundleAnswer(BaseModel):
+class BundleAnswer(Answer):
     """One bundle."""
 
     id: int
@@ -189,14 +190,14 @@ class BundleAnswer(BaseModel):
         )
 
 
-class CreatedBundle(BaseModel):
+class CreatedBundle(Answer):
     """A new bundle and its key."""
 
     bundle: BundleAnswer
     endpoint_key: str = Field(description="Opens the bundle; shown this once.")
 
 
-class BundlePage(BaseModel):
+class BundlePage(Answer):
     """Some bundles, by name."""
 
     items: list[BundleAnswer]
@@ -205,7 +206,7 @@ class BundlePage(BaseModel):
     )
 
 
-class BundleToolAnswer(BaseModel):
+class BundleToolAnswer(Answer):
     """A member's tool in a bundle."""
 
     name: str | None = Field(
@@ -236,7 +237,7 @@ class BundleToolAnswer(BaseModel):
         )
 
 
-class BundleToolList(BaseModel):
+class BundleToolList(Answer):
     """The tools of a bundle's members, as their last probes found them."""
 
     items: list[BundleToolAnswer]

@@ -5,12 +5,13 @@ from http import HTTPStatus
 from typing import Any, Self
 
 from aiohttp import web
-from pydantic import BaseModel, Field
+from pydantic import Field
 
 from appliance.servers.deployments import Comparison, DeploymentView
 from appliance.servers.deploys.model import DeployLock, Trigger
 from appliance.servers.deploys.policy import as_dict
 from appliance.servers.model import DeploymentState
+from appliance.web.api.answer import Answer
 from appliance.web.api.deploy_bodies import DeploysBody
 from appliance.web.api.server_answers import DeploymentAnswer
 from appliance.web.keys import DEPLOYMENTS
@@ -47,7 +48,7 @@ class DeploymentDetail(DeploymentAnswer):
         return cls(**plain, is_retained=view.is_retained)
 
 
-class DeploymentPage(BaseModel):
+class DeploymentPage(Answer):
     """Some deployments, newest first."""
 
     items: list[DeploymentDetail]
@@ -67,7 +68,7 @@ class CompareQuery(Input):
     )
 
 
-class ChangeAnswer(BaseModel):
+class ChangeAnswer(Answer):
     """One field that differs."""
 
     field: str = Field(description="Such as `config.environment.LEVEL`.")
@@ -75,7 +76,7 @@ class ChangeAnswer(BaseModel):
     after: Any = Field(description="null: it is not there.")
 
 
-class ComparisonAnswer(BaseModel):
+class ComparisonAnswer(Answer):
     """How a deployment differs from another."""
 
     before: int | None = Field(
@@ -103,14 +104,14 @@ class DeploymentLogQuery(Input):
     after: int = Field(0, ge=0, lt=2**31, description="Number of the last line read.")
 
 
-class LogLineAnswer(BaseModel):
+class LogLineAnswer(Answer):
     """One line of a build's log."""
 
     number: int
     text: str
 
 
-class DeploymentLog(BaseModel):
+class DeploymentLog(Answer):
     """Lines of the build that made a deployment's image."""
 
     items: list[LogLineAnswer]
@@ -125,7 +126,7 @@ class LockBody(Input):
     )
 
 
-class LockAnswer(BaseModel):
+class LockAnswer(Answer):
     """Whether a server may be deployed."""
 
     is_locked: bool

@@ -5,8 +5,9 @@ from typing import Any
 
 import orjson
 from aiohttp import web
-from pydantic import BaseModel, ConfigDict
+from pydantic import ConfigDict
 
+from appliance.web.api.answer import Answer
 from appliance.web.openapi import document
 from appliance.web.requests import Access
 from appliance.web.routes import Routes, operations
@@ -25,7 +26,7 @@ VERSION = _installed_version()
 routes = Routes("description")
 
 
-class OpenApiDocument(BaseModel):
+class OpenApiDocument(Answer):
     """An OpenAPI 3.1 document."""
 
     model_config = ConfigDict(extra="allow")

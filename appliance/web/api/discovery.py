@@ -9,14 +9,15 @@ from http import HTTPStatus
 from typing import Annotated, Any
 
 from aiohttp import hdrs, web
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+from pydantic import ConfigDict, Field
 
 from appliance.core import cards
 from appliance.servers.catalog import Catalog, Published
 from appliance.servers.errors import ServerNotFoundError
+from appliance.web.api.answer import Answer
 from appliance.web.keys import CATALOG, PRINCIPAL
 from appliance.web.paging import one_page
-from appliance.web.parsing import Input
+from appliance.web.parsing import Input, Moment
 from appliance.web.requests import Access, access
 from appliance.web.routes import JSON, Routes
 
@@ -41,7 +42,7 @@ class RegistryQuery(_Tolerant):
         "", max_length=200, description="`metadata.nextCursor` of the page before."
     )
     search: str = Field("", max_length=200, description="Part of the name.")
-    updated_since: AwareDatetime | None = Field(
+    updated_since: Moment | None = Field(
         None, description="Only what changed then or later."
     )
     version: str = Field(
@@ -60,7 +61,7 @@ class VersionQuery(_Tolerant):
     )
 
 
-class RegistryEntry(BaseModel):
+class RegistryEntry(Answer):
     """One server."""
 
     server: dict[str, Any] = Field(description="A server.json of 2025-12-11.")
@@ -70,21 +71,21 @@ class RegistryEntry(BaseModel):
     )
 
 
-class RegistryMetadata(BaseModel):
+class RegistryMetadata(Answer):
     """Where the list goes on."""
 
     count: int
     next_cursor: Annotated[str | None, Field(serialization_alias="nextCursor")] = None
 
 
-class RegistryPage(BaseModel):
+class RegistryPage(Answer):
     """Some servers, by name."""
 
     servers: list[RegistryEntry]
     metadata: RegistryMetadata
 
 
-class Document(BaseModel):
+class Document(Answer):
     """A document in a format of its own; docs/discovery.md names the drafts."""
 
 

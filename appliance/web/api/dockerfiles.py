@@ -4,10 +4,11 @@ from http import HTTPStatus
 from typing import Self
 
 from aiohttp import web
-from pydantic import BaseModel, Field
+from pydantic import Field
 
 from appliance.builds.taken_over import MAX_BYTES
 from appliance.servers.dockerfiles import DockerfileView, Origin, ServerDockerfiles
+from appliance.web.api.answer import Answer
 from appliance.web.api.server_answers import ServerAnswer
 from appliance.web.keys import SERVERS
 from appliance.web.parsing import Input
@@ -18,7 +19,7 @@ routes = Routes("dockerfiles")
 CONFLICT = (HTTPStatus.CONFLICT,)
 
 
-class WarningAnswer(BaseModel):
+class WarningAnswer(Answer):
     """One thing to know of a Dockerfile."""
 
     code: str = Field(description="Stable; texts may change.")
@@ -26,7 +27,7 @@ class WarningAnswer(BaseModel):
     line: int = Field(description="0: of no line of its own.")
 
 
-class DockerfileAnswer(BaseModel):
+class DockerfileAnswer(Answer):
     """What the next build is made by."""
 
     origin: Origin = Field(

@@ -4,10 +4,11 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Self
 
-from pydantic import BaseModel, Field
+from pydantic import Field
 
 from appliance.core.egress import MAX_HOSTS, EgressMode, EgressPolicy
 from appliance.servers.egress.model import Attempt, ServerEgress
+from appliance.web.api.answer import Answer
 from appliance.web.parsing import Input
 
 _HOSTS = "`host:port` each, such as `api.example.com:443`, `*.example.com:443` or `192.0.2.1:5432`."
@@ -57,14 +58,14 @@ class AllowBody(Input):
     )
 
 
-class DeclaredAnswer(BaseModel):
+class DeclaredAnswer(Answer):
     """A destination that the server seems to need."""
 
     host: str
     why: str = Field(description="Where that was found.")
 
 
-class EgressAnswer(BaseModel):
+class EgressAnswer(Answer):
     """Where a server may go."""
 
     mode: EgressMode
@@ -99,7 +100,7 @@ class EgressAnswer(BaseModel):
         )
 
 
-class AttemptAnswer(BaseModel):
+class AttemptAnswer(Answer):
     """Where a server went, or was kept from going."""
 
     destination: str = Field(
@@ -124,14 +125,14 @@ class AttemptAnswer(BaseModel):
         return cls.model_validate(item, from_attributes=True)
 
 
-class DeniedAnswer(BaseModel):
+class DeniedAnswer(Answer):
     """What a server was denied."""
 
     items: Sequence[AttemptAnswer] = Field(description="The latest first.")
     proposed: Sequence[str] = Field(description="`host:port` that would allow it.")
 
 
-class UsedAnswer(BaseModel):
+class UsedAnswer(Answer):
     """Where a server went."""
 
     items: Sequence[AttemptAnswer] = Field(description="The latest first.")

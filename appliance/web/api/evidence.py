@@ -5,7 +5,7 @@ from http import HTTPStatus
 from typing import Self
 
 from aiohttp import web
-from pydantic import BaseModel, Field
+from pydantic import Field
 
 from appliance.core.errors import InvalidError
 from appliance.evidence.dsse import BUNDLE_TYPE
@@ -18,6 +18,7 @@ from appliance.evidence.model import (
     Referrer,
     State,
 )
+from appliance.web.api.answer import Answer
 from appliance.web.api.artifacts import artifact_of
 from appliance.web.keys import EVIDENCE
 from appliance.web.parsing import Input
@@ -27,7 +28,7 @@ from appliance.web.routes import TEXT, Routes
 routes = Routes("evidence")
 
 
-class SubjectAnswer(BaseModel):
+class SubjectAnswer(Answer):
     """What a document speaks of."""
 
     name: str
@@ -37,7 +38,7 @@ class SubjectAnswer(BaseModel):
     )
 
 
-class DocumentAnswer(BaseModel):
+class DocumentAnswer(Answer):
     """One signed document."""
 
     kind: Kind
@@ -74,7 +75,7 @@ class DocumentAnswer(BaseModel):
         )
 
 
-class ReferrerAnswer(BaseModel):
+class ReferrerAnswer(Answer):
     """Where in the registry a document is found."""
 
     subject: str = Field(description="Digest of the manifest that it speaks of.")
@@ -91,7 +92,7 @@ class ReferrerAnswer(BaseModel):
         return cls.model_validate(item.as_json())
 
 
-class EvidenceAnswer(BaseModel):
+class EvidenceAnswer(Answer):
     """The evidence of one run."""
 
     artifact_id: int
@@ -114,7 +115,7 @@ class EvidenceAnswer(BaseModel):
         )
 
 
-class SigningKeyAnswer(BaseModel):
+class SigningKeyAnswer(Answer):
     """A key whose signatures are good."""
 
     id: str = Field(description="SHA-256 of its DER form, in hexadecimal.")
@@ -130,7 +131,7 @@ class SigningKeyAnswer(BaseModel):
         return cls.model_validate(key, from_attributes=True)
 
 
-class SigningKeyList(BaseModel):
+class SigningKeyList(Answer):
     """Every key that ever signed, the newest first."""
 
     items: list[SigningKeyAnswer]

@@ -6,7 +6,7 @@ from http import HTTPStatus
 from typing import Self
 
 from aiohttp import hdrs, web
-from pydantic import BaseModel, Field
+from pydantic import Field
 
 from appliance.files.digests import REPR_DIGEST, expected, header_value
 from appliance.files.model import Folder, Fullness, Stored
@@ -19,6 +19,7 @@ from appliance.files.paths import (
 )
 from appliance.files.service import cursor_of
 from appliance.runtimes.volume_model import Entry, EntryKind
+from appliance.web.api.answer import Answer
 from appliance.web.downloads import send_file
 from appliance.web.file_addresses import folder_of, path_of
 from appliance.web.keys import FILES
@@ -37,7 +38,7 @@ _PIECE = 256 * 1024
 _FULL = (HTTPStatus.CONFLICT, HTTPStatus.FORBIDDEN)
 
 
-class EntryAnswer(BaseModel):
+class EntryAnswer(Answer):
     """One name in a folder."""
 
     name: str = Field(
@@ -69,7 +70,7 @@ class EntryAnswer(BaseModel):
         )
 
 
-class UsageAnswer(BaseModel):
+class UsageAnswer(Answer):
     """How full a server's /data is."""
 
     used_bytes: int
@@ -90,7 +91,7 @@ class UsageAnswer(BaseModel):
         )
 
 
-class FolderAnswer(BaseModel):
+class FolderAnswer(Answer):
     """A part of a folder's list."""
 
     path: str
@@ -120,7 +121,7 @@ class FileAnswer(EntryAnswer):
     sha256: str = Field(description="In hex; also as `Repr-Digest`.")
 
 
-class RemovedAnswer(BaseModel):
+class RemovedAnswer(Answer):
     """What went."""
 
     entries: int

@@ -3,9 +3,10 @@
 from http import HTTPStatus
 
 from aiohttp import web
-from pydantic import BaseModel, Field
+from pydantic import Field
 
 from appliance.core.errors import ForbiddenError
+from appliance.web.api.answer import Answer
 from appliance.web.health import Report
 from appliance.web.keys import METRICS, PRINCIPAL, READINESS
 from appliance.web.parsing import json_answer
@@ -15,13 +16,13 @@ from appliance.web.routes import TEXT, Routes
 routes = Routes("health")
 
 
-class AliveAnswer(BaseModel):
+class AliveAnswer(Answer):
     """The process answers."""
 
     status: str
 
 
-class PartAnswer(BaseModel):
+class PartAnswer(Answer):
     """One part of the appliance."""
 
     name: str
@@ -29,7 +30,7 @@ class PartAnswer(BaseModel):
     text: str = Field(description="The same for a person, with what to do.")
 
 
-class ReadyAnswer(BaseModel):
+class ReadyAnswer(Answer):
     """All parts."""
 
     status: str = Field(description="The worst state of any part.")

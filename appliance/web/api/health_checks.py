@@ -5,7 +5,7 @@ from http import HTTPStatus
 from typing import Any, Self
 
 from aiohttp import web
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import ConfigDict, Field
 
 from appliance.servers.checks.service import HealthView
 from appliance.servers.health.model import (
@@ -18,6 +18,7 @@ from appliance.servers.health.model import (
 from appliance.servers.health.policy import as_dict
 from appliance.servers.health.uptime import Span
 from appliance.servers.model import Status
+from appliance.web.api.answer import Answer
 from appliance.web.api.health_bodies import HealthBody
 from appliance.web.keys import CHECKS
 from appliance.web.paging import one_page
@@ -31,7 +32,7 @@ routes = Routes("health-checks")
 SLACK_S = 15.0
 
 
-class StepAnswer(BaseModel):
+class StepAnswer(Answer):
     """One question of a check, and what came back."""
 
     name: str = Field(
@@ -50,7 +51,7 @@ class StepAnswer(BaseModel):
         return cls(**{name: getattr(step, name) for name in cls.model_fields})
 
 
-class SpanAnswer(BaseModel):
+class SpanAnswer(Answer):
     """A time in which the status stayed the same."""
 
     status: Status
@@ -69,7 +70,7 @@ class SpanAnswer(BaseModel):
         )
 
 
-class UptimeAnswer(BaseModel):
+class UptimeAnswer(Answer):
     """What the last day was like."""
 
     since: datetime
@@ -80,7 +81,7 @@ class UptimeAnswer(BaseModel):
     spans: list[SpanAnswer]
 
 
-class HealthAnswer(BaseModel):
+class HealthAnswer(Answer):
     """What is known of a server's health."""
 
     status: Status
@@ -133,7 +134,7 @@ class HealthAnswer(BaseModel):
         )
 
 
-class StatusChangeAnswer(BaseModel):
+class StatusChangeAnswer(Answer):
     """One change of a server's status, or of the reason for it."""
 
     model_config = ConfigDict(serialize_by_alias=True)
@@ -161,7 +162,7 @@ class StatusChangeAnswer(BaseModel):
         return cls.model_validate(values)
 
 
-class HistoryPage(BaseModel):
+class HistoryPage(Answer):
     """Some changes, newest first."""
 
     items: list[StatusChangeAnswer]

@@ -5,7 +5,7 @@ from http import HTTPStatus
 from typing import Self
 
 from aiohttp import web
-from pydantic import AwareDatetime, BaseModel, Field
+from pydantic import Field
 
 from appliance.invocations.errors import InvocationNotFoundError
 from appliance.invocations.model import (
@@ -18,9 +18,10 @@ from appliance.invocations.model import (
     Page,
     Summary,
 )
+from appliance.web.api.answer import Answer
 from appliance.web.keys import INVOCATIONS
-from appliance.web.parsing import Input
-from appliance.web.requests import principal_of, row_id, server_of
+from appliance.web.parsing import Input, Moment
+from appliance.web.requests import path_id, principal_of, server_of
 from appliance.web.routes import Routes
 
 routes = Routes("invocations")
@@ -29,12 +30,10 @@ routes = Routes("invocations")
 class InvocationQuery(Input):
     """Which calls."""
 
-    since: AwareDatetime | None = Field(
+    since: Moment | None = Field(
         None, description="Only calls that started then or later."
     )
-    until: AwareDatetime | None = Field(
-        None, description="Only calls that started before."
-    )
+    until: Moment | None = Field(None, description="Only calls that started before.")
     principal: str = Field(
         "",
         max_length=100,
@@ -97,7 +96,7 @@ class SummaryQuery(Input):
     )
 
 
-class InvocationAnswer(BaseModel):
+class InvocationAnswer(Answer):
     """One call."""
 
     id: int
@@ -136,7 +135,7 @@ class FullInvocationAnswer(InvocationAnswer):
         return cls(**shown, request=item.request, response=item.response)
 
 
-class InvocationPage(BaseModel):
+class InvocationPage(Answer):
     """Some calls, newest first."""
 
     items: list[InvocationAnswer]
@@ -146,7 +145,7 @@ class InvocationPage(BaseModel):
     )
 
 
-class FiguresAnswer(BaseModel):
+class FiguresAnswer(Answer):
     """What calls were like."""
 
     calls: int
@@ -165,7 +164,7 @@ class KindAnswer(FiguresAnswer):
     target: str = Field(description="Tool or prompt; else empty.")
 
 
-class SummaryAnswer(BaseModel):
+class SummaryAnswer(Answer):
     """What the calls of a window were like."""
 
     since: datetime
@@ -227,10 +226,9 @@ async def full_of(request: web.Request) -> FullInvocation:
     Raises:
         InvocationNotFoundError: It names none.
     """
-    text = request.match_info["invocation"]
-    number = row_id(text)
-    if number is None:
-        raise InvocationNotFoundError(f"There is no invocation {text}.")
+    number = path_id(
+        request, "invocation", "There is no invocation {}.", InvocationNotFoundError
+    )
     return await request.app[INVOCATIONS].get(
         principal_of(request), server_of(request), number
     )

@@ -25,6 +25,7 @@ async def show(request: web.Request) -> IsolationAnswer:
     "/api/servers/{server}/isolation",
     summary="Change how far a server is kept apart",
     status=HTTPStatus.ACCEPTED,
+    errors=(HTTPStatus.CONFLICT,),
 )
 async def change(request: web.Request, *, body: IsolationBody) -> IsolationAnswer:
     """Redeploys the server; what was not given takes its default. Only administrators may take hardening away.

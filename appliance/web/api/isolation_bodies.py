@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Any, Self
 
-from pydantic import BaseModel, Field
+from pydantic import Field
 
 from appliance.core.errors import InvalidError
 from appliance.runtimes.isolation import (
@@ -22,6 +22,7 @@ from appliance.runtimes.isolation import (
 )
 from appliance.servers.config import parse_memory
 from appliance.servers.isolating.model import IsolationView, Limit
+from appliance.web.api.answer import Answer
 from appliance.web.parsing import Input
 
 
@@ -89,14 +90,14 @@ def data_size(value: int | str | None) -> int | None:
         ) from error
 
 
-class RelaxationAnswer(BaseModel):
+class RelaxationAnswer(Answer):
     """Hardening that was taken away."""
 
     name: Relaxation
     meaning: str = Field(description="What that gives away.")
 
 
-class HitAnswer(BaseModel):
+class HitAnswer(Answer):
     """A limit that the server ran into."""
 
     limit: Limit
@@ -105,7 +106,7 @@ class HitAnswer(BaseModel):
     last_at: datetime
 
 
-class EffectiveAnswer(BaseModel):
+class EffectiveAnswer(Answer):
     """The limits that hold."""
 
     cpus: float
@@ -122,7 +123,7 @@ class EffectiveAnswer(BaseModel):
     data_unlimited_because: str = Field(description="Why it does not; else empty.")
 
 
-class IsolationAnswer(BaseModel):
+class IsolationAnswer(Answer):
     """How far a server is kept apart."""
 
     isolation: dict[str, Any] = Field(description="As it was asked for.")

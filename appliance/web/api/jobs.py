@@ -5,9 +5,10 @@ from http import HTTPStatus
 from typing import Any, Self
 
 from aiohttp import web
-from pydantic import BaseModel, Field
+from pydantic import Field
 
 from appliance.jobs.model import Job, JobState, Schedule
+from appliance.web.api.answer import Answer
 from appliance.web.keys import AUDIT, JOBS
 from appliance.web.paging import one_page
 from appliance.web.parsing import Input
@@ -34,7 +35,7 @@ class JobQuery(Input):
     limit: int = Field(50, ge=1, le=200, description="Jobs a page.")
 
 
-class JobAnswer(BaseModel):
+class JobAnswer(Answer):
     """One piece of background work."""
 
     id: int
@@ -60,7 +61,7 @@ class JobAnswer(BaseModel):
         return cls.model_validate(job, from_attributes=True)
 
 
-class JobPage(BaseModel):
+class JobPage(Answer):
     """Some jobs, newest first."""
 
     items: list[JobAnswer]
@@ -69,7 +70,7 @@ class JobPage(BaseModel):
     )
 
 
-class ScheduleAnswer(BaseModel):
+class ScheduleAnswer(Answer):
     """One entry of the clock."""
 
     name: str
@@ -87,7 +88,7 @@ class ScheduleAnswer(BaseModel):
         return cls.model_validate(schedule, from_attributes=True)
 
 
-class ScheduleList(BaseModel):
+class ScheduleList(Answer):
     """The clock's entries, by name."""
 
     items: list[ScheduleAnswer]

@@ -3,10 +3,11 @@
 from datetime import datetime
 from typing import Self
 
-from pydantic import BaseModel, Field
+from pydantic import Field
 
 from appliance.accounts.key_scopes import MAX_SERVERS
 from appliance.accounts.model import Action, ApiKey, KeyLimits, MemberRole, Scope
+from appliance.web.api.answer import Answer
 from appliance.web.key_scopes import KeyRole
 from appliance.web.parsing import Input
 
@@ -81,14 +82,14 @@ class KeyQuery(Input):
     )
 
 
-class KeyLimitsAnswer(BaseModel):
+class KeyLimitsAnswer(Answer):
     """How much a key may ask of the gateway."""
 
     calls_per_second: float | None
     concurrency: int | None
 
 
-class ScopeAnswer(BaseModel):
+class ScopeAnswer(Answer):
     """What a key is narrowed to."""
 
     actions: list[Action] | None = Field(description="null: every action.")
@@ -103,7 +104,7 @@ class ScopeAnswer(BaseModel):
         )
 
 
-class KeyAnswer(BaseModel):
+class KeyAnswer(Answer):
     """An API key, without the key itself."""
 
     id: int
@@ -151,7 +152,7 @@ class NewKeyAnswer(KeyAnswer):
     key: str = Field(description="Shown this once; stored hashed.")
 
 
-class KeyList(BaseModel):
+class KeyList(Answer):
     """Keys that were not revoked, newest first."""
 
     items: list[KeyAnswer]

@@ -5,7 +5,7 @@ from http import HTTPStatus
 
 from aiohttp import web
 
-from appliance.accounts.keys import MadeKey
+from appliance.accounts.key_making import MadeKey
 from appliance.accounts.model import NewKey
 from appliance.core.clock import now
 from appliance.web.api.key_bodies import (

@@ -4,13 +4,14 @@ from datetime import datetime
 from typing import Literal, Self
 
 from aiohttp import web
-from pydantic import AwareDatetime, BaseModel, Field
+from pydantic import Field
 
 from appliance.output.errors import CursorError
 from appliance.output.model import Filter, Line, Page, Position, Stream
+from appliance.web.api.answer import Answer
 from appliance.web.keys import OUTPUT
 from appliance.web.output_texts import events_of, send_file
-from appliance.web.parsing import Input
+from appliance.web.parsing import Input, Moment
 from appliance.web.requests import principal_of, server_of
 from appliance.web.routes import EVENT_STREAM, TEXT, Routes
 from appliance.web.sse import pour
@@ -31,10 +32,8 @@ class LinesQuery(Input):
     stream: Stream | None = Field(
         None, description="Only `stdout`, `stderr`, or `note`: what is missing here."
     )
-    since: AwareDatetime | None = Field(
-        None, description="Only lines printed then or later."
-    )
-    until: AwareDatetime | None = Field(None, description="Only lines printed before.")
+    since: Moment | None = Field(None, description="Only lines printed then or later.")
+    until: Moment | None = Field(None, description="Only lines printed before.")
     deployment_id: int | None = Field(
         None, ge=1, le=10**18 - 1, description="Only lines of this deployment."
     )
@@ -83,7 +82,7 @@ class HistoryQuery(LinesQuery):
         return found
 
 
-class LogAnswer(BaseModel):
+class LogAnswer(Answer):
     """One line that a server printed."""
 
     id: str = Field(description="Its place; `Last-Event-ID` and `cursor` take it.")
@@ -113,7 +112,7 @@ class LogAnswer(BaseModel):
         )
 
 
-class LogsAnswer(BaseModel):
+class LogsAnswer(Answer):
     """The last lines, oldest first."""
 
     items: list[LogAnswer]

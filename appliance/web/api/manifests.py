@@ -4,9 +4,10 @@ from datetime import datetime
 from typing import Any, Self
 
 from aiohttp import web
-from pydantic import BaseModel, Field
+from pydantic import Field
 
 from appliance.servers.manifests import ManifestChange, What
+from appliance.web.api.answer import Answer
 from appliance.web.keys import SERVERS
 from appliance.web.paging import one_page
 from appliance.web.parsing import Input
@@ -25,7 +26,7 @@ class ChangesQuery(Input):
     limit: int = Field(20, ge=1, le=50, description="Changes a page.")
 
 
-class EntryChange(BaseModel):
+class EntryChange(Answer):
     """One entry that is not what it was."""
 
     kind: str = Field(
@@ -37,7 +38,7 @@ class EntryChange(BaseModel):
     after: Any = Field(description="The whole definition; null when it is gone.")
 
 
-class ManifestChangeAnswer(BaseModel):
+class ManifestChangeAnswer(Answer):
     """What one reading of the manifest found changed."""
 
     id: int
@@ -58,7 +59,7 @@ class ManifestChangeAnswer(BaseModel):
         )
 
 
-class ManifestChangePage(BaseModel):
+class ManifestChangePage(Answer):
     """Some changes, newest first."""
 
     items: list[ManifestChangeAnswer]

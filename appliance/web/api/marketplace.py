@@ -13,7 +13,7 @@ from appliance.web.api.artifact_answers import (
     WellKnownAnswer,
     WellKnownList,
 )
-from appliance.web.keys import LEDGER
+from appliance.web.keys import LEDGER, PROMOTIONS
 from appliance.web.parsing import Input
 from appliance.web.requests import principal_of, row_id
 from appliance.web.routes import Routes
@@ -83,8 +83,12 @@ class WellKnownQuery(Input):
 async def index(request: web.Request, *, query: MarketplaceQuery) -> MarketplacePage:
     """Of each server that the caller may see, the newest build, and the newest that succeeded if that is another."""
     found = await page_of(request, query)
+    ids = [item.id for item in found.items]
+    lineage = await request.app[PROMOTIONS].moves.lineage(ids)
     return MarketplacePage(
-        items=[CatalogAnswer.of_entry(item) for item in found.items],
+        items=[
+            CatalogAnswer.of_entry(item, lineage.get(item.id)) for item in found.items
+        ],
         next_cursor=str(found.next) if found.next else None,
     )
 

@@ -6,15 +6,16 @@ from datetime import datetime, timedelta
 from typing import Any, Self
 
 from aiohttp import web
-from pydantic import AwareDatetime, BaseModel, Field
+from pydantic import Field
 
 from appliance.core.clock import now
 from appliance.measurements.model import MarkKind, Sample, Series
 from appliance.observability.events import EventLog
 from appliance.observability.usage import USAGE_EVENT
+from appliance.web.api.answer import Answer
 from appliance.web.api.events import message_of
 from appliance.web.keys import EVENTS, MEASUREMENTS, SERVERS
-from appliance.web.parsing import Input
+from appliance.web.parsing import Input, Moment
 from appliance.web.requests import principal_of, server_of
 from appliance.web.routes import EVENT_STREAM, Routes
 from appliance.web.sse import Message, last_event_id, merged, stream
@@ -35,7 +36,7 @@ class MetricsQuery(Input):
     limit: int = Field(200, ge=1, le=1000, description="The newest so many.")
 
 
-class UsageAnswer(BaseModel):
+class UsageAnswer(Answer):
     """One thing that a server did or that was done to it."""
 
     id: int
@@ -44,7 +45,7 @@ class UsageAnswer(BaseModel):
     created_at: datetime
 
 
-class UsageList(BaseModel):
+class UsageList(Answer):
     """Usage metrics, newest first."""
 
     items: list[UsageAnswer]
@@ -53,11 +54,11 @@ class UsageList(BaseModel):
 class SeriesQuery(Input):
     """Which window."""
 
-    since: AwareDatetime | None = Field(
+    since: Moment | None = Field(
         None,
         description="Its beginning; by default an hour before its end.",
     )
-    until: AwareDatetime | None = Field(None, description="Its end; by default now.")
+    until: Moment | None = Field(None, description="Its end; by default now.")
     step: int | None = Field(
         None,
         ge=10,
@@ -66,7 +67,7 @@ class SeriesQuery(Input):
     )
 
 
-class SampleAnswer(BaseModel):
+class SampleAnswer(Answer):
     """What a server used in one step, all its containers together."""
 
     at: datetime
@@ -91,7 +92,7 @@ class SampleAnswer(BaseModel):
         )
 
 
-class MarkAnswer(BaseModel):
+class MarkAnswer(Answer):
     """Something that happened."""
 
     at: datetime
@@ -99,7 +100,7 @@ class MarkAnswer(BaseModel):
     text: str
 
 
-class SeriesAnswer(BaseModel):
+class SeriesAnswer(Answer):
     """Columns of equal length; null where nothing is known."""
 
     since: datetime

@@ -1,13 +1,16 @@
-"""/api/oauth: what people granted to clients, and clients for machines."""
+"""/api/oauth: what people granted to clients, and clients that they made."""
 
 from datetime import datetime
 from http import HTTPStatus
-from typing import Literal, Self
+from typing import Annotated, Literal, Self
 
 from aiohttp import web
-from pydantic import BaseModel, Field
+from pydantic import Field
 
-from appliance.oauth.model import Client, ClientKind, Connection
+from appliance.oauth.machines import NewClient
+from appliance.oauth.model import AuthMethod, Client, ClientKind, Connection
+from appliance.oauth.redirects import MAX_URI, MAX_URIS
+from appliance.web.api.answer import Answer
 from appliance.web.keys import OAUTH
 from appliance.web.parsing import Input
 from appliance.web.requests import Access, principal_of
@@ -26,7 +29,7 @@ class WhoseQuery(Input):
     )
 
 
-class GrantAnswer(BaseModel):
+class GrantAnswer(Answer):
     """What somebody allowed a client."""
 
     id: int
@@ -58,26 +61,40 @@ class GrantAnswer(BaseModel):
         )
 
 
-class GrantList(BaseModel):
+class GrantList(Answer):
     """Grants that hold, used last first."""
 
     items: list[GrantAnswer]
 
 
 class NewClientBody(Input):
-    """A machine client to make."""
+    """A client to make: for a program without people, or with redirect addresses for an app that people sign in with."""
 
     name: str = Field(min_length=1, max_length=100, description="What it is for.")
     scopes: list[ScopeName] = Field(
         default_factory=list, description="The most it may have; empty: everything."
     )
+    redirect_uris: list[Annotated[str, Field(max_length=MAX_URI)]] = Field(
+        default_factory=list,
+        max_length=MAX_URIS,
+        description="Where it may send people back to; empty: it runs without people, and acts as whoever makes it.",
+    )
+    public: bool = Field(
+        default=False,
+        description="Make no secret, because it would not stay one: for an app on people's own computers, or a page.",
+    )
 
 
-class ClientAnswer(BaseModel):
-    """A machine client, without its secret."""
+class ClientAnswer(Answer):
+    """A client that somebody made, without its secret."""
 
     client_id: str
+    kind: ClientKind = Field(
+        description="`machine`: runs without people; `made`: people sign in with it."
+    )
     name: str
+    redirect_uris: list[str] = Field(description="Where it may send people back to.")
+    has_secret: bool
     scopes: list[str] = Field(description="The most it may have; empty: everything.")
     created_at: datetime | None
     last_used_at: datetime | None
@@ -87,23 +104,28 @@ class ClientAnswer(BaseModel):
         """Return ``client`` as it is answered."""
         return cls(
             client_id=client.client_id,
+            kind=client.kind,
             name=client.name,
+            redirect_uris=list(client.redirect_uris),
+            has_secret=client.auth_method is not AuthMethod.NONE,
             scopes=list(client.scope),
             created_at=client.created_at,
             last_used_at=client.last_used_at,
         )
 
 
-class ClientList(BaseModel):
-    """Machine clients, by name."""
+class ClientList(Answer):
+    """Clients that people made, by name."""
 
     items: list[ClientAnswer]
 
 
 class NewClientAnswer(ClientAnswer):
-    """A new machine client."""
+    """A new client."""
 
-    client_secret: str = Field(description="Shown this once; stored hashed.")
+    client_secret: str = Field(
+        description="Shown this once; stored hashed. Empty: it has none."
+    )
 
 
 class RotationBody(Input):
@@ -115,14 +137,14 @@ class RotationBody(Input):
     )
 
 
-class SecretAnswer(BaseModel):
+class SecretAnswer(Answer):
     """A fresh secret."""
 
     client_id: str
     client_secret: str = Field(description="Shown this once; stored hashed.")
 
 
-class KeyNameAnswer(BaseModel):
+class KeyNameAnswer(Answer):
     """The key that signs from now on."""
 
     kid: str
@@ -152,11 +174,11 @@ async def revoke_grant(request: web.Request) -> None:
 
 @routes.get(
     "/api/oauth/clients",
-    summary="List machine clients",
+    summary="List clients that one made",
     errors=(HTTPStatus.FORBIDDEN,),
 )
 async def clients(request: web.Request, *, query: WhoseQuery) -> ClientList:
-    """Clients for programs that run without people."""
+    """Clients for programs that run without people, and for apps that people sign in with."""
     found = await request.app[OAUTH].machines.list(
         principal_of(request), everybody=query.all
     )
@@ -165,24 +187,34 @@ async def clients(request: web.Request, *, query: WhoseQuery) -> ClientList:
 
 @routes.post(
     "/api/oauth/clients",
-    summary="Make a machine client",
+    summary="Make a client",
     status=HTTPStatus.CREATED,
     errors=(HTTPStatus.FORBIDDEN, HTTPStatus.CONFLICT, HTTPStatus.UNPROCESSABLE_ENTITY),
 )
 async def create_client(
     request: web.Request, *, body: NewClientBody
 ) -> NewClientAnswer:
-    """Make a client that gets tokens by `client_credentials` and acts as whoever made it; shows its secret this once."""
+    """Show its secret this once.
+
+    Without `redirect_uris` it gets tokens by `client_credentials` and acts as whoever made it; with them it sends people here
+    to allow it, as clients do that register themselves; that takes an administrator.
+    """
+    wanted = NewClient(
+        body.name,
+        scope=tuple(dict.fromkeys(body.scopes)),
+        redirect_uris=tuple(body.redirect_uris),
+        is_public=body.public,
+    )
     client, secret = await request.app[OAUTH].machines.create(
-        principal_of(request), body.name, scope=tuple(dict.fromkeys(body.scopes))
+        principal_of(request), wanted
     )
     return NewClientAnswer(**ClientAnswer.of(client).model_dump(), client_secret=secret)
 
 
 @routes.post(
     "/api/oauth/clients/{client_id}/rotate",
-    summary="Exchange a machine client's secret",
-    errors=(HTTPStatus.NOT_FOUND, HTTPStatus.UNPROCESSABLE_ENTITY),
+    summary="Exchange a client's secret",
+    errors=(HTTPStatus.NOT_FOUND, HTTPStatus.CONFLICT),
 )
 async def rotate_secret(request: web.Request, *, body: RotationBody) -> SecretAnswer:
     """Show a new secret this once; the one before goes on for a day, so that nothing stops meanwhile."""
@@ -195,7 +227,7 @@ async def rotate_secret(request: web.Request, *, body: RotationBody) -> SecretAn
 
 @routes.delete(
     "/api/oauth/clients/{client_id}",
-    summary="Delete a machine client",
+    summary="Delete a client",
     status=HTTPStatus.NO_CONTENT,
     errors=(HTTPStatus.NOT_FOUND,),
 )

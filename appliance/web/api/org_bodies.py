@@ -3,12 +3,13 @@
 from datetime import datetime
 from typing import Self
 
-from pydantic import BaseModel, Field
+from pydantic import Field
 
 from appliance.accounts.model import MemberRole
 from appliance.accounts.orgs.invitations import DEFAULT_DAYS, MAX_DAYS, MAX_NOTE
 from appliance.accounts.orgs.model import Invitation, Member, OrgView, Owner
 from appliance.accounts.orgs.service import MAX_QUOTA, MAX_TITLE
+from appliance.web.api.answer import Answer
 from appliance.web.parsing import Input
 
 OF_ORG = "Name or id of the organisation that it shall belong to; absent: the caller."
@@ -41,7 +42,7 @@ class OrgChangeBody(Input):
     )
 
 
-class OrgAnswer(BaseModel):
+class OrgAnswer(Answer):
     """One organisation."""
 
     id: int
@@ -85,7 +86,7 @@ class OrgQuery(Input):
     limit: int = Field(50, ge=1, le=200, description="Organisations a page.")
 
 
-class OrgPage(BaseModel):
+class OrgPage(Answer):
     """Some organisations, by name."""
 
     items: list[OrgAnswer]
@@ -107,7 +108,7 @@ class RoleBody(Input):
     role: MemberRole = Field(description=ROLE)
 
 
-class OrgMemberAnswer(BaseModel):
+class OrgMemberAnswer(Answer):
     """Somebody who belongs to an organisation."""
 
     user_id: int
@@ -122,7 +123,7 @@ class OrgMemberAnswer(BaseModel):
         return cls.model_validate(member, from_attributes=True)
 
 
-class OrgMemberList(BaseModel):
+class OrgMemberList(Answer):
     """Who belongs to an organisation, by address."""
 
     items: list[OrgMemberAnswer]
@@ -138,7 +139,7 @@ class NewInvitationBody(Input):
     )
 
 
-class InvitationAnswer(BaseModel):
+class InvitationAnswer(Answer):
     """An invitation that nobody has used yet, without its link."""
 
     id: int
@@ -161,7 +162,7 @@ class NewInvitationAnswer(InvitationAnswer):
     link: str = Field(description="Where whoever is invited joins, with the token.")
 
 
-class InvitationList(BaseModel):
+class InvitationList(Answer):
     """Invitations with which somebody may still join, newest first."""
 
     items: list[InvitationAnswer]
@@ -173,7 +174,7 @@ class TokenBody(Input):
     token: str = Field(min_length=1, max_length=200)
 
 
-class InvitedAnswer(BaseModel):
+class InvitedAnswer(Answer):
     """What an invitation is to."""
 
     org: str
@@ -194,7 +195,7 @@ class TransferBody(Input):
     )
 
 
-class OwnerAnswer(BaseModel):
+class OwnerAnswer(Answer):
     """To whom something belongs."""
 
     user_id: int = Field(description=OWNER)
@@ -207,7 +208,7 @@ class OwnerAnswer(BaseModel):
         return cls(user_id=owner.user_id, org_id=owner.org_id, name=owner.name)
 
 
-class TransferAnswer(BaseModel):
+class TransferAnswer(Answer):
     """What became of a transfer; transferring to `before` undoes it."""
 
     before: OwnerAnswer

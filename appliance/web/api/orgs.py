@@ -90,7 +90,7 @@ async def delete(request: web.Request) -> None:
 @routes.get("/api/orgs/{org}/members", summary="List members")
 async def members(request: web.Request) -> OrgMemberList:
     """Who belongs to the organisation, by address."""
-    found = await request.app[ORGS].members(principal_of(request), org_of(request))
+    found = await request.app[ORGS].members.list(principal_of(request), org_of(request))
     return OrgMemberList(items=[OrgMemberAnswer.of(item) for item in found])
 
 
@@ -99,7 +99,7 @@ async def add_member(
     request: web.Request, *, body: NewMemberOfOrgBody
 ) -> OrgMemberAnswer:
     """Take somebody of this box into the organisation, or change what they are in it; for owners."""
-    added = await request.app[ORGS].set_member(
+    added = await request.app[ORGS].members.add(
         principal_of(request), org_of(request), body.email, body.role
     )
     return OrgMemberAnswer.of(added)
@@ -108,7 +108,7 @@ async def add_member(
 @routes.patch(MEMBER, summary="Change a member's role", errors=CONFLICT)
 async def change_member(request: web.Request, *, body: RoleBody) -> OrgMemberAnswer:
     """Change what somebody is in the organisation; for owners. It keeps one owner at least."""
-    changed = await request.app[ORGS].change_member(
+    changed = await request.app[ORGS].members.change(
         principal_of(request),
         org_of(request),
         int(request.match_info["user_id"]),
@@ -125,6 +125,6 @@ async def change_member(request: web.Request, *, body: RoleBody) -> OrgMemberAns
 )
 async def remove_member(request: web.Request) -> None:
     """Let somebody go, or go oneself; what they brought stays the organisation's. Their keys stop opening it within 2 s."""
-    await request.app[ORGS].remove_member(
+    await request.app[ORGS].members.remove(
         principal_of(request), org_of(request), int(request.match_info["user_id"])
     )

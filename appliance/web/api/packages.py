@@ -5,9 +5,10 @@ from http import HTTPStatus
 from typing import Annotated, Self
 
 from aiohttp import web
-from pydantic import BaseModel, Field
+from pydantic import Field
 
 from appliance.builds.model import Lock
+from appliance.web.api.answer import Answer
 from appliance.web.api.server_answers import ServerAnswer
 from appliance.web.api.server_bodies import VARIABLE_PATTERN
 from appliance.web.keys import SERVERS
@@ -18,7 +19,7 @@ from appliance.web.routes import Routes
 routes = Routes("servers")
 
 
-class LockAnswer(BaseModel):
+class LockAnswer(Answer):
     """All that a build of a package took, by version and hash."""
 
     filename: str = Field(description="`requirements.txt` or `package-lock.json`.")

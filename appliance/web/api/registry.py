@@ -5,11 +5,12 @@ from http import HTTPStatus
 from typing import Any, Self
 
 from aiohttp import web
-from pydantic import BaseModel, Field
+from pydantic import Field
 
 from appliance.registry.health import CredentialHealth, sentence
 from appliance.registry.publications import Publication, RegistryEvent
 from appliance.registry.upkeep import Overview
+from appliance.web.api.answer import Answer
 from appliance.web.api.jobs import JobAnswer
 from appliance.web.keys import JOBS, REGISTRY, SERVERS
 from appliance.web.parsing import Input
@@ -20,7 +21,7 @@ routes = Routes("registry")
 CONFLICT = (HTTPStatus.CONFLICT,)
 
 
-class HealthAnswer(BaseModel):
+class HealthAnswer(Answer):
     """How the credentials are."""
 
     status: str = Field(
@@ -47,7 +48,7 @@ class HealthAnswer(BaseModel):
         )
 
 
-class RegistryEventAnswer(BaseModel):
+class RegistryEventAnswer(Answer):
     """One thing that happened to credentials or old manifests."""
 
     id: int
@@ -66,7 +67,7 @@ class RegistryEventAnswer(BaseModel):
         return cls.model_validate(event, from_attributes=True)
 
 
-class PublicationAnswer(BaseModel):
+class PublicationAnswer(Answer):
     """One manifest list that was published."""
 
     server_id: int
@@ -93,7 +94,7 @@ class PublicationAnswer(BaseModel):
         )
 
 
-class RegistryAnswer(BaseModel):
+class RegistryAnswer(Answer):
     """The registry at a glance."""
 
     configured: bool = Field(description="Whether images are pushed at all.")
@@ -142,7 +143,7 @@ class PruneBody(Input):
     )
 
 
-class PruneAnswer(BaseModel):
+class PruneAnswer(Answer):
     """The jobs that prune, one a repository."""
 
     jobs: list[int]

@@ -6,7 +6,7 @@ from http import HTTPStatus
 from typing import Annotated, Self
 
 from aiohttp import web
-from pydantic import BaseModel, Field, SecretStr
+from pydantic import Field, SecretStr
 
 from appliance.secrets.model import (
     MAX_VALUE_BYTES,
@@ -16,6 +16,7 @@ from appliance.secrets.model import (
     Secret,
     SecretVersion,
 )
+from appliance.web.api.answer import Answer
 from appliance.web.keys import SECRETS
 from appliance.web.parsing import Input, json_answer
 from appliance.web.requests import Access, principal_of, server_of
@@ -32,7 +33,7 @@ _DELIVERY = (
 _REFUSALS = (HTTPStatus.CONFLICT, HTTPStatus.SERVICE_UNAVAILABLE)
 
 
-class ServerSecretAnswer(BaseModel):
+class ServerSecretAnswer(Answer):
     """A secret, without its value."""
 
     name: str
@@ -67,7 +68,7 @@ class ServerSecretAnswer(BaseModel):
         )
 
 
-class SecretsAnswer(BaseModel):
+class SecretsAnswer(Answer):
     """A server's secrets."""
 
     items: Sequence[ServerSecretAnswer]
@@ -82,7 +83,7 @@ class SecretsAnswer(BaseModel):
     )
 
 
-class SecretVersionAnswer(BaseModel):
+class SecretVersionAnswer(Answer):
     """One value that a secret had, without the value."""
 
     version: int
@@ -99,7 +100,7 @@ class SecretVersionAnswer(BaseModel):
         return cls.model_validate(item, from_attributes=True)
 
 
-class SecretHistoryAnswer(BaseModel):
+class SecretHistoryAnswer(Answer):
     """What a secret was."""
 
     name: str
@@ -130,7 +131,7 @@ class VariablesBody(Input):
     names: Annotated[list[str], Field(min_length=1, max_length=100)]
 
 
-class MasterKeyAnswer(BaseModel):
+class MasterKeyAnswer(Answer):
     """How the sealing of values stands."""
 
     current: str = Field(

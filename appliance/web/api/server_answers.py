@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Any, Self
 
-from pydantic import BaseModel, Field
+from pydantic import Field
 
 from appliance.runtimes.model import SessionContainer
 from appliance.servers.config import (
@@ -13,10 +13,12 @@ from appliance.servers.deploys.model import Trigger
 from appliance.servers.model import Deployment, Status
 from appliance.servers.service import ServerView
 from appliance.sources.spec import as_dict as source_as_dict
+from appliance.web.api.answer import Answer
 from appliance.web.api.org_bodies import ORG, OWNER
+from appliance.web.api.policy_bodies import HoldAnswer
 
 
-class InvokeAnswer(BaseModel):
+class InvokeAnswer(Answer):
     """What the tool answered."""
 
     result: dict[str, Any] = Field(
@@ -25,7 +27,7 @@ class InvokeAnswer(BaseModel):
     duration_ms: float
 
 
-class DeploymentAnswer(BaseModel):
+class DeploymentAnswer(Answer):
     """One attempt to make a version live."""
 
     id: int
@@ -83,7 +85,7 @@ class DeploymentAnswer(BaseModel):
         )
 
 
-class ServerAnswer(BaseModel):
+class ServerAnswer(Answer):
     """One hosted server."""
 
     id: int
@@ -115,6 +117,10 @@ class ServerAnswer(BaseModel):
         description="The newest one, whatever became of it."
     )
 
+    hold: HoldAnswer | None = Field(
+        description="The newest deployment that the policy does not have launched, and what lifts that; null: none."
+    )
+
     @classmethod
     def of(cls, view: ServerView) -> Self:
         """Return ``view`` as it is answered."""
@@ -138,10 +144,11 @@ class ServerAnswer(BaseModel):
             crashes=server.crashes,
             created_at=server.created_at,
             deployment=DeploymentAnswer.of(view.newest) if view.newest else None,
+            hold=HoldAnswer.of(view.holds[-1]) if view.holds else None,
         )
 
 
-class ServerPage(BaseModel):
+class ServerPage(Answer):
     """Some servers, by name."""
 
     items: list[ServerAnswer]
@@ -150,14 +157,14 @@ class ServerPage(BaseModel):
     )
 
 
-class CreatedServer(BaseModel):
+class CreatedServer(Answer):
     """A new server, with its key."""
 
     server: ServerAnswer
     endpoint_key: str = Field(description="Shown this once; stored hashed.")
 
 
-class KeyAnswer(BaseModel):
+class KeyAnswer(Answer):
     """A new endpoint key."""
 
     endpoint_key: str = Field(
@@ -165,7 +172,7 @@ class KeyAnswer(BaseModel):
     )
 
 
-class ToolAnswer(BaseModel):
+class ToolAnswer(Answer):
     """One tool, as the server describes it."""
 
     name: str
@@ -188,13 +195,13 @@ class ToolAnswer(BaseModel):
         )
 
 
-class ToolList(BaseModel):
+class ToolList(Answer):
     """The tools of the live deployment; none before the first one is live."""
 
     items: list[ToolAnswer]
 
 
-class ManifestAnswer(BaseModel):
+class ManifestAnswer(Answer):
     """What the server said when it was asked last: MCP's own words."""
 
     manifest: dict[str, Any] | None = Field(
@@ -205,7 +212,7 @@ class ManifestAnswer(BaseModel):
     )
 
 
-class CapabilitiesAnswer(BaseModel):
+class CapabilitiesAnswer(Answer):
     """What the server says it can do."""
 
     capabilities: dict[str, Any]
@@ -213,7 +220,7 @@ class CapabilitiesAnswer(BaseModel):
     server_info: dict[str, Any]
 
 
-class ClientConfigAnswer(BaseModel):
+class ClientConfigAnswer(Answer):
     """One client's way of being told of the server."""
 
     client: str
@@ -227,7 +234,7 @@ class ClientConfigAnswer(BaseModel):
     note: str = Field(description="What the client's user should know besides.")
 
 
-class SessionAnswer(BaseModel):
+class SessionAnswer(Answer):
     """A container that one session of a stdio server has for itself."""
 
     session: str = Field(description="Tells sessions apart; opens nothing.")
@@ -248,13 +255,13 @@ class SessionAnswer(BaseModel):
         )
 
 
-class SessionList(BaseModel):
+class SessionList(Answer):
     """The containers of sessions, oldest first; sessions that share the server's own are not here."""
 
     items: list[SessionAnswer]
 
 
-class ConnectAnswer(BaseModel):
+class ConnectAnswer(Answer):
     """How to reach the server."""
 
     name: str

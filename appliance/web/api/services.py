@@ -5,10 +5,11 @@ from http import HTTPStatus
 from typing import Any, Self
 
 from aiohttp import web
-from pydantic import BaseModel, Field, SecretStr
+from pydantic import Field, SecretStr
 
 from appliance.integrations.model import Outcome, Service, ServiceKind, Wanted
 from appliance.integrations.wishes import from_url
+from appliance.web.api.answer import Answer
 from appliance.web.keys import INTEGRATIONS
 from appliance.web.parsing import Input
 from appliance.web.requests import principal_of, server_of
@@ -95,7 +96,7 @@ class ServiceBody(Input):
         return from_url(wanted, self.url.get_secret_value()) if self.url else wanted
 
 
-class OutcomeAnswer(BaseModel):
+class OutcomeAnswer(Answer):
     """What came of a test."""
 
     ok: bool
@@ -114,7 +115,7 @@ class OutcomeAnswer(BaseModel):
         )
 
 
-class ServiceAnswer(BaseModel):
+class ServiceAnswer(Answer):
     """A service, without its secrets."""
 
     id: int
@@ -153,7 +154,7 @@ class ServiceAnswer(BaseModel):
         )
 
 
-class ServicesAnswer(BaseModel):
+class ServicesAnswer(Answer):
     """A server's services."""
 
     items: list[ServiceAnswer]

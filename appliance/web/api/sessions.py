@@ -4,8 +4,9 @@ from datetime import datetime
 from http import HTTPStatus
 
 from aiohttp import web
-from pydantic import BaseModel, Field
+from pydantic import Field
 
+from appliance.web.api.answer import Answer
 from appliance.web.keys import ACCOUNTS
 from appliance.web.requests import principal_of
 from appliance.web.routes import Routes
@@ -13,7 +14,7 @@ from appliance.web.routes import Routes
 routes = Routes("sessions")
 
 
-class SessionAnswer(BaseModel):
+class SessionAnswer(Answer):
     """A browser that somebody is signed in with."""
 
     id: int
@@ -24,7 +25,7 @@ class SessionAnswer(BaseModel):
     is_current: bool = Field(description="Whether it is the one that asks.")
 
 
-class SessionList(BaseModel):
+class SessionList(Answer):
     """Open sessions, the one used last first."""
 
     items: list[SessionAnswer]
@@ -35,7 +36,7 @@ async def sessions(request: web.Request) -> SessionList:
     """Browsers that one is signed in with."""
     principal = principal_of(request)
     current = principal.credential_id if principal.via == "session" else None
-    found = await request.app[ACCOUNTS].sessions(principal)
+    found = await request.app[ACCOUNTS].sessions.list(principal)
     return SessionList(
         items=[
             SessionAnswer(
@@ -58,7 +59,7 @@ async def sessions(request: web.Request) -> SessionList:
 )
 async def revoke_session(request: web.Request) -> None:
     """Sign one browser out, wherever it is."""
-    await request.app[ACCOUNTS].revoke_session(
+    await request.app[ACCOUNTS].sessions.end(
         principal_of(request), int(request.match_info["session_id"])
     )
 
@@ -68,4 +69,4 @@ async def revoke_session(request: web.Request) -> None:
 )
 async def revoke_other_sessions(request: web.Request) -> None:
     """Sign every browser out but the one that asks; with an API key, all of them."""
-    await request.app[ACCOUNTS].revoke_other_sessions(principal_of(request))
+    await request.app[ACCOUNTS].sessions.end_others(principal_of(request))

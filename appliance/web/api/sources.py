@@ -5,12 +5,13 @@ from http import HTTPStatus
 from typing import Any, Self
 
 from aiohttp import web
-from pydantic import BaseModel, Field, SecretStr
+from pydantic import Field, SecretStr
 
 from appliance.servers.entries import fetch_entry
 from appliance.sources.credentials import CredentialKind, CredentialView
 from appliance.sources.entry import Entry, Option, Question
 from appliance.sources.server_json import read_entry
+from appliance.web.api.answer import Answer
 from appliance.web.api.server_answers import ServerAnswer
 from appliance.web.keys import SETTINGS, SOURCES
 from appliance.web.parsing import Input
@@ -23,7 +24,7 @@ FILE = "archive"
 _TOO_MUCH = (HTTPStatus.TOO_MANY_REQUESTS,)
 
 
-class UploadAnswer(BaseModel):
+class UploadAnswer(Answer):
     """An archive that was brought."""
 
     archive: str = Field(description="`sha256:…`; names it as a server's source.")
@@ -31,7 +32,7 @@ class UploadAnswer(BaseModel):
     size_bytes: int
 
 
-class CredentialAnswer(BaseModel):
+class CredentialAnswer(Answer):
     """What may be shown of a source's credential; never the credential."""
 
     kind: CredentialKind
@@ -52,7 +53,7 @@ class CredentialAnswer(BaseModel):
         )
 
 
-class CredentialState(BaseModel):
+class CredentialState(Answer):
     """Whether a source has a credential."""
 
     credential: CredentialAnswer | None
@@ -84,7 +85,7 @@ class EntryBody(Input):
     )
 
 
-class QuestionAnswer(BaseModel):
+class QuestionAnswer(Answer):
     """One thing that is asked of whoever hosts it."""
 
     name: str
@@ -107,7 +108,7 @@ class QuestionAnswer(BaseModel):
         )
 
 
-class OptionAnswer(BaseModel):
+class OptionAnswer(Answer):
     """One way to host it."""
 
     number: int = Field(description="For `server_json_option`.")
@@ -130,7 +131,7 @@ class OptionAnswer(BaseModel):
         )
 
 
-class EntryAnswer(BaseModel):
+class EntryAnswer(Answer):
     """What an entry offers."""
 
     name: str

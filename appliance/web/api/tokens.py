@@ -4,8 +4,9 @@ from datetime import datetime, timedelta
 from http import HTTPStatus
 
 from aiohttp import web
-from pydantic import BaseModel, Field
+from pydantic import Field
 
+from appliance.web.api.answer import Answer
 from appliance.web.api.key_bodies import NarrowingBody
 from appliance.web.key_scopes import read_scope
 from appliance.web.keys import ACCOUNTS
@@ -21,7 +22,7 @@ class NewTokenBody(NarrowingBody):
     lifetime_seconds: int = Field(900, ge=60, le=3600, description="How long it works.")
 
 
-class TokenAnswer(BaseModel):
+class TokenAnswer(Answer):
     """A token; kept nowhere."""
 
     token: str = Field(description="Send it as `Authorization: Bearer`.")

@@ -6,7 +6,7 @@ from http import HTTPStatus
 from typing import Annotated, Any, Self
 
 from aiohttp import web
-from pydantic import BaseModel, Field
+from pydantic import Field
 
 from appliance.core.errors import InvalidError
 from appliance.servers.pinning.findings import Finding, Severity
@@ -21,6 +21,7 @@ from appliance.servers.pinning.model import (
 )
 from appliance.servers.pinning.policy import PinningMode
 from appliance.servers.tool_reviews import MAX_REASON, Review, Reviewed
+from appliance.web.api.answer import Answer
 from appliance.web.keys import TOOL_REVIEWS
 from appliance.web.parsing import Input
 from appliance.web.requests import principal_of, server_of
@@ -50,7 +51,7 @@ class UndoBody(Input):
     reason: str = Field("", max_length=MAX_REASON, description="Why.")
 
 
-class FindingAnswer(BaseModel):
+class FindingAnswer(Answer):
     """Something in a definition that a reader would not expect, or not see."""
 
     severity: Severity
@@ -67,7 +68,7 @@ class FindingAnswer(BaseModel):
         return [cls.model_validate(item, from_attributes=True) for item in findings]
 
 
-class PinAnswer(BaseModel):
+class PinAnswer(Answer):
     """An approved definition."""
 
     kind: Kind
@@ -99,7 +100,7 @@ class PinAnswer(BaseModel):
         )
 
 
-class PinsAnswer(BaseModel):
+class PinsAnswer(Answer):
     """What is approved of a server."""
 
     mode: PinningMode = Field(
@@ -109,7 +110,7 @@ class PinsAnswer(BaseModel):
     items: list[PinAnswer]
 
 
-class ChangeAnswer(BaseModel):
+class ChangeAnswer(Answer):
     """A definition that is not what was approved."""
 
     id: int
@@ -153,7 +154,7 @@ class ChangeAnswer(BaseModel):
         )
 
 
-class ChangesAnswer(BaseModel):
+class ChangesAnswer(Answer):
     """What differs from what is approved, and how it stands."""
 
     mode: PinningMode
@@ -170,7 +171,7 @@ class ChangesAnswer(BaseModel):
         )
 
 
-class DecidedAnswer(BaseModel):
+class DecidedAnswer(Answer):
     """What a decision did to one definition."""
 
     kind: Kind
@@ -180,7 +181,7 @@ class DecidedAnswer(BaseModel):
     hash: str
 
 
-class DecisionAnswer(BaseModel):
+class DecisionAnswer(Answer):
     """What somebody decided."""
 
     id: int
@@ -199,7 +200,7 @@ class DecisionAnswer(BaseModel):
         return cls.model_validate(item, from_attributes=True)
 
 
-class DecisionsAnswer(BaseModel):
+class DecisionsAnswer(Answer):
     """What was decided, newest first."""
 
     items: list[DecisionAnswer]

@@ -4,15 +4,16 @@ from datetime import datetime
 from http import HTTPStatus
 
 from aiohttp import web
-from pydantic import BaseModel, Field, SecretStr
+from pydantic import Field, SecretStr
 
+from appliance.web.api.answer import Answer
 from appliance.web.keys import ACCOUNTS
 from appliance.web.parsing import Input
 from appliance.web.requests import principal_of
 from appliance.web.routes import Routes
 
 routes = Routes("totp")
-REFUSALS = (HTTPStatus.CONFLICT, HTTPStatus.TOO_MANY_REQUESTS)
+REFUSALS = (HTTPStatus.NOT_FOUND, HTTPStatus.CONFLICT, HTTPStatus.TOO_MANY_REQUESTS)
 
 
 class CodeBody(Input):
@@ -23,21 +24,21 @@ class CodeBody(Input):
     )
 
 
-class FactorAnswer(BaseModel):
+class FactorAnswer(Answer):
     """How a second factor stands."""
 
     on_since: datetime | None = Field(description="null: it is off.")
     recovery_codes_left: int
 
 
-class EnrolmentAnswer(BaseModel):
+class EnrolmentAnswer(Answer):
     """What goes into an app; shown this once."""
 
     secret: str = Field(description="To type in.")
     uri: str = Field(description="`otpauth://…`, for apps that take an address.")
 
 
-class RecoveryAnswer(BaseModel):
+class RecoveryAnswer(Answer):
     """Codes for when the app is gone; shown this once, each works once."""
 
     recovery_codes: list[str]

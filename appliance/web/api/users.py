@@ -5,11 +5,13 @@ from http import HTTPStatus
 from urllib.parse import urlencode
 
 from aiohttp import web
-from pydantic import BaseModel, Field, SecretStr
+from pydantic import Field, SecretStr
 
 from appliance.accounts.model import Role, UserChange
 from appliance.accounts.people import MAX_QUOTA
 from appliance.web.api.accounts import Credentials, UserAnswer
+from appliance.web.api.answer import Answer
+from appliance.web.api.identities import IdentityAnswer
 from appliance.web.keys import ACCOUNTS
 from appliance.web.parsing import Input
 from appliance.web.requests import Access, own_url, principal_of
@@ -56,24 +58,31 @@ class ResetLinkBody(Input):
     hours: int = Field(24, ge=1, le=168, description="How long it works.")
 
 
-class ResetLinkAnswer(BaseModel):
+class ResetLinkAnswer(Answer):
     """A link by which somebody sets a new password."""
 
     url: str = Field(description="Shown this once; hand it over. It works once.")
     expires_at: datetime
 
 
-class UserList(BaseModel):
+class PersonAnswer(UserAnswer):
+    """A person, and how they sign in."""
+
+    has_password: bool = Field(description="false: they come by a provider alone.")
+    identities: list[IdentityAnswer] = Field(description="Who they are at providers.")
+
+
+class UserList(Answer):
     """Everybody, by address."""
 
-    items: list[UserAnswer]
+    items: list[PersonAnswer]
 
 
 @routes.get("/api/users", summary="List people", access=Access.ADMIN)
 async def users(request: web.Request) -> UserList:
     """Everybody; for administrators."""
     found = await request.app[ACCOUNTS].people.list(principal_of(request))
-    return UserList(items=[UserAnswer.of(user) for user in found])
+    return UserList(items=[PersonAnswer.of(user) for user in found])
 
 
 @routes.post(
@@ -83,21 +92,21 @@ async def users(request: web.Request) -> UserList:
     status=HTTPStatus.CREATED,
     errors=(HTTPStatus.CONFLICT,),
 )
-async def create_user(request: web.Request, *, body: NewUserBody) -> UserAnswer:
+async def create_user(request: web.Request, *, body: NewUserBody) -> PersonAnswer:
     """Add a person with a first password, which they can change; for administrators."""
     user = await request.app[ACCOUNTS].people.add(
         principal_of(request), body.email, body.password.get_secret_value(), body.role
     )
-    return UserAnswer.of(user)
+    return PersonAnswer.of(user)
 
 
 @routes.get(USER, summary="Show a person", access=Access.ADMIN)
-async def show_user(request: web.Request) -> UserAnswer:
+async def show_user(request: web.Request) -> PersonAnswer:
     """One person; for administrators."""
     user = await request.app[ACCOUNTS].people.get(
         principal_of(request), _user_id(request)
     )
-    return UserAnswer.of(user)
+    return PersonAnswer.of(user)
 
 
 @routes.patch(
@@ -106,7 +115,7 @@ async def show_user(request: web.Request) -> UserAnswer:
     access=Access.ADMIN,
     errors=(HTTPStatus.CONFLICT,),
 )
-async def change_user(request: web.Request, *, body: UserChangeBody) -> UserAnswer:
+async def change_user(request: web.Request, *, body: UserChangeBody) -> PersonAnswer:
     """Change somebody's role or quota, disable or enable them; for administrators, of whom one stays."""
     change = UserChange(
         role=body.role,
@@ -117,7 +126,7 @@ async def change_user(request: web.Request, *, body: UserChangeBody) -> UserAnsw
     user = await request.app[ACCOUNTS].people.change(
         principal_of(request), _user_id(request), change
     )
-    return UserAnswer.of(user)
+    return PersonAnswer.of(user)
 
 
 @routes.post(

@@ -6,7 +6,7 @@ from http import HTTPStatus
 from typing import Self
 
 from aiohttp import hdrs, web
-from pydantic import BaseModel, Field
+from pydantic import Field
 
 from appliance.servers.webhooks import (
     Delivery,
@@ -14,6 +14,7 @@ from appliance.servers.webhooks import (
     GithubCall,
     WebhookView,
 )
+from appliance.web.api.answer import Answer
 from appliance.web.keys import (
     WEBHOOK_SECRET_HEADER,
     WEBHOOK_SIGNATURE_HEADER,
@@ -39,7 +40,7 @@ _REFUSALS = (
 )
 
 
-class CallAnswer(BaseModel):
+class CallAnswer(Answer):
     """What a call came to."""
 
     outcome: DeliveryOutcome = Field(
@@ -48,7 +49,7 @@ class CallAnswer(BaseModel):
     detail: str = Field(description="The same in words.")
 
 
-class DeliveryAnswer(BaseModel):
+class DeliveryAnswer(Answer):
     """One call."""
 
     id: int
@@ -68,7 +69,7 @@ class DeliveryAnswer(BaseModel):
         return cls.model_validate(item, from_attributes=True)
 
 
-class WebhookAnswer(BaseModel):
+class WebhookAnswer(Answer):
     """A server's webhook."""
 
     is_on: bool = Field(description="Whether there is a secret.")
@@ -81,7 +82,7 @@ class WebhookAnswer(BaseModel):
     )
 
 
-class SecretAnswer(BaseModel):
+class SecretAnswer(Answer):
     """A new secret."""
 
     secret: str = Field(description="Shown this once; the one before stopped working.")

@@ -1,4 +1,4 @@
-"""Connected apps: what a person allowed clients, and the clients that they made for machines."""
+"""Connected apps: what a person allowed clients, and the clients that they made."""
 
 from typing import Any
 
@@ -8,6 +8,7 @@ from appliance.accounts.model import Role
 from appliance.core.errors import DomainError
 from appliance.core.oauth import SCOPES, resource_of
 from appliance.oauth import scopes
+from appliance.oauth.machines import NewClient
 from appliance.web.keys import OAUTH
 from appliance.web.pages.forms import read_form, refused, see_other
 from appliance.web.render import page
@@ -17,6 +18,10 @@ routes = web.RouteTableDef()
 APPS = "pages/settings/apps.html"
 #: What a machine client may have at most.
 MOST = (("", "Everything"), *((scope, scopes.WORDS[scope]) for scope in SCOPES))
+SECRETS = (
+    ("", "A secret"),
+    ("yes", "No secret: it runs on people's own computers, or is a page"),
+)
 _EMPTY: dict[str, Any] = {"values": {}, "errors": {}, "problem": None}
 
 
@@ -37,14 +42,18 @@ async def revoke(request: web.Request) -> web.Response:
 
 @routes.post("/settings/apps/clients")
 async def create(request: web.Request) -> web.Response:
-    """Make a machine client and show its secret this once."""
+    """Make a client, and show its secret this once."""
     form = await read_form(request)
     most = form.get("scope", "")
     try:
         client, secret = await request.app[OAUTH].machines.create(
             principal_of(request),
-            form.get("name", ""),
-            scope=(most,) if most else (),
+            NewClient(
+                form.get("name", ""),
+                scope=(most,) if most else (),
+                redirect_uris=tuple(form.get("redirect_uris", "").split()),
+                is_public=form.get("public", "") == "yes",
+            ),
         )
     except DomainError as error:
         return refused(request, APPS, error, form=form, context=await _apps(request))
@@ -54,7 +63,7 @@ async def create(request: web.Request) -> web.Response:
 
 @routes.post("/settings/apps/clients/{client_id}/rotate")
 async def rotate(request: web.Request) -> web.Response:
-    """Exchange a machine client's secret and show the new one this once."""
+    """Exchange a client's secret and show the new one this once."""
     client_id = request.match_info["client_id"]
     secret = await request.app[OAUTH].machines.rotate(principal_of(request), client_id)
     shown = {"new_id": client_id, "new_secret": secret}
@@ -63,7 +72,7 @@ async def rotate(request: web.Request) -> web.Response:
 
 @routes.post("/settings/apps/clients/{client_id}/delete")
 async def delete(request: web.Request) -> web.Response:
-    """Delete a machine client."""
+    """Delete a client."""
     await request.app[OAUTH].machines.delete(
         principal_of(request), request.match_info["client_id"]
     )
@@ -77,9 +86,10 @@ async def _apps(request: web.Request) -> dict[str, Any]:
     found = await server.grants.list(principal)
     return {
         "connections": [(item, resource_of(item.grant.resource)) for item in found],
-        "machines": await server.machines.list(principal) if may_make else [],
+        "made": await server.machines.list(principal) if may_make else [],
         "may_make": may_make,
         "most": MOST,
+        "secrets": SECRETS,
         "scope_words": scopes.WORDS,
         "new_id": "",
         "new_secret": "",

@@ -58,7 +58,7 @@ async def _recognise(request: web.Request) -> None:
         with contextlib.suppress(
             DomainError
         ):  # Postgres may be what this page is about
-            principal = await request.app[ACCOUNTS].session(cookie)
+            principal = await request.app[ACCOUNTS].sessions.whose(cookie)
             if principal:
                 request[PRINCIPAL] = principal
 

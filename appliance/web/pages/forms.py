@@ -5,6 +5,7 @@ from dataclasses import replace
 from enum import StrEnum
 from http import HTTPStatus
 from typing import Any, TypeVar
+from urllib.parse import urlsplit
 
 from aiohttp import hdrs, web
 
@@ -18,6 +19,7 @@ from appliance.web.requests import principal_of
 from appliance.web.uploads import MULTIPART, chunks_of, parts_of, text_of
 
 H = TypeVar("H", bound=Callable[..., Any])
+LEAVE = "pages/account/leave.html"
 E = TypeVar("E", bound=StrEnum)
 N = TypeVar("N", int, float)
 
@@ -133,6 +135,12 @@ def refused(
     # What stands beside the controls is not said twice.
     shown = {"values": kept, "errors": fields, "problem": replace(problem, fields={})}
     return page(request, template, {**context, **shown}, status=problem.status)
+
+
+def leave(request: web.Request, location: str, why: str) -> web.Response:
+    """Lead to another site by itself. A form's answer may not: browsers hold its policy against every step of the way."""
+    host = urlsplit(location).netloc
+    return page(request, LEAVE, {"location": location, "host": host, "why": why})
 
 
 def _is_secret(control: str) -> bool:

@@ -1,13 +1,17 @@
 """How the box is, in words."""
 
+import asyncio
 from typing import Any
 
 from aiohttp import web
 
+from appliance.infra.releases import this_release
+from appliance.upgrades.home import installed
 from appliance.web import words
 from appliance.web.health import PartState, Report
 from appliance.web.keys import READINESS
 from appliance.web.render import blocks, is_htmx, page
+from appliance.web.requests import principal_of
 
 routes = web.RouteTableDef()
 HEALTH = "pages/health.html"
@@ -22,6 +26,8 @@ _SENTENCES = {
 async def health(request: web.Request) -> web.Response:
     """Show every part; htmx asks for the parts alone."""
     context = _context(await request.app[READINESS].report())
+    if principal_of(request).is_admin:
+        context |= await asyncio.to_thread(_release)
     if is_htmx(request):
         return blocks(request, HEALTH, ("health_parts",), context)
     return page(request, HEALTH, context)
@@ -38,9 +44,19 @@ async def dot(request: web.Request) -> web.Response:
     )
 
 
+def _release() -> dict[str, Any]:
+    home = installed()
+    changes = home.changes() if home else []
+    return {
+        "release": this_release().version,
+        "change": changes[-1] if changes else None,
+    }
+
+
 def _context(report: Report) -> dict[str, Any]:
     return {
         "report": report,
         "look": words.look_of(report.state.value),
         "sentence": _SENTENCES[report.state],
+        "release": None,
     }

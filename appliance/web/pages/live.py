@@ -11,17 +11,26 @@ from typing import Any
 
 from aiohttp import web
 
+from appliance.backups.model import CHANGED as BACKUP
+from appliance.certificates.telling import CHANGED as CERTIFICATE_CHANGED
 from appliance.core.errors import NotFoundError
+from appliance.governance.model import CHANGED
 from appliance.jobs.announcements import PROGRESS, STATE
 from appliance.observability.events import Event
 from appliance.web.api.metrics import sample_messages
 from appliance.web.keys import EVENTS, SERVERS
 from appliance.web.pages import (
     activity,
+    backups,
+    certificates,
     deployments,
+    domains,
     egress,
+    evaluations,
+    governance,
     isolation,
     metrics,
+    policy,
     secrets,
     server_health,
     servers,
@@ -89,6 +98,20 @@ async def job_list(request: web.Request) -> web.StreamResponse:
     )
 
 
+@routes.get("/live/backups")
+@access(Access.ADMIN)
+async def backup_list(request: web.Request) -> web.StreamResponse:
+    """Stream the backups and how far one is that runs."""
+
+    async def render(request: web.Request) -> str:
+        context = await backups.backups_context(request)
+        return partial(
+            "backups-state", block(request, backups.TEMPLATE, "backups_state", context)
+        )
+
+    return await _serve(request, _states(request, render, kinds={BACKUP}))
+
+
 @routes.get("/live/servers/{server}/{tab}")
 async def server_tab(request: web.Request) -> web.StreamResponse:
     """Stream what changes on one tab of one server."""
@@ -101,6 +124,52 @@ async def server_tab(request: web.Request) -> web.StreamResponse:
     lines = _LINES.get(tab)
     messages = merged(states, lines(request, view.server.id)) if lines else states
     return await _serve(request, messages)
+
+
+@routes.get("/live/certificates")
+@access(Access.ADMIN)
+async def certificate_list(request: web.Request) -> web.StreamResponse:
+    """Stream the list of certificates."""
+
+    async def render(request: web.Request) -> str:
+        context = await certificates.list_context(request)
+        return partial(
+            "certificate-list",
+            block(request, certificates.LIST, "certificate_list", context),
+        )
+
+    states = _states(request, render, kinds={CERTIFICATE_CHANGED})
+    return await _serve(request, states)
+
+
+@routes.get("/live/certificates/{certificate_id:[0-9]{1,18}}")
+@access(Access.ADMIN)
+async def certificate(request: web.Request) -> web.StreamResponse:
+    """Stream one certificate and what happens to it."""
+
+    async def render(request: web.Request) -> str:
+        context = await certificates.detail_context(request)
+        return partial(
+            "certificate", block(request, certificates.DETAIL, "certificate", context)
+        )
+
+    await certificates.detail_context(request)
+    states = _states(request, render, kinds={CERTIFICATE_CHANGED})
+    return await _serve(request, states)
+
+
+@routes.get(r"/live/governance/runs/{run:\d+}")
+async def governance_run(request: web.Request) -> web.StreamResponse:
+    """Stream one run of a workflow."""
+
+    async def render(request: web.Request) -> str:
+        context = await governance.run_context(request)
+        return partial(
+            "run-state", block(request, governance.RUN, "run_state", context)
+        )
+
+    await governance.run_context(request)
+    return await _serve(request, _states(request, render, kinds={CHANGED}))
 
 
 async def _serve(
@@ -247,6 +316,7 @@ TABS: dict[str, Render] = {
         context=server_health.health_context,
     ),
     "connect": _tab("pages/servers/connect.html", context=_head_only),
+    "account": _tab("pages/servers/account.html", context=_head_only),
     "deployments": _tab(
         "pages/servers/deployments.html",
         "deployments",
@@ -271,6 +341,11 @@ TABS: dict[str, Render] = {
     "secrets": _tab(
         "pages/servers/secrets.html", "secrets_list", context=secrets.secrets_context
     ),
+    "domains": _tab(
+        "pages/servers/domains.html",
+        "domain_list",
+        context=domains.domains_context,
+    ),
     "egress": _tab(
         "pages/servers/egress.html",
         "egress_denied",
@@ -280,6 +355,19 @@ TABS: dict[str, Render] = {
         "pages/servers/isolation.html",
         "isolation_now",
         context=isolation.isolation_context,
+    ),
+    "decisions": _tab(
+        "pages/servers/decisions.html", "hold_now", context=policy.server_context
+    ),
+    "evaluations": _tab(
+        "pages/servers/evaluations.html",
+        "evaluations_now",
+        context=evaluations.tab_context,
+    ),
+    "evaluation-run": _tab(
+        "pages/servers/evaluation_run.html",
+        "run_now",
+        context=evaluations.live_run_context,
     ),
     "created": _created,
 }

@@ -18,7 +18,8 @@ from appliance.core.errors import InvalidError
 from appliance.web.api.artifacts import artifact_of
 from appliance.web.api.marketplace import MarketplaceQuery, page_of
 from appliance.web.deploying import deploy as deploy_artifact
-from appliance.web.keys import EVIDENCE, LEDGER
+from appliance.web.keys import CERTIFICATIONS, EVIDENCE, LEDGER, PROMOTIONS
+from appliance.web.pages.evaluations import worth
 from appliance.web.pages.server_actions import created_page
 from appliance.web.parsing import validate
 from appliance.web.render import narrowed, page
@@ -27,6 +28,7 @@ from appliance.web.requests import principal_of
 routes = web.RouteTableDef()
 PAGE_SIZE = 25
 LIST = "pages/marketplace/list.html"
+ARTIFACT = "pages/marketplace/artifact.html"
 FILTERS = ("q", "server_type", "status", "tier")
 
 
@@ -91,16 +93,32 @@ def _address(query: dict[str, str]) -> str:
 
 @routes.get("/marketplace/{artifact}")
 async def show(request: web.Request) -> web.Response:
-    """Show one run: health, provenance, platforms, credentials, and its place in the chain."""
+    """Show one run: health, provenance, platforms, credentials, certifications, and its place in the chain."""
+    return page(request, ARTIFACT, await artifact_context(request))
+
+
+async def artifact_context(request: web.Request) -> dict[str, Any]:
+    """Return what the page of one run shows."""
     artifact = await artifact_of(request)
     run = artifact.run
     evidence = None
     if run.status is RunStatus.SUCCEEDED and run.platforms:
         evidence = await request.app[EVIDENCE].view(principal_of(request), artifact.id)
     allowed = await request.app[LEDGER].actions(principal_of(request), artifact)
-    context = {
+    certified = await request.app[CERTIFICATIONS].of_artifact(
+        principal_of(request), artifact.id
+    )
+    return {
         "artifact": artifact,
+        "certifications": await worth(request, certified),
+        "values": {},
+        "errors": {},
+        "problem": None,
+        "may_deploy": Action.DEPLOY in allowed,
         "evidence": evidence,
+        "lineage": (await request.app[PROMOTIONS].moves.lineage([artifact.id])).get(
+            artifact.id
+        ),
         "run": run,
         "missing": missing(run),
         "pinned": pinned_source(run),
@@ -108,7 +126,6 @@ async def show(request: web.Request) -> web.Response:
         "may_write": Action.DEPLOY in allowed,
         "credentials": credentials(run),
     }
-    return page(request, "pages/marketplace/artifact.html", context)
 
 
 def credentials(run: RunRecord) -> list[tuple[str, str]]:

@@ -87,7 +87,8 @@ def _consent(
     target = redirects.target_of(found.redirect_uri)
     context: dict[str, Any] = {
         "client": found.client,
-        "is_vouched_for": found.client.kind is ClientKind.DOCUMENT,
+        "is_described": found.client.kind is ClientKind.DOCUMENT,
+        "is_made_here": found.client.kind is ClientKind.MADE,
         "target": target,
         "resource": found.resource,
         "endpoint": resource.endpoint if resource else None,

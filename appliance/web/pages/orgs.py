@@ -8,8 +8,9 @@ from appliance.accounts.access import actions
 from appliance.accounts.model import Action, MemberRole
 from appliance.core.errors import DomainError, InvalidError, NotFoundError
 from appliance.web.api.invitations import link_of
-from appliance.web.keys import BUNDLES, INVITATIONS, ORGS, SERVERS
+from appliance.web.keys import BUNDLES, INVITATIONS, ORGS, QUOTAS, SERVERS
 from appliance.web.pages.forms import member, number, read_form, refused, see_other
+from appliance.web.pages.quota_forms import read_limits, shown_limits
 from appliance.web.render import page
 from appliance.web.requests import org_of, principal_of
 
@@ -76,10 +77,11 @@ async def _one(request: web.Request) -> dict[str, Any]:
         if is_manager
         else []
     )
+    quotas = await request.app[QUOTAS].of_org(principal, view.org.id)
     return {
         "view": view,
         "base": f"{PLACE}/{view.org.id}",
-        "members": await request.app[ORGS].members(principal, view.org.id),
+        "members": await request.app[ORGS].members.list(principal, view.org.id),
         "invitations": invitations,
         "servers": servers,
         "bundles": bundles,
@@ -89,7 +91,9 @@ async def _one(request: web.Request) -> dict[str, Any]:
         "roles": ROLES,
         "lasts": LASTS,
         "link": "",
+        "quotas": quotas,
         "own": {
+            **shown_limits(quotas),
             "title": view.org.title,
             "server_quota": ""
             if view.org.server_quota is None
@@ -110,6 +114,8 @@ async def change(request: web.Request) -> web.Response:
             server_quota=number(form.get("server_quota", ""), int, "server_quota"),
             sets_quota=principal.is_admin and "server_quota" in form,
         )
+        if principal.is_admin and (wanted := read_limits(form)):
+            await request.app[QUOTAS].change_org(principal, org_of(request), wanted)
     except InvalidError as error:
         context = await _one(request)
         return refused(
@@ -135,7 +141,7 @@ async def set_member(request: web.Request) -> web.Response:
     """Take somebody in, or change what they are."""
     form = await read_form(request)
     try:
-        await request.app[ORGS].set_member(
+        await request.app[ORGS].members.add(
             principal_of(request), org_of(request), form.get("email", ""), _role(form)
         )
     except NotFoundError:
@@ -150,7 +156,7 @@ async def remove_member(request: web.Request) -> web.Response:
     """Let somebody go; who goes themselves is led to their other organisations."""
     user_id = int(request.match_info["user_id"])
     try:
-        await request.app[ORGS].remove_member(
+        await request.app[ORGS].members.remove(
             principal_of(request), org_of(request), user_id
         )
     except NotFoundError:

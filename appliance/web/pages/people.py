@@ -8,8 +8,10 @@ from appliance.accounts.errors import ResetLinkError
 from appliance.accounts.model import Role, UserChange
 from appliance.core.errors import DomainError, InvalidError
 from appliance.web.api.users import reset_url
-from appliance.web.keys import ACCOUNTS
+from appliance.web.keys import ACCOUNTS, QUOTAS, REQUEST_ID, SIGNIN
 from appliance.web.pages.forms import member, number, read_form, refused, see_other
+from appliance.web.pages.quota_forms import read_limits, shown_limits
+from appliance.web.problems import problem_of
 from appliance.web.render import page
 from appliance.web.requests import Access, access, principal_of
 
@@ -53,7 +55,7 @@ async def add_person(request: web.Request) -> web.Response:
 @routes.post(PERSON)
 @access(Access.ADMIN)
 async def change_person(request: web.Request) -> web.Response:
-    """Change somebody's role and quota."""
+    """Change somebody's role and quotas."""
     form = await read_form(request)
     try:
         change = UserChange(
@@ -61,9 +63,19 @@ async def change_person(request: web.Request) -> web.Response:
             sets_quota=True,
             server_quota=number(form.get("server_quota", ""), int, "server_quota"),
         )
-        return await _changed(request, change)
-    except InvalidError as error:
-        return await _refused(request, error)
+        if wanted := read_limits(form):
+            quotas = request.app[QUOTAS]
+            await quotas.change_person(principal_of(request), _user_id(request), wanted)  # fmt: skip
+        await request.app[ACCOUNTS].people.change(
+            principal_of(request), _user_id(request), change
+        )
+    except DomainError as error:
+        # Its dialog is shut: what is wrong with which control stands above, and what was typed is kept.
+        problem = problem_of(error, request[REQUEST_ID])
+        again = {"typed_for": {_user_id(request): form}, "problem": problem}
+        context = {**await _people(request), **_EMPTY, **again}
+        return page(request, PEOPLE, context, status=problem.status)
+    return see_other("/settings/people")
 
 
 @routes.post(PERSON + "/disable")
@@ -120,12 +132,19 @@ def _user_id(request: web.Request) -> int:
 
 
 async def _people(request: web.Request) -> dict[str, Any]:
+    principal = principal_of(request)
+    users = await request.app[ACCOUNTS].people.list(principal)
+    quotas = await request.app[QUOTAS].of_people(principal, [user.id for user in users])
     return {
-        "users": await request.app[ACCOUNTS].people.list(principal_of(request)),
+        "users": users,
+        "quotas": quotas,
+        "limits": {owner: shown_limits(found) for owner, found in quotas.items()},
         "roles": ROLES,
+        "typed_for": {},
         "link": "",
         "link_for": "",
         "path": "/settings/people",
+        "provider": request.app[SIGNIN].name,
     }
 
 

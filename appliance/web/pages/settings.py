@@ -5,7 +5,7 @@ from typing import Any
 from aiohttp import web
 
 from appliance.core.errors import DomainError, InvalidError, NotFoundError
-from appliance.web.keys import ACCOUNTS
+from appliance.web.keys import ACCOUNTS, QUOTAS, SIGNIN
 from appliance.web.pages.forms import read_form, refused, see_other
 from appliance.web.render import page
 from appliance.web.requests import principal_of
@@ -28,7 +28,7 @@ async def sessions(request: web.Request) -> web.Response:
 async def revoke_session(request: web.Request) -> web.Response:
     """End a session; one's own leads to the way in."""
     principal, session_id = principal_of(request), int(request.match_info["id"])
-    await request.app[ACCOUNTS].revoke_session(principal, session_id)
+    await request.app[ACCOUNTS].sessions.end(principal, session_id)
     return see_other(
         "/" if session_id == principal.credential_id else "/settings/sessions"
     )
@@ -61,4 +61,13 @@ def _named(error: DomainError) -> DomainError:
 
 
 async def _sessions(request: web.Request) -> dict[str, Any]:
-    return {"sessions": await request.app[ACCOUNTS].sessions(principal_of(request))}
+    principal, signin = principal_of(request), request.app[SIGNIN]
+    found = await request.app[ACCOUNTS].sessions.list(principal)
+    return {
+        "sessions": found,
+        "identities": await signin.identities.of(principal),
+        "provider": signin.name,
+        "linked": "linked" in request.query,
+        "has_password": await request.app[ACCOUNTS].has_password(principal),
+        "own_quotas": await request.app[QUOTAS].own(principal),
+    }

@@ -1,19 +1,26 @@
 """Profile, Second factor."""
 
+import asyncio
 from typing import Any
 
 from aiohttp import web
 
 from appliance.core.errors import DomainError
-from appliance.web.keys import ACCOUNTS
+from appliance.web.keys import ACCOUNTS, SIGNIN
 from appliance.web.pages.forms import read_form, refused, see_other
+from appliance.web.qr import qr_svg
 from appliance.web.render import page
 from appliance.web.requests import Access, access, principal_of
 
 routes = web.RouteTableDef()
 TOTP = "pages/settings/totp.html"
 _EMPTY: dict[str, Any] = {"values": {}, "errors": {}, "problem": None}
-_NOTHING: dict[str, Any] = {"codes": [], "enrolment": None, "path": "/settings/sessions"}  # fmt: skip
+_NOTHING: dict[str, Any] = {
+    "codes": [],
+    "enrolment": None,
+    "qr": "",
+    "path": "/settings/sessions",
+}
 
 
 @routes.get("/settings/totp")
@@ -29,7 +36,8 @@ async def enrol(request: web.Request) -> web.Response:
         made = await request.app[ACCOUNTS].factor.enrol(principal_of(request))
     except DomainError as error:
         return await _refused(request, error)
-    return await _page(request, enrolment=made)
+    drawn = await asyncio.to_thread(qr_svg, made.uri, "The key as a QR code")
+    return await _page(request, enrolment=made, qr=drawn)
 
 
 @routes.post("/settings/totp/confirm")
@@ -83,10 +91,11 @@ async def reset(request: web.Request) -> web.Response:
 
 async def _page(request: web.Request, **shown: Any) -> web.Response:
     state = await request.app[ACCOUNTS].factor.state(principal_of(request))
-    return page(request, TOTP, {**_NOTHING, **_EMPTY, "state": state, **shown})
+    context = {**_NOTHING, **_EMPTY, "provider": request.app[SIGNIN].name}
+    return page(request, TOTP, {**context, "state": state, **shown})
 
 
 async def _refused(request: web.Request, error: DomainError) -> web.Response:
     state = await request.app[ACCOUNTS].factor.state(principal_of(request))
-    context = {**_NOTHING, "state": state, "path": "/settings/sessions"}
+    context = {**_NOTHING, "provider": request.app[SIGNIN].name, "state": state}
     return refused(request, TOTP, error, form={}, context=context)
