@@ -10,7 +10,9 @@ from pathlib import Path
 
 import click
 
+from appliance.backups.cli import COMMANDS as BACKUP_COMMANDS
 from appliance.core.errors import DomainError
+from appliance.doctor.cli import doctor
 from appliance.settings import Settings, SettingsError, load_settings
 
 MIGRATIONS = Path(__file__).parent.parent / "migrations"
@@ -39,19 +41,111 @@ def main() -> None:
 
 
 @main.command()
-def serve() -> None:
+@click.option(
+    "--trial",
+    is_flag=True,
+    help="Only try whether it would get ready, beside the one that serves.",
+)
+def serve(*, trial: bool) -> None:
     """Run the hub: pages, REST API, jobs and clock."""
-    from appliance.bootstrap import run_hub
+    from appliance.bootstrap import run_hub, try_hub
 
-    run_hub(_settings())
+    if trial:
+        try_hub(_settings())
+    else:
+        run_hub(_settings())
 
 
 @main.command()
-def gateway() -> None:
-    """Run the gateway: every MCP call goes through it."""
-    from appliance.gateway.master import run
+def version() -> None:
+    """Tell which release this is."""
+    from appliance.infra.releases import this_release
 
-    run(_settings())
+    click.echo(this_release().version)
+
+
+@main.group()
+def release() -> None:
+    """Change the release of an installed box; scripts/upgrade.sh is the way to it."""
+
+
+@release.command("switch")
+@click.argument("to", required=False)
+@click.option("--rollback", is_flag=True, help="Go back to the release before.")
+@click.option(
+    "--watch",
+    "watch_s",
+    type=click.FloatRange(min=0),
+    default=20.0,
+    show_default=True,
+    help="Seconds for which all must stay well before the change counts.",
+)
+def release_switch(to: str | None, *, rollback: bool, watch_s: float) -> None:
+    """Change to release TO, which is unpacked on this box already; when a check fails, back by itself."""
+    from appliance.upgrades.home import Home
+    from appliance.upgrades.switching import Switch
+
+    if rollback == bool(to):
+        raise click.UsageError("Give a release, or --rollback.")
+    home = Home.found()
+    begun = home.journal()
+    if rollback:
+        to = begun.origin if begun else home.before()
+    switch = Switch(_settings(), home, click.echo, watch_s=watch_s)
+    switch.to(str(to), is_back=rollback)
+
+
+@release.command("list")
+def release_list() -> None:
+    """List the releases on this box, and what became of each change."""
+    from appliance.upgrades.home import Home
+
+    home = Home.found()
+    for item in home.versions():
+        click.echo(f"{'*' if item == home.version else ' '} {item}")
+    for change in home.changes():
+        click.echo(
+            f"{change.at} {change.outcome} {change.origin or '-'} -> {change.to} {change.text}".rstrip()
+        )
+
+
+@release.command("note-installed", hidden=True)
+def release_note_installed() -> None:
+    """Note that this release was installed where there was none."""
+    from appliance.upgrades.home import Home
+    from appliance.upgrades.model import Journal, Outcome
+
+    home = Home.found()
+    if not home.changes():
+        home.end(Journal("", home.version), Outcome.INSTALLED)
+
+
+@release.command("refresh", hidden=True)
+def release_refresh() -> None:
+    """Have a running supervisord know the programs of this release."""
+    from appliance.infra import supervisor
+
+    for name in supervisor.refresh(_settings()):
+        click.echo(name)
+
+
+@main.command()
+@click.option(
+    "--check",
+    is_flag=True,
+    help="Only try whether it would come up, beside the one that serves.",
+)
+@click.option(
+    "--handed", type=int, hidden=True, help="Where a predecessor left its things."
+)
+def gateway(*, check: bool, handed: int | None) -> None:
+    """Run the gateway: every MCP call goes through it. SIGUSR2 has it become the current release's without a gap."""
+    from appliance.gateway import start
+
+    if check:
+        start.check(_settings())
+    else:
+        start.run(_settings(), handed)
 
 
 @main.command()
@@ -66,6 +160,22 @@ def egress(*, remove: bool) -> None:
         start.remove(_settings())
     else:
         start.run(_settings())
+
+
+@main.command()
+def nginx() -> None:
+    """Run Nginx, the front door, with a configuration and certificates that are made first where they are missing."""
+    from appliance.proxy.start_nginx import exec_nginx
+
+    exec_nginx(_settings())
+
+
+@main.command()
+def proxy() -> None:
+    """Run the controller of the front door: domains, certificates, and what Nginx serves."""
+    from appliance.proxy.start import run
+
+    run(_settings())
 
 
 @main.command()
@@ -206,6 +316,10 @@ def docs_configuration() -> None:
     from appliance.settings_docs import configuration_markdown
 
     click.echo(configuration_markdown(), nl=False)
+
+
+for command in (*BACKUP_COMMANDS, doctor):
+    main.add_command(command)
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ import asyncio
 import contextlib
 import errno
 import secrets
+import sys
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import closing
@@ -23,17 +24,31 @@ from appliance.accounts.orgs.invitations import InvitationService
 from appliance.accounts.orgs.service import OrgService
 from appliance.accounts.service import AccountService
 from appliance.accounts.store import emails
+from appliance.alerts import sources as alert_sources
+from appliance.alerts.room import make_alerts
+from appliance.alerts.service import EVERY_S as ALERTS_EVERY_S
 from appliance.artifacts.model import ATTEST
 from appliance.artifacts.references import LedgerReferences
 from appliance.artifacts.service import LedgerService
+from appliance.backups.service import LOOK_EVERY_S as BACKUPS_EVERY_S
+from appliance.backups.service import MAKE as MAKE_BACKUP
+from appliance.backups.service import VERIFY as VERIFY_BACKUP
+from appliance.backups.service import BackupService
+from appliance.backups.tasks import MakeTask, VerifyTask
 from appliance.builds.errors import BuildToolError
 from appliance.builds.service import BuildService
 from appliance.bundles.service import BundleService
 from appliance.bundles.store import holdings
 from appliance.bundles.store import names as bundle_names
+from appliance.certificates.errors import CertificatesNearEndError
+from appliance.certificates.service import CertificateService
 from appliance.core.cards import CATALOG_PATH, site
 from appliance.core.errors import UnavailableError
 from appliance.core.ids import internal_key
+from appliance.evaluations.expiry import EVERY_S as EXPIRY_EVERY_S
+from appliance.evaluations.expiry import ExpiryWatch
+from appliance.evaluations.suites import EXECUTE
+from appliance.evaluations.tasks import EVERY_S as SUITES_EVERY_S
 from appliance.evidence.attaching import Attacher
 from appliance.evidence.image_files import ImageFiles
 from appliance.evidence.keys import SigningKeys
@@ -41,7 +56,9 @@ from appliance.evidence.making import Maker
 from appliance.evidence.service import EvidenceService
 from appliance.evidence.tasks import AttestTask
 from appliance.files.room import Files
-from appliance.infra import disk_space, migrations
+from appliance.governance.room import make_governance
+from appliance.governance.tasks import SWEEP_EVERY_S as GOVERNANCE_EVERY_S
+from appliance.infra import disk_space, migrations, supervision
 from appliance.infra.database import (
     Database,
     DatabaseUnavailableError,
@@ -50,8 +67,10 @@ from appliance.infra.database import (
 )
 from appliance.infra.docker import Engine
 from appliance.infra.errors import EngineUnavailableError, PortInUseError
+from appliance.infra.heartbeat import Heartbeat, heartbeat_file
 from appliance.infra.identity import installation_id
 from appliance.infra.postgres import database_url
+from appliance.infra.releases import home
 from appliance.infra.sealing import Sealer
 from appliance.infra.unbroken import unbroken
 from appliance.invocations.service import InvocationService
@@ -68,11 +87,22 @@ from appliance.observability.audit import AuditTrail
 from appliance.observability.events import EventLog
 from appliance.observability.metrics import Metrics
 from appliance.output.room import Output
-from appliance.registry.credentials import CredentialKeeper
+from appliance.policy.model import REVIEW
+from appliance.policy.service import PolicyDocuments
+from appliance.pressure.errors import PressureError
+from appliance.pressure.exposition import BoxCollector
+from appliance.pressure.watch import PressureWatch
+from appliance.promotions.model import BRING_BACK
+from appliance.promotions.room import make_promotions
+from appliance.promotions.tasks import SWEEP_EVERY_S as PROMOTIONS_EVERY_S
+from appliance.proxy.service import FrontDoorService
+from appliance.proxy.verdict import DoorHealth
+from appliance.registry.credentials import Asker, CredentialKeeper
 from appliance.registry.errors import RegistryExpiredError
 from appliance.registry.health import CredentialStatus, sentence
 from appliance.registry.model import registry_host
 from appliance.registry.prune_service import PRUNE, Pruner
+from appliance.registry.rotation import RefreshFailedError
 from appliance.registry.service import RegistryService
 from appliance.registry.tasks import (
     CHECK,
@@ -95,6 +125,8 @@ from appliance.secrets.room import sweep as sweep_memory
 from appliance.secrets.rotation import REWRAP, MasterKeyRotation
 from appliance.secrets.service import SecretService
 from appliance.servers.access import visible_id
+from appliance.servers.bringing_back import BringBack
+from appliance.servers.candidates import EXPIRE_EVERY_S, Candidates
 from appliance.servers.catalog import Catalog
 from appliance.servers.checks.check import Checker
 from appliance.servers.checks.service import HealthService
@@ -103,7 +135,9 @@ from appliance.servers.checks.watch import HealthWatch
 from appliance.servers.deployments import DeploymentService
 from appliance.servers.deploys.model import WATCH
 from appliance.servers.egress_service import EgressService
+from appliance.servers.evaluating import make_evaluations
 from appliance.servers.exchange import Gateway
+from appliance.servers.gate import Gate
 from appliance.servers.glance import Glance
 from appliance.servers.integrating import make_integrations
 from appliance.servers.isolating.service import IsolationService
@@ -111,7 +145,14 @@ from appliance.servers.isolating.watch import EVERY_S as LIMITS_EVERY_S
 from appliance.servers.isolating.watch import LimitWatch
 from appliance.servers.mcp import McpClient
 from appliance.servers.measured import calls_of, marks_of
-from appliance.servers.places import changed_place, seen_place
+from appliance.servers.naming import make_server_domains
+from appliance.servers.places import changed_place, filled_place, seen_place
+from appliance.servers.policies import ServerPolicies, prune_decisions
+from appliance.servers.quotas.census import EVERY_S as CENSUS_EVERY_S
+from appliance.servers.quotas.census import DiskCensus
+from appliance.servers.quotas.meter import BuildMeter
+from appliance.servers.quotas.model import QuotaKind
+from appliance.servers.quotas.service import QuotaService
 from appliance.servers.readiness import CandidateCheck
 from appliance.servers.reconciler import Reconciler
 from appliance.servers.references import DeploymentReferences
@@ -121,20 +162,30 @@ from appliance.servers.refresh import (
     refresh_all,
     watch_changes,
 )
+from appliance.servers.reviewing import PolicyReview
 from appliance.servers.secret_settings import ServerSecrets
 from appliance.servers.service import RECONCILE, REFRESH, ServerService
+from appliance.servers.signing_in import ServerStanding
 from appliance.servers.sources import ServerSources
 from appliance.servers.steps import Steps
-from appliance.servers.store import all_ids, archives_in_use, deployments_referred
+from appliance.servers.store import (
+    all_ids,
+    archives_in_use,
+    deployments_referred,
+    failed_servers,
+)
 from appliance.servers.store import facts as server_facts
 from appliance.servers.tasks import ReconcileTask, reconcile_all, watch_executor
 from appliance.servers.tool_reviews import ToolReviews
 from appliance.servers.traffic import GatewayTraffic
 from appliance.servers.transfers import ServerTransfers
+from appliance.servers.versions import live_digest
 from appliance.servers.watching import WatchTask
 from appliance.servers.webhooks import REDEPLOY, WebhookRedeploy, WebhookService
 from appliance.settings import Settings
+from appliance.signin.room import make_sign_in
 from appliance.sources.keeper import SourceKeeper
+from appliance.upstreams.room import make_upstreams
 from appliance.web import pages
 from appliance.web.api.description import VERSION
 from appliance.web.app import Services, make_app
@@ -148,6 +199,7 @@ MIGRATIONS = Path(__file__).parent.parent / "migrations"
 DATABASE_START_S = 60.0
 #: Everybody is looked at this often, whatever was missed.
 SWEEP_EVERY_S = 30.0
+CERTIFICATES_EVERY_S = 60.0
 PRUNE_EVERY_S = 3600.0
 #: Lines of the audit trail get their place in its chain this often.
 AUDIT_CHAIN_EVERY_S = 10.0
@@ -159,6 +211,8 @@ LEDGER_CHECK_EVERY_S = 86400.0
 JOBS_AT_ONCE = 32
 #: Of these no more, because one image is looked into at a time: a hundred deployments must not hold up what heals servers.
 ATTESTS_AT_ONCE = 4
+#: Each calls real tools, of which some are slow.
+EVALUATIONS_AT_ONCE = 2
 #: Where the engine keeps its images is asked once, and not waited for long.
 ENGINE_PATIENCE_S = 1.0
 #: A busy box may let the builder wait longer than a look at the health page takes.
@@ -204,7 +258,10 @@ def bring_schema_up(settings: Settings) -> str | None:
     while True:
         try:
             with closing(connect(arguments)) as connection:
-                applied = migrations.migrate(connection, MIGRATIONS)
+                # Gone back to, a release meets what the one after it has added.
+                applied = migrations.migrate(
+                    connection, MIGRATIONS, may_be_newer=home() is not None
+                )
         except DatabaseUnavailableError:
             if time.monotonic() > deadline:
                 raise
@@ -219,10 +276,46 @@ def bring_schema_up(settings: Settings) -> str | None:
             return None
 
 
+def try_hub(settings: Settings) -> None:
+    """Put a hub together beside the one that serves, without jobs, clock and watchers, and see that it is ready. Blocking.
+
+    Raises:
+        HubTrialError: It is not; the text says which part is down.
+    """
+    logs.configure("warning", settings.log_format, stream=sys.stderr.buffer)
+    asyncio.run(_try_hub(settings))
+
+
+async def _try_hub(settings: Settings) -> None:
+    application = await make_hub(settings, works=False)
+    runner = web.AppRunner(application, access_log=None)
+    await runner.setup()
+    try:
+        site = web.TCPSite(runner, "127.0.0.1", 0)
+        await site.start()
+        host, port = runner.addresses[0][:2]
+        async with (
+            aiohttp.ClientSession() as session,
+            session.get(f"http://{host}:{port}/readyz") as answer,
+        ):
+            if answer.status != HTTPStatus.OK:
+                raise HubTrialError(
+                    f"This release's hub is not ready: {await answer.text()}"
+                )
+    finally:
+        await runner.cleanup()
+
+
 async def make_hub(  # noqa: PLR0915 - one object after another, which is the point
-    settings: Settings, *, migration_problem: str | None = None
+    settings: Settings, *, migration_problem: str | None = None, works: bool = True
 ) -> web.Application:
-    """Return the hub's application; its worker, clock and watchers start and stop with it."""
+    """Return the hub's application; its worker, clock and watchers start and stop with it.
+
+    Args:
+        settings: Of the hub.
+        migration_problem: Why the schema is not that of this version.
+        works: Whether it has worker, clock and watchers at all.
+    """
     owner = installation_id(settings.data_dir)
     database = Database(database_url(settings), size=settings.database_pool)
     engine = Engine(settings.docker_host)
@@ -236,6 +329,7 @@ async def make_hub(  # noqa: PLR0915 - one object after another, which is the po
         database,
         *settings.jwt_secrets,
         open_registration=settings.open_registration,
+        passwords_sign_in=settings.password_sign_in,
     )
 
     ledger = LedgerService(
@@ -269,6 +363,7 @@ async def make_hub(  # noqa: PLR0915 - one object after another, which is the po
     )
     registry.on_published(pruner.published)
     upkeep = RegistryUpkeep(database, settings, keeper)
+    certificates = CertificateService(database, settings, Sealer(*settings.jwt_secrets))
     builds = BuildService(
         database,
         engine,
@@ -277,7 +372,9 @@ async def make_hub(  # noqa: PLR0915 - one object after another, which is the po
         publisher=registry,
         ledger=ledger,
         referred=partial(database.run, deployments_referred),
+        meter=BuildMeter(),
     )
+    quotas = QuotaService(database)
     secret = settings.jwt_secret.get_secret_value().encode()
     signing = SigningKeys(database, Sealer(*settings.jwt_secrets))
     evidence = EvidenceService(
@@ -294,9 +391,20 @@ async def make_hub(  # noqa: PLR0915 - one object after another, which is the po
         builder=settings.buildx_builder or "default",
     )
     gateway = Gateway(session, settings.mcp_gateway_url, internal_key(secret))
+    evaluations = make_evaluations(
+        database, settings, ledger, gateway, hide=secret_service.redactor
+    )
     mcp = McpClient(gateway)
     public_url = settings.gateway_public_url or settings.mcp_gateway_url
     source_keeper = SourceKeeper(database, settings)
+    upstreams = make_upstreams(
+        database,
+        settings,
+        secret_service.keeper,
+        files=memory,
+        standing=ServerStanding(),
+    )
+    domains = make_server_domains(database, settings)
     servers = ServerService(
         database,
         executor,
@@ -305,17 +413,22 @@ async def make_hub(  # noqa: PLR0915 - one object after another, which is the po
         keeper=source_keeper,
         secrets=secret_service,
         gateway_public_url=public_url,
+        domains=domains,
     )
     sources = ServerSources(database, servers, source_keeper)
     webhooks = WebhookService(database, *settings.jwt_secrets)
     bundles = BundleService(database, mcp, gateway_public_url=public_url)
     deployments = DeploymentService(database, builds)
+    gate = Gate(database, [executor])
+    candidates = Candidates(database, gateway)
     steps = Steps(
         database,
         executor,
         builds,
         mcp,
+        gate=gate,
         readiness=CandidateCheck(gateway),
+        signins=upstreams,
         secrets=secret_service,
         start_timeout_s=settings.start_timeout,
     )
@@ -349,22 +462,59 @@ async def make_hub(  # noqa: PLR0915 - one object after another, which is the po
         base_image=builds.base_image,
         seen=seen_place,
         changed=changed_place,
+        filled=filled_place,
     )
     reconcile = ReconcileTask(
         Reconciler(database, executor, GatewayTraffic(gateway), steps)
     )
     sweep = partial(database.run, reconcile_all)
-    checker = Checker(gateway, executor, hide=secret_service.redactor)
+    checker = Checker(
+        gateway, executor, hide=secret_service.redactor, signins=upstreams
+    )
     checks = HealthService(database, servers, HealthWatch(database, checker))
+
+    governance = make_governance(
+        database,
+        settings,
+        rotate=_rotation(keeper) if registry.is_configured else None,
+    )
+    promotions = make_promotions(database, live=live_digest)
+    programs = partial(asyncio.to_thread, supervision.read, settings.run_dir)
+    pressure = PressureWatch(
+        database, settings, partial(write_places, builds, settings)
+    )
+
+    alerts = make_alerts(
+        database,
+        settings,
+        {
+            "health": alert_sources.of_parts(
+                lambda: readiness.parts(),  # noqa: PLW0108 - it is made below
+                but=("supervision",),
+            ),
+            "supervision": alert_sources.of_programs(programs, time.time),
+            "server": alert_sources.of_servers(partial(database.run, failed_servers)),
+        },
+    )
+
+    backups = BackupService(database, settings, installation=owner, metrics=metrics)
 
     queue = JobQueue(database)
     handlers: dict[str, Handler] = {
+        **alerts.handlers,
+        **governance.handlers,
+        **promotions.handlers,
         RECONCILE: reconcile,
         REFRESH: RefreshTask(database, mcp, secret_service),
         REDEPLOY: WebhookRedeploy(database),
         WATCH: WatchTask(database),
+        REVIEW: PolicyReview(database, gate),
+        BRING_BACK: BringBack(database, gate),
         ATTEST: AttestTask(evidence),
         REWRAP: secret_service.rotation,
+        MAKE_BACKUP: MakeTask(database, backups),
+        VERIFY_BACKUP: VerifyTask(backups),
+        **evaluations.handlers,
     }
     if registry.is_configured:
         handlers[CHECK] = CheckTask(keeper, registry.client())
@@ -374,7 +524,7 @@ async def make_hub(  # noqa: PLR0915 - one object after another, which is the po
         database,
         handlers,
         concurrency=JOBS_AT_ONCE,
-        at_most={ATTEST: ATTESTS_AT_ONCE},
+        at_most={ATTEST: ATTESTS_AT_ONCE, EXECUTE: EVALUATIONS_AT_ONCE},
         metrics=metrics,
     )
     clock = Clock(database, metrics=metrics)
@@ -382,6 +532,9 @@ async def make_hub(  # noqa: PLR0915 - one object after another, which is the po
     clock.every(LIMITS_EVERY_S, "servers.limits", LimitWatch(database, executor))
     clock.every(HEALTH_EVERY_S, "servers.check_health", checks.watch.tick)
     clock.every(PRUNE_EVERY_S, "servers.prune_history", checks.prune)
+    clock.every(EXPIRE_EVERY_S, "servers.expire_candidates", candidates.expire)
+    policy_prune = partial(prune_decisions, database, settings.audit_retention_days)
+    clock.every(PRUNE_EVERY_S, "policy.prune", policy_prune)
     refresh = partial(database.run, refresh_all)
     clock.every(REFRESH_EVERY_S, "servers.refresh_manifests", refresh)
     if registry.is_configured:
@@ -394,6 +547,12 @@ async def make_hub(  # noqa: PLR0915 - one object after another, which is the po
     )
     if issuer is not None:
         clock.every(LOOK_EVERY_S, "oauth.read_issuer", issuer.look)
+    measure = partial(certificates.measure, metrics)
+    clock.every(CERTIFICATES_EVERY_S, "certificates.measure", measure)
+    clock.every(GOVERNANCE_EVERY_S, "governance.sweep", governance.sweep)
+    clock.every(PROMOTIONS_EVERY_S, "promotions.sweep", promotions.sweep)
+    clock.every(ALERTS_EVERY_S, "alerts.look", alerts.service.look)
+    clock.every(PRUNE_EVERY_S, "alerts.prune", alerts.service.prune)
     clock.every(PRUNE_EVERY_S, "jobs.prune", queue.prune)
     clock.every(
         PRUNE_EVERY_S,
@@ -409,18 +568,35 @@ async def make_hub(  # noqa: PLR0915 - one object after another, which is the po
     clock.every(DENIALS_EVERY_S, "audit.sum_up_denials", audit.sum_up)
     clock.every(LEDGER_CHECK_EVERY_S, "audit.check", audit.check)
     clock.every(PRUNE_EVERY_S, "audit.prune", audit.prune)
+    clock.every(EXPIRY_EVERY_S, "evaluations.expire", ExpiryWatch(database).look)
+    clock.every(SUITES_EVERY_S, "evaluations.run_due", evaluations.clock.tick)
+    clock.every(PRUNE_EVERY_S, "evaluations.prune_runs", evaluations.service.prune)
+    clock.every(
+        PRUNE_EVERY_S, "evaluations.prune_files", evaluations.certifications.prune
+    )
     clock.every(PRUNE_EVERY_S, "webhooks.prune", webhooks.prune)
     clock.every(PRUNE_EVERY_S, "builds.prune", builds.prune)
+    clock.every(BACKUPS_EVERY_S, "backups.schedule", backups.tick)
+    census = DiskCensus(database, images=builds.image_bytes, data=executor.data_sizes)
+    clock.every(CENSUS_EVERY_S, "quotas.measure_disk", census)
     clock.every(PRUNE_EVERY_S, "secrets.prune", secret_service.prune)
+    clock.every(PRUNE_EVERY_S, "upstreams.sweep", upstreams.sweep)
     clock.every(
         PRUNE_EVERY_S, "secrets.sweep", partial(sweep_memory, secret_service, executor)
     )
 
+    front_door = FrontDoorService(database, settings)
     readiness = Readiness(
         {
             "database": _say(database.ping, "Postgres answers."),
             "migrations": _migrations_check(migration_problem),
-            "disk": disk_check(builds, settings),
+            "disk": disk_check(builds, settings, pressure),
+            "run": _warned(pressure.run_room),
+            "memory": _warned(pressure.memory),
+            "processes": _warned(pressure.processes),
+            "connections": _warned(pressure.connections),
+            "time": _warned(pressure.time),
+            "supervision": _warned(pressure.supervision),
             "engine": executor.check,
             "builder": builder_check(builds),
             "gateway": gateway_check(gateway, is_own=not settings.gateway_skip_start),
@@ -428,17 +604,32 @@ async def make_hub(  # noqa: PLR0915 - one object after another, which is the po
             "audit": _audit_check(audit),
             "doors": doors_check(settings),
             "registry": registry_check(upkeep),
+            **(
+                {"proxy": front_door_check(front_door)}
+                if settings.proxy_enabled
+                else {}
+            ),
+            **certificates_part(settings, certificates),
             "secrets": secrets_check(secret_service),
-            "worker": _worker_check(worker),
-            "clock": _clock_check(clock),
+            **(
+                {"worker": _worker_check(worker), "clock": _clock_check(clock)}
+                if works
+                else {}
+            ),
+            "backups": backups_check(backups),
             **({} if issuer is None else {"issuer": issuer_check(issuer)}),
         }
+    )
+    metrics.registry.register(
+        BoxCollector(pressure, readiness.known, alerts.service.open_now)
     )
     services = Services(
         settings=settings,
         accounts=accounts,
+        alerts=alerts.service,
         orgs=OrgService(database, holds=holdings),
         invitations=InvitationService(database),
+        quotas=quotas,
         transfers=ServerTransfers(database),
         servers=servers,
         sources=sources,
@@ -454,10 +645,15 @@ async def make_hub(  # noqa: PLR0915 - one object after another, which is the po
             data_limit_bytes=settings.server_data_limit_bytes,
         ),
         bundles=bundles,
-        catalog=Catalog(database, site(settings.public_url, public_url)),
+        catalog=Catalog(database, site(settings.public_url, public_url), domains),
         ledger=ledger,
         evidence=evidence,
+        evaluations=evaluations,
+        policy=PolicyDocuments(database),
+        policies=ServerPolicies(database, gate),
         registry=upkeep,
+        front_door=front_door,
+        certificates=certificates,
         checks=checks,
         invocations=invocations,
         output=output.service,
@@ -469,6 +665,12 @@ async def make_hub(  # noqa: PLR0915 - one object after another, which is the po
             database, secret_service, subnet_pool=settings.server_subnet_pool
         ),
         oauth=oauth,
+        signin=make_sign_in(database, settings),
+        governance=governance,
+        promotions=promotions,
+        upstreams=upstreams,
+        backups=backups,
+        domains=domains,
         jobs=queue,
         events=events,
         audit=audit,
@@ -477,12 +679,24 @@ async def make_hub(  # noqa: PLR0915 - one object after another, which is the po
     )
 
     async def running(_app: web.Application) -> AsyncIterator[None]:
+        await quotas.set_defaults(
+            {
+                QuotaKind.BUILD_MINUTES: settings.build_minutes_quota,
+                QuotaKind.DISK: settings.disk_quota_mib,
+            }
+        )
         # Gateways then know the key before the first token comes.
         await oauth.keys.signer()
         await registry.sweep()
         await worker.start()
         await clock.start()
+        heart = await asyncio.to_thread(
+            Heartbeat, heartbeat_file(settings.run_dir, "hub")
+        )
         watchers = [
+            unbroken("heartbeat", heart.run),
+            unbroken("outage", alerts.outage.run),
+            unbroken("pressure", pressure.run),
             unbroken(
                 "executor-events",
                 lambda: watch_executor(
@@ -490,6 +704,7 @@ async def make_hub(  # noqa: PLR0915 - one object after another, which is the po
                 ),
             ),
             unbroken("manifest-changes", lambda: watch_changes(database)),
+            unbroken("upstreams", upstreams.watch),
             *output.start(events),
             unbroken("sampler", sampler.run),
         ]
@@ -517,7 +732,11 @@ async def make_hub(  # noqa: PLR0915 - one object after another, which is the po
         accounts.close()
         await asyncio.to_thread(database.close)
 
-    return make_app(services, setups=(pages.install,), contexts=(doors, running))
+    return make_app(
+        services,
+        setups=(pages.install,),
+        contexts=(doors, running) if works else (doors,),
+    )
 
 
 def _say(
@@ -528,6 +747,18 @@ def _say(
         return words
 
     return call
+
+
+def _rotation(keeper: CredentialKeeper) -> Callable[[], Awaitable[str]]:
+    """Return what replaces the registry's credentials and says so, or fails."""
+
+    async def rotate() -> str:
+        _, outcome = await keeper.look(Asker(is_forced=True))
+        if outcome is not True:
+            raise RefreshFailedError("There are no fresh credentials.")
+        return "There are fresh credentials."
+
+    return rotate
 
 
 def _migrations_check(problem: str | None) -> Callable[[], Awaitable[str]]:
@@ -587,6 +818,32 @@ def doors_check(settings: Settings) -> Callable[[], Awaitable[str]]:
     return check
 
 
+def front_door_check(door: FrontDoorService) -> Callable[[], Awaitable[str]]:
+    """Return what tells how Nginx and its controller are."""
+
+    async def check() -> str:
+        found = await door.verdict()
+        if found.health is DoorHealth.DEGRADED:
+            raise DegradedError(found.sentence)
+        return found.text
+
+    return check
+
+
+def certificates_part(
+    settings: Settings, certificates: CertificateService
+) -> dict[str, Callable[[], Awaitable[str]]]:
+    """Return what tells whether somebody should look at a certificate; nothing where no front door serves them."""
+
+    async def check() -> str:
+        try:
+            return await certificates.told()
+        except CertificatesNearEndError as error:
+            raise DegradedError(error.detail) from error
+
+    return {"certificates": check} if settings.proxy_enabled else {}
+
+
 def registry_check(upkeep: RegistryUpkeep) -> Callable[[], Awaitable[str]]:
     """Return what tells how the registry's credentials are; a box without a registry lacks nothing."""
 
@@ -599,6 +856,18 @@ def registry_check(upkeep: RegistryUpkeep) -> Callable[[], Awaitable[str]]:
             raise RegistryExpiredError(told)
         if health.rotation_recommended:
             raise DegradedError(told)
+        return told
+
+    return check
+
+
+def backups_check(backups: BackupService) -> Callable[[], Awaitable[str]]:
+    """Return what tells of the clock's backups; one that failed or is overdue harms nothing that runs."""
+
+    async def check() -> str:
+        told, problem = await backups.check()
+        if problem:
+            raise DegradedError(problem, hint="'mcpctl backups' shows more.")
         return told
 
     return check
@@ -629,23 +898,44 @@ def secrets_check(secrets: SecretService) -> Callable[[], Awaitable[str]]:
     return check
 
 
+async def write_places(builds: BuildService, settings: Settings) -> list[Path]:
+    """Return where the appliance and the engine write."""
+    try:
+        async with asyncio.timeout(ENGINE_PATIENCE_S):
+            return await builds.places()
+    except (EngineUnavailableError, TimeoutError):
+        return [settings.data_dir]  # of the engine its own part speaks
+
+
 def disk_check(
-    builds: BuildService, settings: Settings
+    builds: BuildService, settings: Settings, pressure: PressureWatch
 ) -> Callable[[], Awaitable[str]]:
-    """Return what tells how much room is left where the appliance and the engine write."""
+    """Return what tells how much room is left where the appliance and the engine write, and for how long."""
 
     async def check() -> str:
-        try:
-            async with asyncio.timeout(ENGINE_PATIENCE_S):
-                places = await builds.places()
-        except (EngineUnavailableError, TimeoutError):
-            places = [settings.data_dir]  # of the engine its own part speaks
+        places = await write_places(builds, settings)
         found = await asyncio.to_thread(disk_space.rooms, places)
         try:
-            return disk_space.told(
+            told = disk_space.told(
                 found, low_bytes=settings.disk_low_mib * disk_space.MIB
             )
         except disk_space.DiskTightError as error:
+            raise DegradedError(error.reason) from error
+        try:
+            return told + pressure.trend()
+        except PressureError as error:
+            raise DegradedError(f"{told} {error.reason}") from error
+
+    return check
+
+
+def _warned(ask: Callable[[], Awaitable[str]]) -> Callable[[], Awaitable[str]]:
+    """Return a check of what runs short: the hub is degraded then, and works."""
+
+    async def check() -> str:
+        try:
+            return await ask()
+        except PressureError as error:
             raise DegradedError(error.reason) from error
 
     return check
@@ -716,6 +1006,12 @@ def gateway_check(gateway: Gateway, *, is_own: bool) -> Callable[[], Awaitable[s
         return f"It answers at {url}.{whose}"
 
     return check
+
+
+class HubTrialError(UnavailableError):
+    """A hub beside the one that serves did not get ready."""
+
+    code = "hub_trial_failed"
 
 
 class GatewayDownError(UnavailableError):

@@ -66,6 +66,13 @@ class MortalDatabase:
     ) -> T:
         return await self.mortal.live(lambda: self.real.run(function, *args, **kwargs))
 
+    async def run_as_one_moment(
+        self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs
+    ) -> T:
+        return await self.mortal.live(
+            lambda: self.real.run_as_one_moment(function, *args, **kwargs)
+        )
+
 
 class MemoryExecutor(IdleExecutor):
     """Instances in a dictionary."""
@@ -110,6 +117,8 @@ class MemoryExecutor(IdleExecutor):
                     exit_code=code,
                     started_at=NOON,
                     image_id=spec.image,
+                    purpose=spec.purpose,
+                    decision_id=spec.decision_id,
                 )
                 self.there[spec.name] = found
                 self.starts += 1

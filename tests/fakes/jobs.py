@@ -4,7 +4,8 @@ import asyncio
 from collections.abc import Mapping
 from typing import Any
 
-from appliance.jobs.model import Again, JobContext
+from appliance.core.clock import now
+from appliance.jobs.model import Again, Job, JobContext, JobState
 
 
 class Gate:
@@ -41,3 +42,32 @@ class Script:
         if isinstance(line, Exception):
             raise line
         return line
+
+
+def quiet_context(kind: str, payload: Mapping[str, Any]) -> JobContext:
+    """Return the context of a job's first run, whose progress nobody reads."""
+
+    async def report(_done: float, _total: float | None, _message: str) -> None:
+        pass
+
+    job = Job(
+        id=1,
+        kind=kind,
+        payload=payload,
+        lane=None,
+        state=JobState.RUNNING,
+        priority=0,
+        attempt=1,
+        max_attempts=5,
+        run_at=now(),
+        worker="test",
+        lease_until=None,
+        cancel_requested=False,
+        progress={},
+        error=None,
+        request_id="",
+        created_at=now(),
+        started_at=now(),
+        finished_at=None,
+    )
+    return JobContext(job, report)

@@ -38,6 +38,12 @@ def tiny_server(*steps: str) -> dict[str, str | bytes]:
     return files | {"Dockerfile": dockerfile, "server.sh": _SERVER}
 
 
+def versioned_server(version: str) -> dict[str, str | bytes]:
+    """Return the files of a repository that is an MCP server; its tool ``version`` says which of its versions answers."""
+    said = _SERVER.replace("'$(uname -m)'", version).replace("machine", "version")
+    return tiny_server() | {"server.sh": said}
+
+
 def tiny(*steps: str) -> dict[str, str | bytes]:
     """Return the files of a repository whose image prints its architecture.
 
