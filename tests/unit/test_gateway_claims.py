@@ -50,3 +50,20 @@ async def test_a_lock_on_a_file_that_was_removed_is_no_claim(
     assert await still_waits(taking)
     ours.release("c1")
     await taking
+
+
+async def test_whoever_gives_up_in_the_middle_leaves_nothing_locked(
+    bridges: list[Claims],
+) -> None:
+    ours, theirs, _ = bridges
+    for pauses in range(6):
+        taking = asyncio.create_task(ours.take("c1"))
+        for _ in range(pauses):
+            await asyncio.sleep(0)
+        taking.cancel()
+        if await asyncio.gather(taking, return_exceptions=True) == [None]:
+            ours.release("c1")
+
+        await asyncio.wait_for(theirs.take("c1"), 5)
+
+        theirs.release("c1")

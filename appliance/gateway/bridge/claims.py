@@ -34,7 +34,8 @@ class Claims:
         """Wait until no other process holds ``name``, and hold it."""
         async with self._doors[name]:
             while name not in self._held:
-                descriptor = await asyncio.to_thread(_locked, self._path(name))
+                # Not in a thread, though it opens a file: cancelled there, nobody would ever close what it locked.
+                descriptor = _locked(self._path(name))
                 if descriptor is None:
                     await asyncio.sleep(LOOK_EVERY_S)
                 else:
@@ -59,7 +60,7 @@ class Claims:
 
 
 def _locked(path: Path) -> int | None:
-    """Return a descriptor that holds the lock; ``None``: another process has it, or has just removed the file. Blocking."""
+    """Return a descriptor that holds the lock; ``None``: another process has it, or has just removed the file."""
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     with contextlib.suppress(BlockingIOError):
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
