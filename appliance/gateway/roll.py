@@ -14,6 +14,7 @@ from pathlib import Path
 from appliance.gateway.handover import Handed
 from appliance.infra.descriptors import copied
 from appliance.infra.process_facts import born_at
+from appliance.infra.replacing import replace_file
 
 _NAME = "gateway-children.json"
 
@@ -39,9 +40,7 @@ class Roll:
 
     def write(self, directory: Path) -> None:
         """Replace what stands in ``directory``. Blocking."""
-        scratch = directory / f"{_NAME}.{os.getpid()}"
-        scratch.write_text(json.dumps(asdict(self)))
-        scratch.replace(directory / _NAME)
+        replace_file(directory / _NAME, json.dumps(asdict(self)).encode())
 
 
 def enrolled(listener: int, snapshot: int, names: dict[int, str]) -> Roll:

@@ -6,10 +6,11 @@ Nothing but the standard library, because the writers are processes that must st
 
 import contextlib
 import json
-import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
+
+from appliance.infra.replacing import replace_file
 
 
 @dataclass(frozen=True)
@@ -53,11 +54,9 @@ class Board:
         text = json.dumps({name: asdict(item) for name, item in programs.items()})
         if text == self._written:
             return
-        fresh = self._path.with_suffix(".new")
         with contextlib.suppress(OSError):
             self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            fresh.write_text(text)
-            os.replace(fresh, self._path)  # noqa: PTH105 - atomic, and says so
+            replace_file(self._path, text.encode())
             self._written = text
 
 

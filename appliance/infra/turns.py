@@ -1,9 +1,10 @@
 """What a process that becomes its own successor tells those who wait for that."""
 
 import json
-import os
 from dataclasses import asdict, dataclass
 from pathlib import Path
+
+from appliance.infra.replacing import replace_file
 
 _NAME = "gateway-state.json"
 
@@ -26,9 +27,7 @@ class State:
 
     def write(self, directory: Path) -> None:
         """Replace what stands in ``directory``."""
-        scratch = directory / f"{_NAME}.{os.getpid()}"
-        scratch.write_text(json.dumps(asdict(self)))
-        scratch.replace(directory / _NAME)
+        replace_file(directory / _NAME, json.dumps(asdict(self)).encode())
 
 
 def read_state(directory: Path) -> State | None:

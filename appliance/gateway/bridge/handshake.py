@@ -24,6 +24,7 @@ from appliance.gateway.errors import (
 )
 from appliance.gateway.protocol import discovery, opening, wire
 from appliance.gateway.protocol.wire import Envelope
+from appliance.infra.replacing import replace_file
 
 #: Sends one request and returns the server's answer.
 Ask = Callable[[Envelope], Awaitable[Envelope]]
@@ -109,9 +110,8 @@ class HandshakeFiles:
 
     def save(self, container_id: str, started_at: str, opened: dict[str, Any]) -> None:
         """Keep ``opened``; a crash in the middle leaves the old file or the new one."""
-        scratch = self._path(container_id).with_suffix(".new")
-        scratch.write_bytes(wire.encode({"started_at": started_at, "opened": opened}))
-        scratch.replace(self._path(container_id))
+        kept = wire.encode({"started_at": started_at, "opened": opened})
+        replace_file(self._path(container_id), kept)
 
     def container_ids(self) -> list[str]:
         """Return whose handshakes are kept."""
