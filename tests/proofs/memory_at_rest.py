@@ -7,8 +7,8 @@ It runs in an environment as installing makes it, with the dependencies of runni
 developing brings, if it is there (structlog does with rich).
 """
 
+import os
 import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Iterator
@@ -57,17 +57,11 @@ def as_installed() -> Iterator[list[str]]:
     with tempfile.TemporaryDirectory(prefix="mcp-host-venv-", dir="/var/tmp") as home:
         Path(home).chmod(0o755)
         python = f"{home}/bin/python"
-        pip = (python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check")
-        compiled = (python, "-m", "compileall", "-q", "appliance")
-        locked = ("--require-hashes", "-r", str(ROOT / "requirements/runtime.txt"))
-        ours = ("--no-deps", "--no-build-isolation", "--no-index", "-e", str(ROOT))
-        for argv in (
-            (sys.executable, "-m", "venv", home),
-            (*pip, *locked),
-            (*pip, *ours),
-            compiled,
-        ):
-            subprocess.run(argv, check=True, cwd=ROOT)
+        made = f"set -euo pipefail; ROOT={ROOT}; source scripts/lib/setup.sh; make_venv runtime"
+        compiled = [python, "-m", "compileall", "-q", "appliance"]
+        for argv in (["bash", "-c", made], compiled):
+            environment = os.environ | {"MCP_HOST_VENV": home}
+            subprocess.run(argv, check=True, cwd=ROOT, env=environment)
         yield [python, "-m", "appliance"]
 
 

@@ -61,7 +61,8 @@ async def test_whoever_gives_up_in_the_middle_leaves_nothing_locked(
         for _ in range(pauses):
             await asyncio.sleep(0)
         taking.cancel()
-        if await asyncio.gather(taking, return_exceptions=True) == [None]:
+        [outcome] = await asyncio.gather(taking, return_exceptions=True)
+        if outcome is None:
             ours.release("c1")
 
         await asyncio.wait_for(theirs.take("c1"), 5)
