@@ -73,6 +73,6 @@ LABEL org.opencontainers.image.title="MCP Host" \
 VOLUME ["/var/lib/mcp-host", "/run/mcp-host"]
 EXPOSE 3000 4444
 STOPSIGNAL SIGTERM
-HEALTHCHECK --interval=10s --timeout=5s --start-period=90s --retries=3 \
+HEALTHCHECK --interval=10s --timeout=15s --start-period=90s --retries=3 \
     CMD ["/opt/mcp-host/scripts/run_prod.sh", "--health"]
 ENTRYPOINT ["/opt/mcp-host/scripts/run_prod.sh"]
