@@ -12,10 +12,11 @@ import pytest
 from playwright.async_api import Page, async_playwright, expect
 
 from appliance.infra.database import Database
-from tests.fakes.mcp_box import free_port, wait_until
+from tests.fakes.mcp_box import wait_until
 from tests.functional.gateway.conftest import accepts
 from tests.harness.node import ensure_installed, environment, node
 from tests.harness.pages import ADMIN, PASSWORD, hub
+from tests.harness.ports import free_port
 
 CLIENT, SECRET = "mcp-host", "not a secret: of a test"
 NAME = "Example Org"

@@ -3,7 +3,6 @@
 import contextlib
 import json
 import os
-import random
 import secrets
 import signal
 import socket
@@ -26,26 +25,17 @@ from appliance.gateway.config import GatewayConfig, from_settings
 from appliance.infra import migrations
 from appliance.infra.connections import connect, connection_arguments
 from appliance.settings import load_settings
+from tests.harness.ports import free_port
 
 ROOT = Path(__file__).parent.parent.parent
 #: Of this run alone: no other run's gateway takes its keys.
 SECRET = f"a secret for tests {secrets.token_hex(16)}"
 IMAGE = "mcp-host-test/python"
-PORTS = range(5200, 5300)
 FAKE_SERVER = (Path(__file__).parent / "mcp_stdio.py").read_text()
 BOTH = {
     "Accept": "application/json, text/event-stream",
     "Content-Type": "application/json",
 }
-
-
-def free_port() -> int:
-    # In no order, because another run of the tests may look for one too.
-    for port in random.sample(PORTS, len(PORTS)):
-        with socket.socket() as probe, contextlib.suppress(OSError):
-            probe.bind(("127.0.0.1", port))
-            return port
-    raise AssertionError("no free port")
 
 
 def ensure_image() -> None:

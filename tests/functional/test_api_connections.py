@@ -15,10 +15,11 @@ from aiohttp.test_utils import TestServer
 
 from appliance.infra.database import Database
 from appliance.web.app import make_app
-from tests.fakes.mcp_box import ROOT, free_port, wait_until
+from tests.fakes.mcp_box import ROOT, wait_until
 from tests.functional.gateway.conftest import accepts
 from tests.functional.hub import Hub, services_for, settings_for
 from tests.functional.test_mcpctl import Terminal
+from tests.harness.ports import free_port
 
 ACCOUNT = "/api/servers/notes/account"
 

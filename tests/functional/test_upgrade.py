@@ -13,8 +13,9 @@ import pytest
 
 from appliance.upgrades.home import Home
 from appliance.upgrades.model import Journal, Outcome
-from tests.fakes.mcp_box import free_port, wait_until
+from tests.fakes.mcp_box import wait_until
 from tests.harness.appliance import ROOT, Appliance
+from tests.harness.ports import free_port
 from tests.harness.releases import make_release, spoil
 from tests.harness.steady_load import Load, Target, steady_load
 

@@ -11,8 +11,9 @@ from pathlib import Path
 from hypothesis import strategies as st
 
 from appliance.core.ids import key_hash, new_key
-from tests.fakes.mcp_box import ROOT, Box, free_port, stdio_container, wait_until
+from tests.fakes.mcp_box import ROOT, Box, stdio_container, wait_until
 from tests.harness.isolation import SESSION, STATELESS, Person, World
+from tests.harness.ports import free_port
 
 SCRIPT = (ROOT / "tests/fakes/gossip.py").read_text()
 ACTIONS = ("whisper", "repeat", "ask", "subscribe", "look", "read", "steal")

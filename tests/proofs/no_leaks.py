@@ -26,11 +26,11 @@ from tests.cluster import throw_away_cluster
 from tests.fakes.mcp_box import (
     ROOT,
     Box,
-    free_port,
     stdio_container,
     tool_call,
     wait_until,
 )
+from tests.harness.ports import free_port
 from tests.proofs.claim import hold
 
 CLIENTS = 1000

@@ -13,7 +13,8 @@ from typing import Any
 import pytest
 
 from tests.cluster import ThrowAwayCluster
-from tests.fakes.mcp_box import ROOT, Box, free_port, stdio_container, wait_until
+from tests.fakes.mcp_box import ROOT, Box, stdio_container, wait_until
+from tests.harness.ports import free_port
 
 
 @contextmanager

@@ -12,9 +12,10 @@ from typing import Any
 
 import pytest
 
-from tests.fakes.mcp_box import ROOT, Box, free_port, text_of, wait_until
+from tests.fakes.mcp_box import ROOT, Box, text_of, wait_until
 from tests.harness.appliance import Created
 from tests.harness.deploy_load import Load
+from tests.harness.ports import free_port
 
 LEGACY = {"MCP-Protocol-Version": "2025-06-18"}
 

@@ -22,8 +22,9 @@ from mcp.types import ElicitResult
 from psycopg2.extras import Json
 
 from appliance.core.ids import key_hash, new_key
-from tests.fakes.mcp_box import ROOT, Box, free_port, stdio_container, wait_until
+from tests.fakes.mcp_box import ROOT, Box, stdio_container, wait_until
 from tests.functional.gateway.conftest import accepts
+from tests.harness.ports import free_port
 
 MODES = ["legacy", "2026-07-28"]
 STORED = {"tools": [{"name": "stored", "inputSchema": {"type": "object"}}]}

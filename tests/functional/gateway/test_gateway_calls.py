@@ -12,8 +12,9 @@ from typing import Any
 
 import pytest
 
-from tests.fakes.mcp_box import ROOT, Box, free_port, text_of, tool_call, wait_until
+from tests.fakes.mcp_box import ROOT, Box, text_of, tool_call, wait_until
 from tests.functional.gateway.conftest import accepts
+from tests.harness.ports import free_port
 
 VERSION = "io.modelcontextprotocol/protocolVersion"
 MODERN = {

@@ -17,8 +17,9 @@ from mcp.shared.exceptions import MCPError
 
 from appliance.servers.exchange import Gateway
 from appliance.servers.mcp import McpCallError, McpClient, McpUnavailableError
-from tests.fakes.mcp_box import ROOT, Box, free_port, stdio_container, wait_until
+from tests.fakes.mcp_box import ROOT, Box, stdio_container, wait_until
 from tests.functional.gateway.conftest import accepts
+from tests.harness.ports import free_port
 
 MODES = ["auto", "legacy", "2026-07-28"]
 

@@ -8,7 +8,8 @@ from urllib.request import Request, urlopen
 
 import pytest
 
-from tests.fakes.mcp_box import BOTH, Box, free_port, text_of, tool_call
+from tests.fakes.mcp_box import BOTH, Box, text_of, tool_call
+from tests.harness.ports import free_port
 
 
 def seen_by_server(box: Box, name: str, headers: dict[str, str]) -> dict[str, str]:

@@ -22,9 +22,10 @@ from mcp.shared.auth import (
 
 from appliance.infra.database import Database
 from appliance.oauth.issuers import OtherIssuer
-from tests.fakes.mcp_box import BOTH, Box, free_port, tool_call, wait_until
+from tests.fakes.mcp_box import BOTH, Box, tool_call, wait_until
 from tests.functional.gateway.conftest import accepts
 from tests.harness.node import ensure_installed, environment, node
+from tests.harness.ports import free_port
 
 CALLBACK = "http://127.0.0.1:5298/callback"
 

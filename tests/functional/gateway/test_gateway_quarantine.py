@@ -18,9 +18,10 @@ from psycopg2.extras import Json
 
 from appliance.core.definitions import fingerprint
 from appliance.infra.connections import connection_arguments, listen
-from tests.fakes.mcp_box import ROOT, Box, free_port, stdio_container, wait_until
+from tests.fakes.mcp_box import ROOT, Box, stdio_container, wait_until
 from tests.functional.gateway.conftest import accepts
 from tests.functional.gateway.test_gateway_bundles import add_bundle, bearer
+from tests.harness.ports import free_port
 
 MODES = ["legacy", "2026-07-28"]
 KINDS = ["stdio", "http"]

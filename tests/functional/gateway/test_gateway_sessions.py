@@ -16,13 +16,13 @@ from appliance.gateway.http.messages import BRIDGE_SESSION
 from tests.fakes.mcp_box import (
     ROOT,
     Box,
-    free_port,
     stdio_container,
     text_of,
     tool_call,
     wait_until,
 )
 from tests.functional.gateway.conftest import accepts
+from tests.harness.ports import free_port
 
 
 def containers(box: Box) -> list[str]:

@@ -24,7 +24,8 @@ from psycopg2.extras import Json
 
 from appliance.core.oauth import authorization_server
 from tests.fakes.homemade_issuer import HomemadeIssuer
-from tests.fakes.mcp_box import Box, free_port, tool_call, wait_until
+from tests.fakes.mcp_box import Box, tool_call, wait_until
+from tests.harness.ports import free_port
 
 CALL = tool_call("headers")
 CALLBACK = "http://localhost:1/callback"

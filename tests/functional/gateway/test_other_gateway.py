@@ -15,7 +15,8 @@ from urllib.request import Request, urlopen
 
 import pytest
 
-from tests.fakes.mcp_box import SECRET, Box, free_port, wait_until
+from tests.fakes.mcp_box import SECRET, Box, wait_until
+from tests.harness.ports import free_port
 
 Answer = tuple[int, Any]
 

@@ -32,8 +32,9 @@ from appliance.upstreams.model import Place
 from appliance.upstreams.room import make_upstreams
 from appliance.upstreams.service import UpstreamService
 from tests.cluster import ThrowAwayCluster
-from tests.fakes.mcp_box import ROOT, Box, free_port, tool_call, wait_until
+from tests.fakes.mcp_box import ROOT, Box, tool_call, wait_until
 from tests.functional.gateway.conftest import accepts
+from tests.harness.ports import free_port
 
 WHO = tool_call("whoami")
 HUB = Place("http://hub.example.org:3000")
