@@ -24,6 +24,9 @@ needs() {
   if wants_front_door; then
     has_nginx || printf 'nginx\n'
   fi
+  if wants_rsync; then
+    has rsync || printf 'rsync\n'
+  fi
   # Only where somebody asked for images of other architectures.
   local platforms
   platforms=$(wanted_platforms)
@@ -40,13 +43,27 @@ has_nginx() {
   PATH=${PATH}:/usr/sbin:/sbin has nginx
 }
 
+# setting NAME: what it is set to, here or in .env.
+setting() {
+  if [[ -z ${!1:-} && -r .env ]]; then
+    sed -n "s/^$1=[\"']\\?\\([^\"']*\\).*/\\1/p" .env
+  else
+    printf '%s\n' "${!1:-}"
+  fi
+}
+
 # wants_front_door: whether the settings ask for it, in the words of the settings.
 wants_front_door() {
-  local value=${PROXY_ENABLED:-}
-  if [[ -z ${value} && -r .env ]]; then
-    value=$(sed -n "s/^PROXY_ENABLED=[\"']\\?\\([^\"']*\\).*/\\1/p" .env)
-  fi
+  local value
+  value=$(setting PROXY_ENABLED)
   [[ ${value,,} =~ ^(true|t|yes|y|on|1)$ ]]
+}
+
+# wants_rsync: whether backups go to another box.
+wants_rsync() {
+  local value
+  value=$(setting BACKUP_TARGET)
+  [[ ${value} == ssh://* ]]
 }
 
 # engine_has_gvisor: whether containers may be given a kernel of their own.
@@ -79,6 +96,7 @@ test_needs() {
   has pebble || printf 'pebble\n'
   # Above, where the settings ask for it.
   wants_front_door || has_nginx || printf 'nginx\n'
+  wants_rsync || has rsync || printf 'rsync\n'
   emulation_needs "${TEST_PLATFORMS}"
   local architecture
   for architecture in amd64 arm64; do
@@ -113,6 +131,7 @@ reason() {
     git-lfs) printf 'git-lfs: fetches the large files of test repositories\n' ;;
     redis-server) printf 'redis-server: a service that the tests have servers use\n' ;;
     nginx) printf 'Nginx: the front door, which speaks TLS before the hub and the gateway\n' ;;
+    rsync) printf 'rsync: brings backups to another box\n' ;;
     pebble) printf 'pebble: the certificate authority at which the tests order\n' ;;
     emulation:*) printf 'qemu and binfmt_misc: run programs of %s, for images of that architecture\n' "${1#*:}" ;;
     busybox:*) printf 'busybox for %s: what the smallest test images are made of\n' "${1#*:}" ;;
