@@ -19,6 +19,7 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Any
 
@@ -330,12 +331,12 @@ def _named(text: str, victim: str, port: int) -> str:
 
 
 def _address() -> str:
-    """Return how containers reach this box."""
+    """Return how containers reach this box: a young engine tells the network of its bridge, and not yet its address there."""
     done = subprocess.run(
-        ["docker", "network", "inspect", "bridge", "--format", "{{(index .IPAM.Config 0).Gateway}}"],
+        ["docker", "network", "inspect", "bridge", "--format", "{{(index .IPAM.Config 0).Subnet}}"],
         capture_output=True, text=True, check=True,
     )  # fmt: skip
-    return done.stdout.strip()
+    return str(ip_network(done.stdout.strip())[1])
 
 
 @contextmanager
