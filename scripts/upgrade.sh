@@ -28,6 +28,7 @@ readonly FREE_KIB=$((1024 * 1024))
 target=''
 verb=change
 watch_s=20
+unpacked='' # the directory into which an archive went
 key=${ETC}/release-key.pem
 
 usage() {
@@ -40,7 +41,7 @@ mcp_host() {
 
 # take_in: make the release that is asked for be complete on this box, and set version.
 take_in() {
-  local source=${target} work='' path
+  local source=${target} path
   if [[ -e ${RELEASES}/${target}/.complete ]]; then
     version=${target}
     return
@@ -52,9 +53,10 @@ take_in() {
   fi
   if [[ -f ${source} ]]; then
     verify_archive "${source}"
-    work=$(mktemp -d "${HOME_DIR}/.unpack.XXXXXX")
-    tar --extract --gzip --file="${source}" --directory="${work}" --no-same-owner
-    for path in "${work}"/*/RELEASE.json; do
+    unpacked=$(mktemp -d "${HOME_DIR}/.unpack.XXXXXX")
+    trap 'rm -rf -- "${unpacked}"' EXIT # also where the archive is refused after that
+    tar --extract --gzip --file="${source}" --directory="${unpacked}" --no-same-owner
+    for path in "${unpacked}"/*/RELEASE.json; do
       source=${path%/RELEASE.json}
     done
   fi
@@ -65,8 +67,8 @@ take_in() {
   version=$(release_version "${source}")
   step "Making release ${version}"
   make_release "${source}" "${version}"
-  if [[ -n ${work} ]]; then
-    rm -rf -- "${work}"
+  if [[ -n ${unpacked} ]]; then
+    rm -rf -- "${unpacked}"
   fi
 }
 

@@ -143,6 +143,7 @@ def test_a_release_that_lacks_a_migration_is_refused(archive: Path, home: Path) 
     assert done.returncode == 1
     assert "lacks migration 9999_add_more.sql" in done.stderr
     assert not (home / "releases/7.0").exists()
+    assert not list(home.glob(".unpack.*"))
 
 
 def test_an_unknown_release_is_told_with_where_it_was_looked_for(home: Path) -> None:
