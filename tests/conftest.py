@@ -1,6 +1,5 @@
 """What every test may ask for: a real Postgres, and an event loop that nothing blocks."""
 
-import contextlib
 import io
 import os
 import secrets
@@ -64,6 +63,14 @@ def migrated_template(cluster: ThrowAwayCluster) -> str:
     return TEMPLATE
 
 
+def _drop(cluster: ThrowAwayCluster, name: str) -> None:
+    statement = f"DROP DATABASE IF EXISTS {name} WITH (FORCE)"
+    try:
+        cluster.execute(statement)
+    except psycopg2.OperationalError:
+        cluster.execute(statement)  # a test had cut all connections
+
+
 @pytest.fixture(scope="session")
 def drop(cluster: ThrowAwayCluster) -> Iterator[Callable[[str], object]]:
     """Drops a database beside the tests that follow: Postgres waits for a checkpoint each time."""
@@ -71,14 +78,11 @@ def drop(cluster: ThrowAwayCluster) -> Iterator[Callable[[str], object]]:
         dropping: list[Future[None]] = []
 
         def begin(name: str) -> None:
-            statement = f"DROP DATABASE {name} WITH (FORCE)"
-            dropping.append(thread.submit(cluster.execute, statement))
+            dropping.append(thread.submit(_drop, cluster, name))
 
         yield begin
         for item in dropping:
-            # A test may have cut this connection, too; what is left goes with the cluster.
-            with contextlib.suppress(psycopg2.OperationalError):
-                item.result()
+            item.result()
 
 
 @pytest.fixture

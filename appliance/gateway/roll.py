@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from appliance.gateway.handover import Handed
-from appliance.infra.descriptors import copied
+from appliance.infra.descriptors import copied, takes_connections
 from appliance.infra.process_facts import born_at
 from appliance.infra.replacing import replace_file
 
@@ -83,5 +83,4 @@ def inherited(roll: Roll, address: tuple[str, int]) -> Handed | None:
 def _listens(descriptor: int, address: tuple[str, int]) -> bool:
     """Whether it takes connections to ``address``; it stays open."""
     with socket.socket(fileno=os.dup(descriptor)) as item:
-        is_listening = item.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN)
-        return bool(is_listening) and item.getsockname()[:2] == address
+        return takes_connections(item) and item.getsockname()[:2] == address

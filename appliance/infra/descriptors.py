@@ -1,7 +1,8 @@
-"""Descriptors of other processes."""
+"""Descriptors of other processes, and what they are."""
 
 import ctypes
 import os
+import socket
 
 #: Of Linux 5.6, on every architecture that this runs on.
 _PIDFD_GETFD = 438
@@ -22,3 +23,8 @@ def copied(pid: int, descriptor: int) -> int | None:
     finally:
         os.close(opened)
     return number if number >= 0 else None
+
+
+def takes_connections(item: socket.socket) -> bool:
+    """Whether a socket listens."""
+    return bool(item.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN))

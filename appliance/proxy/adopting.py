@@ -11,7 +11,7 @@ import socket
 from collections.abc import Collection, Iterable
 from pathlib import Path
 
-from appliance.infra.descriptors import copied
+from appliance.infra.descriptors import copied, takes_connections
 
 _SOCKET = re.compile(r"socket:\[(\d+)\]")
 
@@ -49,5 +49,4 @@ def _sockets_of(pid: int) -> Iterable[tuple[str, int]]:
 def _takes(item: socket.socket, ports: Collection[int]) -> bool:
     if item.family not in {socket.AF_INET, socket.AF_INET6}:
         return False
-    is_listening = item.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN)
-    return bool(is_listening) and item.getsockname()[1] in ports
+    return takes_connections(item) and item.getsockname()[1] in ports

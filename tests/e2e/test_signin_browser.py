@@ -8,7 +8,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import pytest
 from playwright.async_api import Page, async_playwright, expect
 
 from appliance.infra.database import Database
@@ -78,7 +77,6 @@ async def walk(page: Page, url: str) -> None:
     await expect(page.get_by_role("cell", name="zoe@example.org")).to_be_visible()
 
 
-@pytest.mark.skipif(not Path("/usr/bin/chromium").exists(), reason="needs Chromium")
 async def test_a_person_signs_in_links_and_signs_out_with_a_certified_provider(
     database: Database, tmp_path: Path
 ) -> None:

@@ -57,9 +57,10 @@ def as_installed() -> Iterator[list[str]]:
     with tempfile.TemporaryDirectory(prefix="mcp-host-venv-", dir="/var/tmp") as home:
         Path(home).chmod(0o755)
         python = f"{home}/bin/python"
-        made = f"set -euo pipefail; ROOT={ROOT}; source scripts/lib/setup.sh; make_venv runtime"
+        # As scripts/lib/release.sh does.
+        made = 'set -euo pipefail; ROOT=$1; source "${ROOT}/scripts/lib/setup.sh"; make_venv runtime'
         compiled = [python, "-m", "compileall", "-q", "appliance"]
-        for argv in (["bash", "-c", made], compiled):
+        for argv in (["bash", "-c", made, "bash", str(ROOT)], compiled):
             environment = os.environ | {"MCP_HOST_VENV": home}
             subprocess.run(argv, check=True, cwd=ROOT, env=environment)
         yield [python, "-m", "appliance"]
