@@ -62,8 +62,8 @@ def throw_away_cluster(**options: str) -> Iterator[ThrowAwayCluster]:
 def _place() -> Path:
     """Return where clusters lie: in memory if there is room and programs may run there, for Postgres' own are copied along.
 
-    Every test has a database of some 1,000 files: ext4 gives out no number of a file deleted in the last seconds, and looking for another took a third of the suite's
-    time on the processor.
+    Every test has a database of some 1,000 files: ext4 gives out no number of a file deleted in the last seconds, and looking
+    for another took a third of the suite's time on the processor.
 
     Not the test's own temporary directory: its path may be too long for a socket.
     """

@@ -10,7 +10,7 @@ from typing import Any, Generic, TypeVar, cast
 
 import msgspec
 
-from appliance.infra.database import proxy
+from appliance.infra import prepared
 
 T = TypeVar("T")
 
@@ -31,7 +31,7 @@ def ask(*questions: Question[Any]) -> list[list[Any]]:
     # Postgres answers in JSON, because one row has to hold all answers.
     each = [f"(SELECT json_agg(q)::text FROM ({one.sql}) q)" for one in questions]  # noqa: S608 - stores' own
     params = [value for one in questions for value in one.params]
-    answers = proxy.execute_sql(f"SELECT {', '.join(each)}", params).fetchone()
+    answers = prepared.execute(f"SELECT {', '.join(each)}", params).fetchone()
     return [
         [] if text is None else _decoder(cast(Any, one.row)).decode(text)
         for one, text in zip(questions, answers, strict=True)

@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 
+from appliance.infra import prepared
 from appliance.infra.database import proxy
 from appliance.infra.questions import Question
 from appliance.observability.events import publish_in_transaction
@@ -105,13 +106,13 @@ def keep(
         "fingerprint": mark,
     }
     if _lifts(decision):
-        decision_id = int(proxy.execute_sql(_INSERT, values).fetchone()[0])
+        decision_id = int(prepared.execute(_INSERT, values).fetchone()[0])
         # A candidate runs although its deployment is held.
         if known and facts.purpose is not Purpose.CANDIDATE:
             release([request.deployment_id or 0])
             _tell(request.server_id)
         return decision_id
-    decision_id = int(proxy.execute_sql(_INSERT_HELD, values).fetchone()[0])
+    decision_id = int(prepared.execute(_INSERT_HELD, values).fetchone()[0])
     _tell(request.server_id)
     return decision_id
 
