@@ -168,6 +168,13 @@ class RoutingTable:
         yield from self.bundles.values()
         yield from (item for item in self.beside.values() if not item.is_leaving)
 
+    def knows(self, hashed: bytes) -> bool:
+        """Whether this is the SHA-256 of a key, of whatever kind; it may have expired."""
+        return any(
+            hashed in keys
+            for keys in (self.user_keys, self.endpoint_keys, self.bundle_keys)
+        )
+
     def with_one(self, server: str) -> "RoutingTable":
         """Return the table of a place where no other server is known."""
         route = self.routes.get(server)

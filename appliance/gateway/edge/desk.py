@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import structlog
 
+from appliance.core.ids import key_hash
 from appliance.gateway.announcements import Announcements
 from appliance.gateway.config import GatewayConfig
 from appliance.gateway.counters import CounterRow, Refused
@@ -20,8 +21,10 @@ from appliance.gateway.edge.keys import (
     admit,
     at_instance,
     bearer,
+    is_ours,
     presented_key,
 )
+from appliance.gateway.edge.learning import Wanted, shown_key, signing_key
 from appliance.gateway.edge.limits import HUB, Limiter
 from appliance.gateway.edge.places import Place
 from appliance.gateway.edge.sessions import SessionSigner
@@ -120,6 +123,19 @@ class Desk:
         ):
             return admission
         return at_instance(admission, table, wanted)
+
+    def wanted(
+        self, head: RequestHead, denial: Denial | BadToken | None
+    ) -> Wanted | None:
+        """Return the key for want of which somebody is not let in, if it may come."""
+        if isinstance(denial, BadToken):
+            return signing_key(denial.kid) if denial.kid else None
+        shown = presented_key(head.headers) or ""
+        if denial is not Denial.UNKNOWN_KEY or not is_ours(shown):
+            return None
+        hashed, table = key_hash(shown), self.table.current
+        # One that has expired is known.
+        return None if table is None or table.knows(hashed) else shown_key(hashed)
 
     def name_at(self, host: str) -> Name | None:
         """Return what a host is the name of, if it leads to one server alone and is none of the box's own."""

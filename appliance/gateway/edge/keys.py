@@ -5,6 +5,7 @@ key that does not open a server it is 404, the same as for a name that nobody us
 """
 
 import hmac
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from enum import Enum
@@ -12,6 +13,8 @@ from enum import Enum
 from appliance.core.ids import key_hash
 from appliance.gateway.edge.scopes import lacking_of
 from appliance.gateway.routes import Route, RoutingTable, UserKey
+
+_OURS = re.compile(r"mcp[hsb]_[\w-]{43}", re.ASCII)
 
 
 class Denial(Enum):
@@ -65,6 +68,11 @@ def bearer(headers: Mapping[str, str]) -> str | None:
 def presented_key(headers: Mapping[str, str]) -> str | None:
     """Return the key that a request carries."""
     return bearer(headers) or headers.get("X-API-Key", "").strip() or None
+
+
+def is_ours(key: str) -> bool:
+    """Whether what was shown has the form of the keys that people, servers and bundles get (``core.ids.new_key``)."""
+    return _OURS.fullmatch(key) is not None
 
 
 def admit(

@@ -3,23 +3,70 @@
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Coroutine
-from typing import Any, Final, Protocol
+from dataclasses import dataclass
+from typing import Any, Final, Protocol, TypeVar
 
 from appliance.gateway.http.listener import Connection, Plan
-from appliance.gateway.routes import LiveTable, Route
+from appliance.gateway.routes import Route, RoutingTable
 
+_Found = TypeVar("_Found")
 #: Seconds that a request waits for a table with its key.
 WITHIN_S: Final = 1.0
 #: Strangers can name any key. So many may wait at once, the table is not read more often for them than every so many seconds,
 #: and a key that was not found is not waited for again for some time.
 WAITING: Final = 64
-_PAUSE_S: Final = 2.0
+PAUSE_S: Final = 2.0
 _FORGET_S: Final = 60.0
 _MISSING_KEPT: Final = 1024
 #: Seconds between two readings of the table for servers that do not run yet, however many ask for them.
 REREAD_PAUSE_S: Final = 0.5
 #: From these a server comes to run by itself. Of all others a change is heard long before a call can be right.
 _COMING: Final = frozenset({"queued", "cloning", "building", "pushing", "starting"})
+
+
+class Renewable(Protocol):
+    """A table that can be read anew."""
+
+    async def renewed(self, *, within_s: float) -> None:
+        """Wait until it was read by a reading that began after now."""
+        ...
+
+
+class Findable(Renewable, Protocol):
+    """One in which can be waited for something."""
+
+    def look_again(self) -> None:
+        """Have it read anew."""
+        ...
+
+    async def find(
+        self, look: Callable[[RoutingTable], _Found | None], *, within_s: float
+    ) -> _Found | None:
+        """Return what ``look`` finds, now or in a table that comes within ``within_s`` seconds."""
+        ...
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """A key that the table does not have, and may have soon."""
+
+    #: Different for every key, and no key itself.
+    name: str
+    is_in: Callable[[RoutingTable], bool]
+    #: Whether a reading that begins now has it for certain, if it exists. A signing key is fetched from elsewhere first.
+    is_stored: bool
+
+
+def signing_key(kid: str) -> Wanted:
+    """Return what is missing where an access token was signed with a key that is not known."""
+    return Wanted(kid, lambda table: kid in table.trust.keys, is_stored=False)
+
+
+def shown_key(hashed: bytes) -> Wanted:
+    """Return what is missing where somebody shows a key of ours that is not known, by its hash."""
+    return Wanted(
+        f"key {hashed.hex()}", lambda table: table.knows(hashed), is_stored=True
+    )
 
 
 class Learner:
@@ -29,61 +76,65 @@ class Learner:
         table: Of the routes and keys.
     """
 
-    def __init__(self, table: LiveTable) -> None:
+    def __init__(self, table: Findable) -> None:
         """Have looked for nothing."""
         self._table = table
         self._missing: dict[str, float] = {}
         self._looked = float("-inf")
         self._waiting = 0
 
-    def may_find(self, kid: str) -> bool:
+    def may_find(self, wanted: Wanted) -> bool:
         """Whether it is worth waiting for a key."""
-        if not kid or self._waiting >= WAITING:
+        if self._waiting >= WAITING:
             return False
-        missed = self._missing.get(kid, float("-inf"))
+        missed = self._missing.get(wanted.name, float("-inf"))
         return time.monotonic() - missed >= _FORGET_S
 
-    def plan(self, kid: str, again: Callable[[], Plan], body_limit: int) -> Plan:
+    def plan(self, wanted: Wanted, again: Callable[[], Plan], body_limit: int) -> Plan:
         """Return a plan that looks for a key, and then does what is planned anew.
 
         Args:
-            kid: The key's id.
+            wanted: The key.
             again: Plans anew.
             body_limit: As for strangers: a request that is larger is answered without looking.
         """
         return _LearningPlan(
-            lambda: self.look(kid), lambda: self.give_up(kid), again, body_limit
+            lambda: self.look(wanted),
+            lambda: self.give_up(wanted),
+            again,
+            body_limit,
         )
 
-    async def look(self, kid: str) -> None:
-        """Read the table again, and wait until the key is there or time is over."""
-        now = time.monotonic()
-        if now - self._looked >= _PAUSE_S:
-            self._looked = now
-            self._table.look_again()
+    async def look(self, wanted: Wanted) -> None:
+        """Read the table again, and wait until the key is there, cannot be there, or time is over."""
         self._waiting += 1
         try:
-            found = await self._table.find(
-                lambda table: table.trust.keys.get(kid), within_s=WITHIN_S
-            )
+            found = await self._find(wanted)
         finally:
             self._waiting -= 1
-        if found is None:
-            self.give_up(kid)
+        if not found:
+            self.give_up(wanted)
 
-    def give_up(self, kid: str) -> None:
+    async def _find(self, wanted: Wanted) -> bool:
+        now = time.monotonic()
+        within_s = WITHIN_S
+        if now - self._looked >= PAUSE_S:
+            self._looked = now
+            if wanted.is_stored:
+                await self._table.renewed(within_s=WITHIN_S)
+                within_s = 0
+            else:
+                self._table.look_again()
+        found = await self._table.find(
+            lambda table: wanted.is_in(table) or None, within_s=within_s
+        )
+        return found is not None
+
+    def give_up(self, wanted: Wanted) -> None:
         """Do not wait for this key again for some time."""
         if len(self._missing) >= _MISSING_KEPT:
             self._missing.clear()
-        self._missing[kid] = time.monotonic()
-
-
-class Renewable(Protocol):
-    """A table that can be read anew."""
-
-    async def renewed(self, *, within_s: float) -> None:
-        """Wait until it was read by a reading that began after now."""
-        ...
+        self._missing[wanted.name] = time.monotonic()
 
 
 class Starting:

@@ -26,7 +26,7 @@ from appliance.gateway.edge.cards import Discovery
 from appliance.gateway.edge.desk import Desk
 from appliance.gateway.edge.eras import Eras
 from appliance.gateway.edge.guard import Guard, is_loopback
-from appliance.gateway.edge.keys import Admission, BadToken, presented_key
+from appliance.gateway.edge.keys import Admission, presented_key
 from appliance.gateway.edge.learning import Learner, Starting
 from appliance.gateway.edge.limits import Limiter
 from appliance.gateway.edge.places import METHODS, place_at, place_of
@@ -159,10 +159,11 @@ class Worker:
         if self._is_foreign(head, connection, place.host):
             return self._refusal(HTTPStatus.FORBIDDEN, failures.foreign(), [])
         admission = self._desk.admit(head, place)
-        if isinstance(admission, BadToken) and self._learner.may_find(admission.kid):
-            again = partial(self.plan, head, connection)
-            return self._learner.plan(admission.kid, again, REFUSED_BODY_BYTES)
         if not isinstance(admission, Admission):
+            wanted = self._desk.wanted(head, admission)
+            if wanted is not None and self._learner.may_find(wanted):
+                again = partial(self.plan, head, connection)
+                return self._learner.plan(wanted, again, REFUSED_BODY_BYTES)
             make = partial(self._desk.authority.challenge, head.headers, head.path)
             return self._refusal(*failures.denied(admission, make))
         if head.method not in METHODS[place.door]:

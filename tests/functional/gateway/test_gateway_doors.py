@@ -4,6 +4,7 @@ import json
 import os
 import socket
 import stat
+import time
 from collections.abc import Callable
 from pathlib import Path
 from urllib.error import HTTPError
@@ -11,6 +12,7 @@ from urllib.request import Request, urlopen
 
 import pytest
 
+from appliance.gateway.edge.learning import PAUSE_S
 from tests.fakes.mcp_box import BOTH, Box, stdio_container, tool_call, wait_until
 
 CALL = tool_call("headers")
@@ -55,6 +57,16 @@ def test_the_challenge_says_bearer(web_box: Box) -> None:
     refused.value.close()
 
     assert refused.value.headers["WWW-Authenticate"].startswith("Bearer")
+
+
+def test_a_key_opens_before_the_news_of_it_has_come(web_box: Box) -> None:
+    time.sleep(PAUSE_S)  # nobody has had a worker read for a stranger since
+    with web_box.one_transaction():
+        web_box.execute("SET LOCAL session_replication_role = replica")  # no news
+        key = web_box.add_user_key(web_box.owner)
+
+    # So many that every worker has some of them.
+    assert [web_box.post("web", CALL, key=key)[0] for _ in range(8)] == [200] * 8
 
 
 def test_keys_of_users_open_what_they_should(web_box: Box) -> None:
