@@ -11,6 +11,9 @@ from pathlib import Path
 import pytest
 
 from appliance.backups.freezing import frozen
+from tests.engine import NO_DISKS
+
+pytestmark = pytest.mark.skipif(bool(NO_DISKS), reason=NO_DISKS)
 
 WRITE = "import sys; open(sys.argv[1] + '/written', 'a').write('x')"
 HOLD = """

@@ -4,6 +4,8 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import aiohttp
@@ -67,7 +69,7 @@ from appliance.servers.tool_reviews import ToolReviews
 from appliance.servers.transfers import ServerTransfers
 from appliance.servers.versions import live_digest
 from appliance.servers.webhooks import WebhookService
-from appliance.settings import load_settings
+from appliance.settings import Settings, load_settings
 from appliance.signin.room import make_sign_in
 from appliance.sources.keeper import SourceKeeper
 from appliance.sources.spec import parse_source
@@ -82,6 +84,7 @@ from tests.functional.hub import (
     upstreams_for,
 )
 from tests.harness.passwords import cheap_passwords
+from tests.harness.ports import free_port
 from tests.harness.secrets import secrets_in
 
 ADMIN = "ada@example.org"
@@ -205,8 +208,21 @@ def _newest(server_id: int) -> Deployment:
 
 @asynccontextmanager
 async def hub(database: Database, **settings: Any) -> AsyncIterator[Hub]:
-    """Start a hub without worker, clock and gateway."""
-    chosen = await asyncio.to_thread(load_settings, jwt_secret="s" * 32, **settings)
+    """Start a hub without worker, clock and gateway, beside whatever runs on this box."""
+    with TemporaryDirectory(prefix="mcp-host-hub-") as home:
+        own: dict[str, Any] = {
+            "jwt_secret": "s" * 32,
+            "data_dir": Path(home) / "data",
+            "run_dir": Path(home) / "run",
+            "mcp_gateway_url": f"http://127.0.0.1:{free_port()}",
+        }
+        chosen = await asyncio.to_thread(load_settings, **own | settings)
+        async with _hub(database, chosen) as running:
+            yield running
+
+
+@asynccontextmanager
+async def _hub(database: Database, chosen: Settings) -> AsyncIterator[Hub]:
     engine = Engine(chosen.docker_host)
     builds = await asyncio.to_thread(
         BuildService, database, engine, chosen, owner=OWNER
