@@ -4,9 +4,9 @@ One template per page; its live regions are named blocks. A handler names the pa
 names are errors, everything is escaped.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime
-from functools import cache
+from functools import cache, lru_cache
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ from typing import Any
 import aiohttp_jinja2
 import jinja2
 from aiohttp import web
+from markupsafe import Markup
 
 from appliance.accounts.access import BOX, may, may_create
 from appliance.accounts.model import Action
@@ -71,11 +72,25 @@ def _environment(templates: Path, static: Path) -> jinja2.Environment:
     environment.filters["source"] = words.source_text
     environment.filters["short"] = words.short_digest
     environment.filters["visible"] = visible
+    environment.globals["icon"] = _icons(_assets(static).url("vendor/icons.svg"))
     # Macros are globals rather than imports, because a block rendered alone runs none of its template's imports.
     environment.globals["ui"] = environment.get_template("partials/ui.html").module
     for name in environment.list_templates():
         environment.get_template(name)  # now, so that no request reads files
     return environment
+
+
+def _icons(file: str) -> Callable[..., Markup]:
+    """Return what draws an icon of a file of symbols, by its name and one more class."""
+    drawn = Markup(
+        '  <svg class="icon {}" aria-hidden="true" focusable="false">\n    <use href="{}#{}"></use>\n  </svg>'
+    )
+
+    @lru_cache(maxsize=512)
+    def icon(name: str, more: str = "") -> Markup:
+        return drawn.format(more, file, name)
+
+    return icon
 
 
 @access(Access.PUBLIC)
