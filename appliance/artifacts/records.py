@@ -139,7 +139,7 @@ def pinned_source(run: RunRecord) -> Source:
 def search_text(run: RunRecord) -> str:
     """Return all that a search looks at, in lower case, a line for each.
 
-    What another line holds already is left out: an image's reference holds its digest.
+    What another line holds already is left out: an image's reference holds its digest, and the tagged one its repository.
     """
     tagged = f"{run.registry_image}:{run.manifest_tag}" if run.registry_image else ""
     found = [
@@ -153,5 +153,7 @@ def search_text(run: RunRecord) -> str:
         run.manifest_digest or "",
     ]
     for item in run.platforms:
-        found += [item.platform, item.image_reference]
+        # Of a search word, what stands before an @ and what stands behind it are looked for by themselves.
+        reference = item.image_reference.removeprefix(f"{run.registry_image}@")
+        found += [item.platform, reference]
     return "\n".join(dict.fromkeys(text for text in found if text)).lower()

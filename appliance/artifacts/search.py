@@ -75,8 +75,7 @@ def _read(text: str) -> _Stored:
 def _conditions(wanted: CatalogQuery) -> tuple[list[str], list[Any]]:
     tier_class, tier_type = wanted.tier_parts()
     given: list[tuple[str, Any]] = [
-        ("search LIKE %s", pattern(word))
-        for word in wanted.text.lower().split()[:MAX_WORDS]
+        ("search LIKE %s", pattern(word)) for word in words_of(wanted.text)
     ]
     if wanted.server_type:
         given.append(("server_type = %s", wanted.server_type.lower()))
@@ -87,6 +86,15 @@ def _conditions(wanted: CatalogQuery) -> tuple[list[str], list[Any]]:
     if tier_type:
         given.append(("server_type = %s", tier_type))
     return [text for text, _ in given], [value for _, value in given]
+
+
+def words_of(text: str) -> list[str]:
+    """Return what a search looks for; of a reference with a digest, both parts. Pure.
+
+    >>> words_of("Weather  registry.example.org/mcp/a@sha256:0f")
+    ['weather', 'registry.example.org/mcp/a', 'sha256:0f']
+    """
+    return text.lower().replace("@", " ").split()[:MAX_WORDS]
 
 
 def pattern(word: str) -> str:

@@ -12,6 +12,7 @@ from appliance.accounts.orgs.model import Owner
 from appliance.artifacts.model import ServerFacts
 from appliance.artifacts.records import default_type
 from appliance.core.clock import now
+from appliance.infra import prepared
 from appliance.infra.database import proxy
 from appliance.observability.events import publish_in_transaction
 from appliance.policy import store as policy_store
@@ -39,6 +40,8 @@ from appliance.servers.tables import DeploymentRow, InstanceRow, ServerRow
 from appliance.sources.model import RemoteSource, Source
 from appliance.sources.spec import as_dict as source_as_dict
 from appliance.sources.spec import from_dict as source_from_dict
+
+_FACTS = "SELECT id, owner_id, server_type, org_id FROM servers WHERE id = ANY(%s)"
 
 
 def _server(row: ServerRow) -> Server:
@@ -244,12 +247,8 @@ def all_ids() -> list[int]:
 
 def facts(server_ids: Collection[int]) -> dict[int, ServerFacts]:
     """Return what the ledger wants to know of these servers; those that are gone are left out."""
-    # One value however many ids: the marketplace asks for fifty at a time, and a condition for each would cost more than the
-    # query.
-    found: Any = ServerRow.raw(
-        "SELECT id, owner_id, server_type, org_id FROM servers WHERE id = ANY(%s)",
-        list(server_ids),
-    ).tuples()
+    # The marketplace asks for fifty at a time: one value however many ids, and no rows of peewee's own.
+    found = prepared.execute(_FACTS, (list(server_ids),)).fetchall()
     return {
         server_id: ServerFacts(owner_id, server_type, org_id)
         for server_id, owner_id, server_type, org_id in found

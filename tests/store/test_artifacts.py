@@ -25,7 +25,7 @@ from appliance.infra import migrations
 from appliance.infra.database import Database, connect, connection_arguments
 from tests.cluster import ThrowAwayCluster
 from tests.conftest import MIGRATIONS
-from tests.fakes.runs import BOTH, digest, finished
+from tests.fakes.runs import BOTH, digest, finished, record
 
 ADA, BOB = (
     Principal(number, f"{number}@example.org", Role.MEMBER, "session")
@@ -288,6 +288,9 @@ async def test_filters_and_words_find_what_they_name(
     assert await found(ledger, text="WEATH") == [1]
     assert await found(ledger, text="we") == [1]
     assert await found(ledger, text=digest(102)[20:]) == [1]
+    reference = record(1).platforms[0].image_reference
+    assert "@" in reference
+    assert await found(ledger, text=reference) == [1]
     assert await found(ledger, text="registry.example.org/mcp/time:7") == [1]
     assert await found(ledger, text="time weather") == [1]
     assert await found(ledger, text="time nowhere") == []

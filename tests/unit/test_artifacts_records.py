@@ -8,7 +8,7 @@ from appliance.artifacts.records import (
     record_of,
     search_text,
 )
-from appliance.artifacts.search import pattern
+from appliance.artifacts.search import pattern, words_of
 from appliance.builds.model import BuildState
 from appliance.sources.spec import as_dict
 from tests.fakes.runs import AMD, ARM, BOTH, digest, finished, images, record
@@ -110,6 +110,17 @@ def test_all_that_names_a_run_is_searched_in_lower_case() -> None:
     ):
         assert part in text
     assert text == text.lower()
+
+
+def test_a_repository_is_searched_once_and_a_reference_in_its_parts() -> None:
+    found = record(1, server_name="time")
+    text = search_text(found)
+
+    assert text.count(found.registry_image) == 1
+    for item in found.platforms:
+        words = words_of(item.image_reference)
+        assert len(words) == 2
+        assert all(word in text for word in words)
 
 
 def test_what_like_takes_for_more_than_itself_is_escaped() -> None:
