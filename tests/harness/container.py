@@ -165,9 +165,10 @@ class Container:
         """Return id, user, state and command of each process but those that look."""
         found = []
         for line in self.exec("bash", "-c", _LOOK).splitlines():
-            pid, user, state, *command = line.split(" ")
+            pid, user, state, *command = [*line.split(" "), "", ""]
             text = " ".join(command).strip()
-            if "/proc/[0-9]*" not in text:
+            # One that ended while it was looked at has told only some of it.
+            if user.isdigit() and state and "/proc/[0-9]*" not in text:
                 found.append((int(pid), int(user), state, text))
         return found
 
