@@ -5,31 +5,17 @@ how rare a word is. Words of three letters and more are found by their trigrams;
 """
 
 from collections.abc import Callable, Collection, Container
-from dataclasses import dataclass
-from functools import lru_cache
 from typing import Any
-
-import msgspec
 
 from appliance.accounts.access import Sight
 from appliance.accounts.sights import shown_in_words
-from appliance.artifacts.model import CatalogEntry, CatalogQuery, Rating, RunRecord
+from appliance.artifacts.entries import Entries
+from appliance.artifacts.model import CatalogEntry, CatalogQuery
 from appliance.infra.database import proxy
 
 #: Words that one search looks for.
 MAX_WORDS = 8
 _INDEX = "SELECT to_regclass('catalog_latest_search_idx') IS NOT NULL"
-
-
-@dataclass(frozen=True)
-class _Stored:
-    run: RunRecord
-    rating: Rating
-
-
-_DECODER = msgspec.json.Decoder(_Stored)
-#: Entries that are kept as read: the newest ones are on every page, and reading one costs more than fetching it.
-_ENTRIES_KEPT = 1024
 
 
 def page(
@@ -39,6 +25,7 @@ def page(
     before: int | None,
     limit: int,
     hosted: Callable[[Collection[int]], Container[int]],
+    entries: Entries,
 ) -> list[CatalogEntry]:
     """Return up to ``limit`` entries, the newest run first.
 
@@ -46,6 +33,7 @@ def page(
         sight: Only what this shows.
         before: Only runs before this one.
         hosted: Returns those of some servers that are still hosted.
+        entries: Those of this database.
     """
     conditions, values = _conditions(wanted)
     shown, its_values = shown_in_words(sight)
@@ -56,20 +44,15 @@ def page(
         values.append(before)
     where = " AND ".join(conditions) or "true"
     rows = proxy.execute_sql(
-        f"SELECT run_id, entry FROM catalog_latest WHERE {where} ORDER BY run_id DESC LIMIT %s",  # noqa: S608 - our own words
+        f"SELECT run_id, xmin::text FROM catalog_latest WHERE {where} ORDER BY run_id DESC LIMIT %s",  # noqa: S608 - our own words
         (*values, limit),
     ).fetchall()
-    found = [(run_id, _read(text)) for run_id, text in rows]
+    found = entries.of(rows)
     there = hosted([item.run.server_id for _, item in found])
     return [
         CatalogEntry(run_id, item.run, item.rating, item.run.server_id in there)
         for run_id, item in found
     ]
-
-
-@lru_cache(maxsize=_ENTRIES_KEPT)
-def _read(text: str) -> _Stored:
-    return _DECODER.decode(text)
 
 
 def _conditions(wanted: CatalogQuery) -> tuple[list[str], list[Any]]:

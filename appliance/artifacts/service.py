@@ -9,6 +9,7 @@ from appliance.accounts.access import BOX, Kind, Thing, actions, may, require, s
 from appliance.accounts.errors import NotAllowedError
 from appliance.accounts.model import SYSTEM, Action, Principal
 from appliance.artifacts import search, store
+from appliance.artifacts.entries import Entries
 from appliance.artifacts.errors import ArtifactNotFoundError
 from appliance.artifacts.model import (
     ATTEST,
@@ -71,6 +72,7 @@ class LedgerService:
         self._servers = servers
         self._targets = targets
         self._attests = attests
+        self._entries = Entries()
 
     # -- writing
 
@@ -113,6 +115,7 @@ class LedgerService:
                 before=before,
                 limit=limit + 1,
                 hosted=self._servers,
+                entries=self._entries,
             )
             shown = found[:limit]
             return CatalogPage(shown, shown[-1].id if len(found) > limit else None)

@@ -9,7 +9,7 @@ from peewee import DatabaseError
 
 from appliance.accounts.errors import NotAllowedError
 from appliance.accounts.model import SYSTEM, Principal, Role
-from appliance.artifacts import store
+from appliance.artifacts import entries, store
 from appliance.artifacts.errors import ArtifactNotFoundError
 from appliance.artifacts.model import (
     Anchor,
@@ -272,6 +272,39 @@ async def test_a_catalog_made_anew_is_the_one_that_was_written_along(
 async def found(ledger: LedgerService, **wanted: Any) -> list[int]:
     page = await ledger.search(SYSTEM, CatalogQuery(**wanted))
     return sorted(item.id for item in page.items)
+
+
+async def test_an_entry_that_was_read_before_is_shown_as_it_is_now(
+    database: Database, ledger: LedgerService
+) -> None:
+    await write(database, ledger, finished(1, server_name="summer"), finished(2))
+    before = await ledger.search(SYSTEM, CatalogQuery())
+    changed = "UPDATE catalog_latest SET entry = replace(entry, 'summer', 'winter') WHERE run_id = 1"
+    await database.run(database.peewee.execute_sql, changed)
+
+    after = await ledger.search(SYSTEM, CatalogQuery())
+    again = await ledger.search(SYSTEM, CatalogQuery())
+
+    assert [item.run.server_name for item in before.items][1] == "summer"
+    assert [item.run.server_name for item in after.items][1] == "winter"
+    assert again == after
+
+
+async def test_only_so_many_entries_are_kept(
+    database: Database, ledger: LedgerService, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(entries, "KEPT", 2)
+    await write(database, ledger, *(finished(number) for number in range(1, 5)))
+    kept = entries.Entries()
+    rows = "SELECT run_id, xmin::text FROM catalog_latest ORDER BY run_id"
+
+    def read() -> list[int]:
+        keys = database.peewee.execute_sql(rows).fetchall()
+        return [run_id for run_id, _ in kept.of([*keys, (99, "1")])]
+
+    assert await database.run(read) == [1, 2, 3, 4]
+    assert await database.run(read) == [1, 2, 3, 4]
+    assert len(kept._kept) == 2
 
 
 async def test_filters_and_words_find_what_they_name(
