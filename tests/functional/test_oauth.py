@@ -65,6 +65,7 @@ async def site(
         hub(
             database,
             data_dir=directory / "data",
+            mcp_gateway_url=GATEWAY,
             ca_bundle=pem,
             oauth_private_client_hosts=served.host,
         ) as running,
