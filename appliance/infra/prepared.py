@@ -16,12 +16,14 @@ from appliance.infra.database import proxy
 
 #: Of each connection the statements that it was asked, and whether they are prepared.
 _asked: WeakKeyDictionary[Any, dict[str, bool]] = WeakKeyDictionary()
+#: Left to itself, Postgres plans a statement anew for each array of values.
+_ONCE = "SET plan_cache_mode TO force_generic_plan"
 _MARK = re.compile(r"%(?:%|s|\((\w+)\)s)")
 
 
 @dataclass(frozen=True)
 class _Prepared:
-    #: ``PREPARE ... AS`` the statement, and ``EXECUTE ...`` with the caller's own marks.
+    #: ``PREPARE ... AS`` the statement, for good, and ``EXECUTE ...`` with the caller's own marks.
     prepare: str
     execute: str
 
@@ -70,4 +72,4 @@ def _prepared(sql: str) -> _Prepared:
     # Different for every text, and within the 63 characters that Postgres keeps of a name.
     name = "asked_" + sha256(sql.encode()).hexdigest()[:32]
     values = f"({', '.join(marks)})" if marks else ""
-    return _Prepared(f"PREPARE {name} AS {text}", f"EXECUTE {name}{values}")
+    return _Prepared(f"{_ONCE}; PREPARE {name} AS {text}", f"EXECUTE {name}{values}")
