@@ -120,15 +120,16 @@ def _check_images(images: dict[str, str], words: list[bytes]) -> list[str]:
     if not layers_with(images["usual"], [b"run_prod: %s"]):
         problems.append("what is in a layer was not found")
     asked = {
-        "usual": ("test ! -e .venv/bin/pytest && test -d appliance/gateway", "x86_64"),
-        "dev": ("test -x .venv/bin/pytest && test -d appliance/gateway", "x86_64"),
-        "no-gateway": ("test ! -e appliance/gateway", "x86_64"),
-        "arm64": ("test ! -e .venv/bin/pytest", "aarch64"),
-    }
-    for kind, (test, machine) in asked.items():
+        "usual": ("test ! -e .venv/bin/pytest && test -d appliance/gateway", "amd64", "x86_64"),
+        "dev": ("test -x .venv/bin/pytest && test -d appliance/gateway", "amd64", "x86_64"),
+        "no-gateway": ("test ! -e appliance/gateway", "amd64", "x86_64"),
+        "arm64": ("test ! -e .venv/bin/pytest", "arm64", "aarch64"),
+    }  # fmt: skip
+    for kind, (test, platform, machine) in asked.items():
+        # Younger engines warn of a platform that is not theirs unless it is named.
         said = docker(
-            "run", "--rm", "--workdir", "/opt/mcp-host", "--entrypoint", "sh", images[kind],
-            "-c", f"{test} && uname -m", check=False,
+            "run", "--rm", "--platform", f"linux/{platform}", "--workdir", "/opt/mcp-host",
+            "--entrypoint", "sh", images[kind], "-c", f"{test} && uname -m", check=False,
         )  # fmt: skip
         if said.strip() != machine:
             problems.append(f"{kind}: is not what was asked for: {said.strip()[-200:]}")
