@@ -231,7 +231,8 @@ def run_hub(settings: Settings) -> None:
         MigrationError: The schema could not be brought up to date, and ALLOW_MIGRATION_FAILURE is not set.
     """
     logs.configure(settings.hub_log_level or settings.log_level, settings.log_format)
-    app = make_hub(settings, migration_problem=bring_schema_up(settings))
+    problem = bring_schema_up(settings)
+    app = make_hub(settings, migration_problem=problem)
     # What is here now stays. Walking through all of it to find garbage held requests up for more than 100 ms.
     gc.collect()
     gc.freeze()
