@@ -70,6 +70,7 @@ from appliance.infra.docker import Engine
 from appliance.infra.errors import EngineUnavailableError, PortInUseError
 from appliance.infra.heartbeat import Heartbeat, heartbeat_file
 from appliance.infra.identity import installation_id
+from appliance.infra.memory import give_back
 from appliance.infra.postgres import database_url
 from appliance.infra.releases import home
 from appliance.infra.sealing import Sealer
@@ -235,6 +236,7 @@ def run_hub(settings: Settings) -> None:
     app = make_hub(settings, migration_problem=problem)
     # What is here now stays. Walking through all of it to find garbage held requests up for more than 100 ms.
     gc.collect()
+    give_back()
     gc.freeze()
     try:
         web.run_app(
