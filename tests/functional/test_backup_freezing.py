@@ -13,8 +13,6 @@ import pytest
 from appliance.backups.freezing import frozen
 from tests.engine import NO_DISKS
 
-pytestmark = pytest.mark.skipif(bool(NO_DISKS), reason=NO_DISKS)
-
 WRITE = "import sys; open(sys.argv[1] + '/written', 'a').write('x')"
 HOLD = """
 import sys, time
@@ -29,6 +27,8 @@ with frozen(Path(sys.argv[1]), at_most_s=60) as outcome:
 @pytest.fixture
 def place(tmp_path: Path) -> Iterator[Path]:
     """A small file system of its own, as /data of a server is."""
+    if NO_DISKS:
+        pytest.skip(NO_DISKS)
     image, place = tmp_path / "image", tmp_path / "place"
     place.mkdir()
     with image.open("wb") as file:
