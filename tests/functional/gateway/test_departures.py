@@ -69,7 +69,7 @@ class Swap:
                 new,
             )
         self.deployment = deployment
-        wait_until(lambda: self.asked(self.new) == "2", "the hub reaches the new one")
+        box.wait_known()
 
     def take_over(self) -> None:
         """Send clients to the new one from now on."""
