@@ -5,6 +5,7 @@ import re
 import time
 from collections.abc import Awaitable, Callable
 from http import HTTPStatus
+from typing import Final
 from urllib.parse import unquote, urlsplit
 
 import structlog
@@ -51,6 +52,8 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 #: Asked every few seconds by machines; at info they would drown the log.
 QUIET_PATHS = frozenset({"/healthz", "/readyz", "/metrics"})
+#: Told of a request whose client left before its answer, as Nginx tells it.
+CLIENT_GONE: Final = 499
 _SANE_REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{8,64}")
 _FORM_TYPES = frozenset({"application/x-www-form-urlencoded", "multipart/form-data"})
 
@@ -100,7 +103,7 @@ def _reason(request: web.Request) -> str:
 async def access_log(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Log and count the request by route template; the query stays out, it may hold what nobody should read."""
     started = time.perf_counter()
-    status = 499  # nobody was there to take the answer
+    status = CLIENT_GONE
     try:
         response = await handler(request)
         status = response.status
@@ -153,10 +156,17 @@ async def problems(request: web.Request, handler: Handler) -> web.StreamResponse
             hint="Look at the names of its parts, and at Content-Encoding.",
         )
         problem = problem_of(malformed, request[keys.REQUEST_ID])
-    except Exception:
+    except Exception as error:
+        if isinstance(error, ConnectionError) and _has_left(request):
+            return web.Response(status=CLIENT_GONE)  # to nobody
         log.exception("http.fault", method=request.method, path=request.path)
         problem = problem_of_fault(request[keys.REQUEST_ID])
     return await _tell(request, problem)
+
+
+def _has_left(request: web.Request) -> bool:
+    """Return whether the client went away, as whoever breaks a download off does."""
+    return request.transport is None or request.transport.is_closing()
 
 
 async def _tell(request: web.Request, problem: Problem) -> web.StreamResponse:

@@ -3,6 +3,7 @@
 import asyncio
 import json
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
@@ -17,6 +18,7 @@ from appliance.servers import store
 from appliance.web.app import make_app
 from appliance.web.health import Check
 from appliance.web.keys import HEARTBEAT_S, REQUEST_ID, STOPPING
+from appliance.web.requests import Access, access
 from appliance.web.sse import Message, stream
 from tests.functional.hub import Hub, services_for, settings_for
 
@@ -224,6 +226,37 @@ async def test_a_stream_outlives_the_limit_and_ends_with_its_key(hasty: Hub) -> 
 
     with pytest.raises(EOFError):
         await reader.skip_all()
+
+
+def _add_left(app: web.Application) -> None:
+    app.router.add_get("/left", _left)
+
+
+@access(Access.PUBLIC)
+async def _left(request: web.Request) -> web.StreamResponse:
+    """Go on with an answer whose client has left a moment ago."""
+    response = web.StreamResponse()
+    await response.prepare(request)
+    assert request.transport is not None
+    request.transport.close()
+    await response.write(b"nobody reads it")
+    return response
+
+
+async def test_a_client_that_breaks_off_is_no_fault_of_ours(database: Database) -> None:
+    async with aiohttp.ClientSession() as session:
+        settings = await asyncio.to_thread(settings_for)
+        services = await asyncio.to_thread(services_for, database, session, settings)
+        app = make_app(services, setups=[_add_left])
+        async with TestClient(TestServer(app)) as client:
+            with suppress(aiohttp.ClientError):
+                await (await client.get("/left")).read()
+
+            text = await (await client.get("/metrics")).text()
+
+    counted = [line for line in text.splitlines() if 'route="/left"' in line]
+    assert all('status="499"' in line for line in counted if "status=" in line)
+    assert any('status="499"' in line for line in counted), text
 
 
 # -- the helper alone
