@@ -327,7 +327,7 @@ class Session:
 
     async def events(self, message: Any) -> AsyncIterator[Any]:
         async with (
-            asyncio.timeout(10),
+            asyncio.timeout(60),  # of which a gateway's hand-over may take a part
             self._http.post(self._url, json=message, headers=self._headers) as response,
         ):
             assert response.content_type == "text/event-stream", await response.text()
