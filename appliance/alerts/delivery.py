@@ -113,11 +113,10 @@ async def deliver(  # noqa: PLR0913, PLR0917 - one word of each
         NotSentError: It did not arrive.
         SendRefusedError: It never will.
     """
-    error = ""
     try:
         await ways.send(channel, sealed, alert, news, id_=id_)
     except DomainError as problem:
-        error = problem.reason[:MAX_ERROR]
+        await database.run(store.sent, channel.id, problem.reason[:MAX_ERROR])
         raise
-    finally:
-        await database.run(store.sent, channel.id, error)
+    # How it went is not known of one that a stopping hub broke off.
+    await database.run(store.sent, channel.id, "")

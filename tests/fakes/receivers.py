@@ -12,12 +12,16 @@ class Program:
     def __init__(self) -> None:
         self.answers = [200]
         self.heard: list[tuple[dict[str, str], bytes]] = []
+        #: Cleared: it hears, and does not answer.
+        self.answers_now = asyncio.Event()
+        self.answers_now.set()
         self.app = web.Application()
         self.app.router.add_post("/hook", self._hear)
         self.server = TestServer(self.app)
 
     async def _hear(self, request: web.Request) -> web.Response:
         self.heard.append((dict(request.headers), await request.read()))
+        await self.answers_now.wait()
         status = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
         return web.Response(status=status)
 

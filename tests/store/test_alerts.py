@@ -5,7 +5,7 @@ import hashlib
 import hmac
 import json
 from collections.abc import AsyncIterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from email import message_from_bytes
 from typing import Any
 
@@ -17,7 +17,9 @@ from appliance.alerts.outage import OutageWatch
 from appliance.alerts.room import Alerts, make_alerts
 from appliance.alerts.service import NewChannel
 from appliance.infra.database import Database, proxy
-from appliance.jobs.worker import JobWorker
+from appliance.jobs.model import JobState
+from appliance.jobs.tables import JobRow
+from appliance.jobs.worker import JobWorker, Timing
 from tests.cluster import ThrowAwayCluster
 from tests.fakes.receivers import MailServer, Program
 from tests.functional.hub import settings_for
@@ -72,15 +74,21 @@ def _webhook(program: Program, **values: object) -> NewChannel:
 async def _until_told(
     database: Database, alerts: Alerts, times: int, *heard: list[Any]
 ) -> None:
-    """Have the queue work until each of these was told so often."""
+    """Have the queue work until each of these was told so often, and that is written down."""
     worker = JobWorker(database, dict(alerts.handlers))
     await worker.start()
     try:
         async with asyncio.timeout(WAIT_S):
             while any(len(item) < times for item in heard):
                 await asyncio.sleep(0.02)
+            while await database.run(_runs):
+                await asyncio.sleep(0.02)
     finally:
         await worker.stop()
+
+
+def _runs() -> bool:
+    return JobRow.select().where(JobRow.state == JobState.RUNNING.value).exists()
 
 
 async def test_begin_and_end_are_told_once_each_signed_and_by_mail(
@@ -129,6 +137,30 @@ async def test_what_does_not_arrive_is_tried_again_and_the_channel_says_why(
     assert len(ids) == 1
     (channel,) = await alerts.service.channels()
     assert not channel.last_error
+    assert channel.last_sent_at
+
+
+async def test_what_a_stopping_hub_broke_off_is_not_written_down_as_sent(
+    database: Database, program: Program
+) -> None:
+    program.answers_now.clear()
+    alerts = await alerts_of(database, Box([LOW]))
+    await alerts.service.add_channel(SYSTEM, _webhook(program))
+    await alerts.service.look()
+    timing = replace(Timing(), stop_s=0.1)
+    worker = JobWorker(database, dict(alerts.handlers), timing=timing)
+    await worker.start()
+    async with asyncio.timeout(WAIT_S):
+        while not program.heard:
+            await asyncio.sleep(0.02)
+
+    await worker.stop()
+
+    (channel,) = await alerts.service.channels()
+    assert (channel.last_sent_at, channel.last_error) == (None, "")
+    program.answers_now.set()
+    await _until_told(database, alerts, 2, program.heard)
+    (channel,) = await alerts.service.channels()
     assert channel.last_sent_at
 
 
