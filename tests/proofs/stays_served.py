@@ -28,6 +28,7 @@ from typing import Any
 
 import httpx
 
+from appliance.infra.process_facts import born_at
 from tests.harness.appliance import Appliance, Created
 from tests.harness.constant_calls import Figures, Load, Target
 from tests.harness.ports import free_port
@@ -195,8 +196,11 @@ class Box:
         return happening
 
     def _kill(self, pid: int) -> None:
-        self._struck_at = time.monotonic()
         os.kill(pid, signal.SIGKILL)
+        # Until it has ended it holds its connections, and what is sent to it by them: on a busy box for some milliseconds.
+        while born_at(pid) is not None:
+            time.sleep(0.001)
+        self._struck_at = time.monotonic()
         time.sleep(1)
 
     def _nginx_worker(self) -> int:
