@@ -23,6 +23,7 @@ from appliance.jobs.worker import JobWorker, Timing
 from tests.cluster import ThrowAwayCluster
 from tests.fakes.receivers import MailServer, Program
 from tests.functional.hub import settings_for
+from tests.harness.waiting import until
 
 NOW_S = 0.0
 LOW = Condition("box:disk", Severity.WARNING, "It is low.", "Make room.", NOW_S)
@@ -79,16 +80,14 @@ async def _until_told(
     await worker.start()
     try:
         async with asyncio.timeout(WAIT_S):
-            while any(len(item) < times for item in heard):
-                await asyncio.sleep(0.02)
-            while await database.run(_runs):
-                await asyncio.sleep(0.02)
+            await until(lambda: all(len(item) >= times for item in heard))
+            await until(lambda: database.run(_is_idle))
     finally:
         await worker.stop()
 
 
-def _runs() -> bool:
-    return JobRow.select().where(JobRow.state == JobState.RUNNING.value).exists()
+def _is_idle() -> bool:
+    return not JobRow.select().where(JobRow.state == JobState.RUNNING.value).exists()
 
 
 async def test_begin_and_end_are_told_once_each_signed_and_by_mail(
@@ -151,8 +150,7 @@ async def test_what_a_stopping_hub_broke_off_is_not_written_down_as_sent(
     worker = JobWorker(database, dict(alerts.handlers), timing=timing)
     await worker.start()
     async with asyncio.timeout(WAIT_S):
-        while not program.heard:
-            await asyncio.sleep(0.02)
+        await until(lambda: bool(program.heard))
 
     await worker.stop()
 
